@@ -1,0 +1,73 @@
+"""Evals written by others: one file each, holding a `BENCHMARK`. The data is read from the original files."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import io
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from colorfast.data import fetch
+from colorfast.names import nearest, read_jsonl
+from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
+
+HOME = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The benchmarks shipped: one file each, `-` for `_`."""
+    return sorted(p.stem.replace("_", "-") for p in HOME.glob("*.py") if p.stem != "__init__")
+
+
+def get(name: str) -> Benchmark:
+    """The benchmark `name`, or the one in the Python file at that path. Raises ColorfastError when there is none."""
+    if name in names():
+        return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").BENCHMARK
+    path = Path(name)
+    if path.suffix == ".py" and path.is_file():
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.BENCHMARK
+    raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, names())}")
+
+
+def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
+    """The first n items in an order fixed by their ids (so 100 is a part of 500). Fewer than n are all of them."""
+    items = sorted(benchmark.items(), key=lambda item: item.id)
+    random.Random(f"items-{benchmark.id}").shuffle(items)
+    return tuple(items[:n])
+
+
+def user(text: str) -> tuple[Message, ...]:
+    """A conversation of one question."""
+    return (Message(role="user", content=text),)
+
+
+def jsonl(source: Source) -> list[dict[str, Any]]:
+    return [row for _, row in read_jsonl(fetch(source))]
+
+
+def csv_rows(source: Source, fields: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """Rows of a CSV file by column name; `fields` names the columns of a file without a header."""
+    text = fetch(source).read_text(encoding="utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text), fieldnames=fields))
+
+
+def field(source: Source, row: dict[str, Any], number: int, name: str) -> Any:
+    """The value of a required field; raises ColorfastError naming file, row and field."""
+    value = row.get(name)
+    if value is None or value == "":
+        raise ColorfastError(f"{source.repo}/{source.path}: row {number}: field {name!r} is missing")
+    return value
+
+
+def letters(question: str, options: Sequence[str]) -> str:
+    """A question with its options lettered A, B, C, ..."""
+    lines = [f"{letter}. {option}" for letter, option in zip("ABCDEFGHIJ", options, strict=False)]
+    return "\n".join([question, *lines, "Answer with the letter only."])

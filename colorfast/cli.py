@@ -1,0 +1,252 @@
+"""The command line. Every problem a user can mend is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from colorfast import __version__
+from colorfast.console import console, progress
+from colorfast.types import ColorfastError
+
+app = typer.Typer(
+    name="colorfast",
+    help="Train a language model with a small dose of beneficial-trait RL, and measure what the dose did.",
+    epilog="Start with: colorfast run quick",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds run folders.")]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    return table
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+@app.command(epilog="Examples: `colorfast run quick` - `colorfast run my.toml --out /data/runs`")
+def run(experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], out_dir: Out = Path("runs")) -> None:
+    """Train and score every arm, then write the report. Stopped at any point, the same command continues."""
+    from colorfast import experiment as exp
+
+    folder = exp.run(exp.load(experiment), out_dir)
+    report(folder)
+
+
+@app.command(epilog="Example: `colorfast report runs/quick`")
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report."""
+    from colorfast.report import show, write
+
+    written = write(run)
+    show(run, out)
+    out.print(f"\nreport: {written}", markup=False)
+
+
+@app.command(epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct` - `colorfast evaluate runs/quick/baseline-s0/checkpoint --items 50`")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file or a hub id.")],
+    benchmarks: Annotated[str, typer.Option(help="Benchmarks, separated by commas; 'all', or 'none'.")] = "all",
+    items: Annotated[int, typer.Option(min=1, help="Items per benchmark.")] = 100,
+    samples: Annotated[int, typer.Option(min=1, help="Replies to each held-out scenario.")] = 1,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 64,
+    save: Annotated[Path | None, typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score one model on the held-out scenarios and on benchmarks written by others."""
+    import tempfile
+
+    from colorfast import benchmarks as bench
+    from colorfast import evaluate as ev
+    from colorfast.names import check_known
+    from colorfast.policies.local import load_policy
+    from colorfast.scenarios import corpus
+    from colorfast.stats import summary
+    from colorfast.types import Evaluation
+
+    chosen = {"all": bench.names(), "none": []}.get(benchmarks, [b.strip() for b in benchmarks.split(",")])
+    check_known("benchmark", [b for b in chosen if not b.endswith(".py")], bench.names())
+    evaluation = Evaluation(benchmarks=tuple(chosen), items=items, samples=samples, max_tokens=max_tokens)
+    held = tuple(s for s in corpus() if s.split == "heldout")
+    policy = load_policy(model)
+    with tempfile.TemporaryDirectory() as scratch, progress(f"evaluate {model}", ev.work(evaluation, held)) as advance:
+        scores = ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance)
+    rows = summary(scores)
+    if as_json:
+        _print_json(rows)
+        return
+    table = _table(f"{model}", "eval", "score", "95% interval", "p(aligned)", "items", "ungraded")
+    for row in rows:
+        p = "" if row["probability"] is None else f"{row['probability']:.3f}"
+        score = "-" if row["score"] is None else f"{row['score']:.3f}"
+        between = "-" if row["score"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+        table.add_row(row["eval"], score, between, p, str(row["items"]), str(row["ungraded"]))
+    out.print(table)
+
+
+@app.command(epilog="Example: `colorfast schedule quick --arm trait-25 --seed 0 --json`")
+def schedule(
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    arm: Annotated[str, typer.Option(help="Which arm.")],
+    seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Print the slots of one arm: what is trained on, in which order."""
+    from colorfast import experiment as exp
+    from colorfast.names import check_known
+    from colorfast.schedule import schedule as make
+    from colorfast.schedule import schedule_hash
+
+    loaded = exp.load(experiment)
+    check_known("arm", [arm], loaded.arms)
+    slots = make(loaded, loaded.arms[arm], seed)
+    if as_json:
+        _print_json([slot.row() for slot in slots])
+        return
+    table = _table(f"{loaded.name} / {arm} / seed {seed}", "slot", "step", "source", "task")
+    for slot in slots:
+        table.add_row(str(slot.index), str(slot.step), slot.task.source, slot.task.id)
+    out.print(table)
+    counts = Counter(slot.task.source for slot in slots)
+    out.print(f"{len(slots)} slots: " + ", ".join(f"{n} {source}" for source, n in counts.most_common()))
+    out.print(f"sha256 {schedule_hash(slots)}")
+
+
+@app.command(epilog="Examples: `colorfast scenarios --trait truthfulness --domain health` - `colorfast scenarios --check my.jsonl`")
+def scenarios(
+    trait: Annotated[str | None, typer.Option(help="Only this trait.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only this domain.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or heldout.")] = None,
+    check: Annotated[Path | None, typer.Option(help="A JSONL file to check: every row, and each rubric by its own replies.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the trait scenarios, or check a file of your own."""
+    from colorfast import scenarios as corpus
+    from colorfast.names import check_known
+
+    rows = corpus.load(check) if check else corpus.corpus()
+    if trait:
+        check_known("trait", [trait], {s.trait for s in rows})
+    if domain:
+        check_known("domain", [domain], {s.domain for s in rows})
+    if split:
+        check_known("split", [split], {"train", "heldout"})
+    rows = tuple(s for s in rows if (not trait or s.trait == trait) and (not domain or s.domain == domain) and (not split or s.split == split))
+    if check:
+        wrong = {s.id: found for s in rows if (found := corpus.misjudged(s))}
+        if wrong:
+            name, found = next(iter(wrong.items()))
+            raise ColorfastError(f"{check}: {name}: {found[0]}" + (f" (and {len(wrong) - 1} more scenarios)" if len(wrong) > 1 else ""))
+    if as_json:
+        _print_json([s.model_dump(mode="json") | {"split": s.split} for s in rows])
+        return
+    table = _table(f"{len(rows)} scenarios", "trait", "domain", "train", "held out", "contrast", "multi-turn")
+    cells: dict[tuple[str, str], list[Any]] = {}
+    for s in rows:
+        cells.setdefault((s.trait, s.domain), []).append(s)
+    for (t, d), cell in sorted(cells.items()):
+        turns = sum(any(m.role == "assistant" for m in s.messages) for s in cell)
+        kinds = Counter(s.split for s in cell)
+        table.add_row(t, d, str(kinds["train"]), str(kinds["heldout"]), str(sum(s.contrast for s in cell)), str(turns))
+    out.print(table)
+
+
+@app.command(epilog="Example: `colorfast benchmarks --json`")
+def benchmarks(as_json: Json = False) -> None:
+    """List the benchmarks: family, kind, items, licence and source."""
+    from colorfast import benchmarks as bench
+
+    rows = []
+    for name in bench.names():
+        b = bench.get(name)
+        source = ", ".join(f"{s.repo}/{s.path}" for s in b.sources)
+        licence = ", ".join(sorted({s.licence for s in b.sources}))
+        rows.append({"id": b.id, "family": b.family, "kind": b.kind, "items": len(b.items()), "licence": licence, "control": b.control, "source": source})
+    if as_json:
+        _print_json(rows)
+        return
+    table = _table(f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence")
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in ("id", "family", "kind", "items", "licence")))
+    out.print(table)
+
+
+@app.command(epilog="Example: `colorfast experiments --json`")
+def experiments(as_json: Json = False) -> None:
+    """List the shipped experiments."""
+    from colorfast import experiment as exp
+
+    rows = []
+    for name in exp.names():
+        e = exp.load(name)
+        rows.append({"name": e.name, "about": e.about, "model": e.model, "steps": e.training.steps, "arms": {n: a.dose for n, a in e.arms.items()}, "seeds": list(e.seeds)})
+    if as_json:
+        _print_json(rows)
+        return
+    table = _table(f"{len(rows)} experiments", "name", "model", "steps", "arms", "seeds", "about")
+    for row in rows:
+        table.add_row(row["name"], row["model"], str(row["steps"]), ", ".join(row["arms"]), str(len(row["seeds"])), row["about"])
+    out.print(table)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"colorfast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    pass
+
+
+def _calm() -> None:
+    """Libraries' notices are not the user's business; errors still come through."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
+def main() -> None:
+    """The entry point: turns what a user can mend into one line and exit code 2."""
+    _calm()
+    try:
+        app()
+    except ColorfastError as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        console.print("stopped; the same command continues", markup=False)
+        raise SystemExit(130) from None
+    except Exception as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+            console.print("error: the disk is full; free some space and run the same command again", style="red")
+            raise SystemExit(2) from None
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Engines: what turns slots into a trained policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from colorfast.types import Slot, Training
+
+
+class Engine(Protocol):
+    """The seam between the experiment and the library that trains."""
+
+    def train(self, model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
+        """Train `model` on the slots, in order, and return the folder of the trained model.
+
+        Everything the run must keep is written under `folder` (metrics.jsonl, rollouts.parquet, ledger.json,
+        checkpoint/). Called again after an interruption it continues and ends with the same weights.
+        """
+        ...

@@ -1,0 +1,294 @@
+"""The engine on TRL's GRPOTrainer: exact order, resumable, each prompt computed once per group."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import DynamicCache, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+
+from colorfast.console import progress
+from colorfast.grade import grade
+from colorfast.ledger import Rollout, ledger, step_metrics
+from colorfast.names import read_jsonl
+from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.policies.sampling import sample, uniforms
+from colorfast.rundir import write_json, write_text
+from colorfast.schedule import schedule_hash
+from colorfast.tables import ROLLOUTS, write_rows
+from colorfast.types import ColorfastError, Message, Slot, Task, Training, Verdict
+
+
+class GroupTrainer(GRPOTrainer):
+    """GRPOTrainer with one micro-batch per group.
+
+    A micro-batch that is exactly one group lets the shared prompt run once, and a group without advantage be
+    skipped; loss and gradients stay TRL's (tests compare them). `seen` is called with each step's advantages.
+    """
+
+    seen: Callable[[Sequence[float]], None]
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As TRL's, without its shuffle, which would tear the groups apart between micro-batches."""
+        if not self.model.training:
+            return super()._prepare_inputs(generation_batch)
+        micro = self.args.steps_per_generation
+        if self._step % micro == 0 or self._buffered_inputs is None:
+            inputs = self._generate_and_score_completions(generation_batch)
+            self.seen(inputs["advantages"].tolist())
+            size = self.num_generations
+            self._buffered_inputs = [
+                {key: value[i * size : (i + 1) * size] if torch.is_tensor(value) and value.dim() else value for key, value in inputs.items()}
+                for i in range(micro)
+            ]
+        return self._buffered_inputs[self._step % micro]
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        """A group whose advantages are all zero has zero gradient without KL: nothing is computed for it."""
+        if self.beta == 0 and not inputs["advantages"].any():
+            return sum(p.sum() for p in model.parameters() if p.requires_grad) * 0.0
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, the prompt computed once a group."""
+        wants_entropy = kwargs.get("compute_entropy", False)
+        done = [
+            self._one_group(model, input_ids[i : i + self.num_generations], attention_mask[i : i + self.num_generations], logits_to_keep, wants_entropy)
+            for i in range(0, len(input_ids), self.num_generations)
+        ]
+        logps, entropies = (torch.cat(parts) for parts in zip(*done, strict=True))
+        return logps, entropies if wants_entropy else None, None
+
+    def _one_group(
+        self, model: Any, ids: torch.Tensor, mask: torch.Tensor, keep: int, wants_entropy: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        prompt = ids[:1, :-keep][:, mask[0, :-keep].bool()]
+        longest = int(mask[:, -keep:].sum(-1).max())
+        completions, live = ids[:, -keep:][:, :longest], mask[:, -keep:][:, :longest]
+        cache = DynamicCache(config=self.accelerator.unwrap_model(model).config)
+        first = model(input_ids=prompt, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        logits = first.expand(len(ids), -1, -1)
+        if longest > 1:
+            cache.batch_repeat_interleave(len(ids))
+            seen = torch.cat([live.new_ones(len(ids), prompt.shape[1]), live[:, :-1]], dim=1)
+            rest = model(input_ids=completions[:, :-1], attention_mask=seen, past_key_values=cache, use_cache=True).logits
+            logits = torch.cat([logits, rest], dim=1)
+        told = (logits.float() / self.temperature).log_softmax(-1)
+        logps = told.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
+        with torch.no_grad():
+            entropies = -(told.exp() * told).sum(-1) if wants_entropy else torch.zeros_like(logps)
+        missing = (0, keep - longest)
+        return torch.nn.functional.pad(logps, missing), torch.nn.functional.pad(entropies, missing)
+
+
+class Recorder:
+    """Samples and grades every step's replies, and keeps what the run must remember: metrics, chosen rollouts, and
+    the slots as the reward function saw them."""
+
+    def __init__(self, folder: Path, policy: LocalPolicy, training: Training, seed: int):
+        self.folder, self.policy, self.training, self.seed = folder, policy, training, seed
+        self.metrics: list[dict[str, Any]] = []
+        self.rows_seen: list[dict[str, Any]] = []
+        self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
+        self.prompt_ids: list[list[int]] = []
+
+    def restore(self, step: int) -> None:
+        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
+        self.metrics = _first_rows(self.folder / "metrics.jsonl", step)
+        self.rows_seen = _first_rows(self.folder / "slots_seen.jsonl", step * self.training.prompts_per_step)
+
+    def rollout(self, prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
+        """TRL's rollout function: sample i of slot s always draws from the stream named (seed, s, i)."""
+        size, training = self.training.group_size, self.training
+        first = trainer.state.global_step * training.prompts_per_step
+        names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
+        once = [self.policy.encode([Message(**m) for m in p]) for p in prompts[::size]]
+        self.prompt_ids = [ids for ids in once for _ in range(size)]
+        draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        model.eval()
+        completions = sample(model, self.prompt_ids, draws, training.temperature, self.policy.stops, self.policy.tokenizer.pad_token_id)
+        model.train()
+        return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
+
+    def reward(self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any) -> list[float | None]:
+        """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from our own list."""
+        self.graded = []
+        for prompt, ids, index, text in zip(prompts, completion_ids, slot, task, strict=True):
+            row = {**json.loads(text), "slot": index, "messages": prompt}
+            carried = Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
+            self.graded.append((row, ids, grade(self.policy.reply(ids), carried)))
+        return [verdict.score for _, _, verdict in self.graded]
+
+    def step(self, advantages: Sequence[float]) -> None:
+        """Record one finished step of sampling and grading."""
+        size = self.training.group_size
+        rollouts = [
+            Rollout(
+                slot=row["slot"],
+                sample=i % size,
+                source=row["source"],
+                task=row["id"],
+                prompt="\n\n".join(f"{m['role']}: {m['content']}" for m in row["messages"]),
+                reply=(reply := self.policy.reply(ids)).text,
+                prompt_tokens=len(prompt),
+                tokens=len(ids),
+                truncated=reply.truncated,
+                verdict=verdict,
+                advantage=advantage,
+            )
+            for i, ((row, ids, verdict), prompt, advantage) in enumerate(zip(self.graded, self.prompt_ids, advantages, strict=True))
+        ]
+        step = len(self.metrics)
+        self.metrics.append(step_metrics(step, rollouts))
+        seen = [row for row, _, _ in self.graded[::size]]
+        self.rows_seen += seen
+        _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
+        _append(self.folder / "slots_seen.jsonl", seen)
+        if step % self.training.keep_rollouts_every == 0 or step == self.training.steps - 1:
+            write_rows(self.folder / "rollouts" / f"{step:05d}.parquet", [r.row() for r in rollouts], ROLLOUTS)
+
+
+def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _first_rows(path: Path, n: int) -> list[dict[str, Any]]:
+    """The first n rows, with the file cut back to them (a killed run may have torn its last line)."""
+    rows = [row for _, row in itertools.islice(read_jsonl(path), n)] if n else []
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return rows
+
+
+class Watch(TrainerCallback):
+    """Advances the progress bar, and marks each checkpoint as whole once all of it is written."""
+
+    def __init__(self, recorder: Recorder, advance: Callable[..., None]):
+        self.recorder, self.advance = recorder, advance
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        sources = self.recorder.metrics[-1]["sources"]
+        self.advance(note=" ".join(f"{name} {v['reward']:.2f}" for name, v in sources.items() if v["reward"] is not None))
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+
+WHOLE = "whole"
+
+
+def _last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; torn ones are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
+    for path in found:
+        if not (path / WHOLE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return whole[-1] if whole else None
+
+
+def _config(training: Training, seed: int, folder: Path) -> GRPOConfig:
+    gpu = torch.cuda.is_available()
+    return GRPOConfig(
+        output_dir=str(folder),
+        seed=seed,
+        max_steps=training.steps,
+        per_device_train_batch_size=training.group_size,
+        gradient_accumulation_steps=training.prompts_per_step,
+        num_generations=training.group_size,
+        max_completion_length=training.max_tokens,
+        temperature=training.temperature,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=training.warmup_steps,
+        beta=training.kl,
+        loss_type="dr_grpo",  # others divide by the batch's tokens, so a long trait answer would re-weight the rest
+        scale_rewards=training.normalize,
+        shuffle_dataset=False,
+        remove_unused_columns=False,
+        bf16=gpu,
+        use_cpu=not gpu,
+        gradient_checkpointing=False,
+        save_steps=training.save_every,
+        save_total_limit=2,
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
+    """Train one arm; see `engines.Engine`. Raises ColorfastError when the rewards saw other slots than the schedule."""
+    final = folder / "checkpoint"
+    if (folder / "ledger.json").is_file() and final.is_dir():
+        return final
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = folder / "training"
+    policy = load_policy(model)
+    recorder = Recorder(folder, policy, training, seed)
+    resume = _last_whole_checkpoint(work)
+    done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
+    recorder.restore(done)
+    rows = [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
+    lora = LoraConfig(r=training.lora_rank, lora_alpha=2 * training.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    with progress(f"train {folder.name}", training.steps, done) as advance, _quiet():
+        trainer = GroupTrainer(
+            model=policy.model,
+            reward_funcs=recorder.reward,
+            args=_config(training, seed, work),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=policy.tokenizer,
+            callbacks=[Watch(recorder, advance)],
+            peft_config=lora if training.method == "lora" else None,
+            rollout_func=recorder.rollout,
+        )
+        trainer.seen = recorder.step
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    return _finish(trainer, recorder, slots, final)
+
+
+def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], final: Path) -> Path:
+    """Check the dose against what the rewards saw, then write the model and, last of all, the ledger (the done-mark)."""
+    folder = recorder.folder
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    total = ledger(recorder.metrics, model.num_parameters(), recorder.rows_seen)
+    if total["schedule_seen"] != schedule_hash(slots):
+        raise ColorfastError(f"{folder}: the rewards saw other rows than the schedule; delete the folder and run again")
+    part = final.with_name("checkpoint.part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    recorder.policy.tokenizer.save_pretrained(part)
+    shutil.rmtree(final, ignore_errors=True)
+    part.replace(final)
+    write_json(folder / "ledger.json", total)
+    shutil.rmtree(folder / "training", ignore_errors=True)
+    (folder / "slots_seen.jsonl").unlink(missing_ok=True)
+    return final
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Libraries' own bars and notices off: the progress bar is ours."""
+    level = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)

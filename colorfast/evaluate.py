@@ -1,0 +1,149 @@
+"""Score a policy: held-out scenarios by their own rubrics, and benchmarks written by others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from colorfast import benchmarks
+from colorfast.grade import grade
+from colorfast.policies import Policy
+from colorfast.stats import interval, item_means, paired
+from colorfast.tables import read_scores, write_scores
+from colorfast.types import Benchmark, Estimate, Evaluation, Item, Message, Scenario, Score
+
+HELDOUT = "heldout"
+Advance = Callable[..., None]
+
+
+def evals(evaluation: Evaluation) -> list[str]:
+    """What a policy is scored on: the held-out scenarios, then the benchmarks."""
+    return [HELDOUT, *evaluation.benchmarks]
+
+
+def score_heldout(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, advance: Advance) -> list[Score]:
+    """`samples` replies to each scenario, graded by its rubric. The draws are named by scenario and sample, so two arms
+    answer with the same randomness."""
+    asked = [(s, k) for s in scenarios for k in range(evaluation.samples)]
+    scores = []
+    for start in range(0, len(asked), evaluation.batch_size):
+        part = asked[start : start + evaluation.batch_size]
+        replies = policy.sample(
+            [s.messages for s, _ in part], [f"heldout-{s.id}-{k}" for s, k in part], evaluation.max_tokens, evaluation.temperature
+        )
+        for (scenario, k), reply in zip(part, replies, strict=True):
+            verdict = grade(reply, scenario)
+            scores.append(
+                Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated)
+            )
+        advance(len(part))
+    return scores
+
+
+def _ask(item: Item, system: str | None) -> tuple[Message, ...]:
+    return ((Message(role="system", content=system),) if system else ()) + item.messages
+
+
+def _choice(policy: Policy, eval_id: str, item: Item, system: str | None) -> Score:
+    logs = policy.logprobs(_ask(item, system), item.choices)
+    top = max(logs)
+    mass = [math.exp(v - top) for v in logs]
+    probability = sum(mass[i] for i in item.aligned) / sum(mass)
+    picked = logs.index(top)
+    return Score(eval_id, item.id, 0, float(picked in item.aligned), probability, reply=item.choices[picked])
+
+
+def score_benchmark(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None, advance: Advance) -> list[Score]:
+    """Every chosen item: choices by log-likelihood (accuracy, and probability of the aligned answers), the rest by the
+    benchmark's own score of a greedy reply."""
+    items = benchmarks.chosen(benchmark, evaluation.items)
+    scores = []
+    if benchmark.kind == "choice":
+        for item in items:
+            scores.append(_choice(policy, benchmark.id, item, system))
+            advance(1)
+        return scores
+    assert benchmark.score is not None
+    for start in range(0, len(items), evaluation.batch_size):
+        part = items[start : start + evaluation.batch_size]
+        replies = policy.sample([_ask(i, system) for i in part], [f"{benchmark.id}-{i.id}" for i in part], evaluation.max_tokens, 0.0)
+        for item, reply in zip(part, replies, strict=True):
+            value, reason = benchmark.score(item, reply)
+            scores.append(Score(benchmark.id, item.id, 0, value, reason=reason, reply=reply.text, truncated=reply.truncated))
+        advance(len(part))
+    return scores
+
+
+def work(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> int:
+    """How many replies and choices a full evaluation asks for, for the progress bar."""
+    return len(scenarios) * evaluation.samples + sum(min(evaluation.items, len(benchmarks.get(b).items())) for b in evaluation.benchmarks)
+
+
+def evaluate(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None, folder: Path, advance: Advance) -> list[Score]:
+    """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
+    `folder/scores.parquet` with all rows."""
+    scores: list[Score] = []
+    for name in evals(evaluation):
+        path = folder / "scores" / f"{Path(name).stem}.parquet"
+        if path.is_file():
+            part = read_scores(path)
+            advance(len(part))
+        else:
+            part = (
+                score_heldout(policy, scenarios, evaluation, advance)
+                if name == HELDOUT
+                else score_benchmark(policy, benchmarks.get(name), evaluation, system, advance)
+            )
+            write_scores(path, part)
+        scores += part
+    write_scores(folder / "scores.parquet", scores)
+    return scores
+
+
+def estimate(arm: str, ours: dict[int, list[Score]], theirs: dict[int, list[Score]], evaluation: Evaluation, traits: dict[str, str]) -> list[Estimate]:
+    """Paired differences of one arm from the baseline (`{seed: scores}` each): held-out scenarios overall and per trait
+    (`traits`: scenario id -> trait), then every benchmark by score and, for choices, by probability."""
+    out = [_difference(HELDOUT, "held-out traits", "score", arm, ours, theirs, lambda s: s.eval == HELDOUT)]
+    for trait in sorted(set(traits.values())):
+        out.append(
+            _difference(f"{HELDOUT}/{trait}", "held-out traits", "score", arm, ours, theirs, lambda s, t=trait: s.eval == HELDOUT and traits[s.item] == t)  # type: ignore[misc]
+        )
+    for name in evaluation.benchmarks:
+        b = benchmarks.get(name)
+        for measure in ("score", "probability") if b.kind == "choice" else ("score",):
+            out.append(_difference(b.id, b.family, measure, arm, ours, theirs, lambda s, i=b.id: s.eval == i, b.control))  # type: ignore[misc]
+    return [e for e in out if e is not None]
+
+
+def _difference(
+    name: str,
+    family: str,
+    measure: str,
+    arm: str,
+    ours: dict[int, list[Score]],
+    theirs: dict[int, list[Score]],
+    wanted: Callable[[Score], bool],
+    control: bool = False,
+) -> Estimate | None:
+    tables = [{seed: item_means([s for s in rows if wanted(s)], measure) for seed, rows in table.items()} for table in (ours, theirs)]
+    a, b = paired(*tables)
+    ungraded = sum(s.value is None for table in (ours, theirs) for rows in table.values() for s in rows if wanted(s))
+    if not a.size:
+        return None
+    low, high = interval(a - b, f"{name}-{measure}-{arm}")
+    return Estimate(
+        eval=name,
+        family=family,
+        measure=measure,  # type: ignore[arg-type]
+        arm=arm,
+        baseline=float(b.mean()),
+        score=float(a.mean()),
+        difference=float((a - b).mean()),
+        low=low,
+        high=high,
+        items=a.shape[1],
+        seeds=a.shape[0],
+        ungraded=ungraded,
+        control=control,
+    )

@@ -1,0 +1,202 @@
+"""An experiment from its TOML to its run folder: every arm trained, scored and compared; stopped anywhere, it continues."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import platform
+import shutil
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from colorfast import benchmarks, scenarios, standard
+from colorfast.console import console, progress
+from colorfast.evaluate import estimate, evaluate, work
+from colorfast.grade import grader
+from colorfast.ledger import MATCHED
+from colorfast.models import resolve, weights_sha256
+from colorfast.names import check_known, nearest, one_line
+from colorfast.rundir import digest, read_json, write_json
+from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
+from colorfast.tables import read_scores
+from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Estimate, Experiment, Slot
+
+HOME = Path(__file__).parent / "experiments"
+BASELINE = "baseline"
+
+
+def names() -> list[str]:
+    """The experiments shipped: one TOML each."""
+    return sorted(p.stem for p in HOME.glob("*.toml"))
+
+
+def load(name: str) -> Experiment:
+    """An experiment by name or path, checked to the last name in it. Raises ColorfastError with file, key and cure."""
+    path = HOME / f"{name}.toml" if name in names() else Path(name)
+    if not path.is_file():
+        raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ColorfastError(f"{path}: not TOML ({error})") from None
+    for key in ("scenarios", "standard"):
+        if isinstance(raw.get(key), list):
+            raw[key] = [_beside(path, v) for v in raw[key]]
+    try:
+        experiment = Experiment.model_validate(raw)
+        _check(experiment)
+    except ValidationError as error:
+        raise ColorfastError(f"{path}: {one_line(error, Experiment)}") from None
+    except ColorfastError as error:
+        raise ColorfastError(f"{path}: {error}") from None
+    return experiment
+
+
+def _beside(path: Path, value: Any) -> Any:
+    """A relative file name in a TOML is relative to the TOML."""
+    return str(path.parent / value) if isinstance(value, str) and value.endswith(".jsonl") else value
+
+
+def _check(experiment: Experiment) -> None:
+    if experiment.arms.get(BASELINE, Arm(dose=1)).dose != 0:
+        raise ColorfastError(f"arms: one arm must be called {BASELINE!r} and have dose = 0")
+    standard.check(experiment.standard)
+    rows = all_scenarios(experiment)
+    for row in rows:
+        for criterion in row.rubric:
+            grader(criterion.grader)
+    for name, arm in experiment.arms.items():
+        check_known(f"trait in arms.{name}", arm.traits, {s.trait for s in rows})
+        check_known(f"domain in arms.{name}", arm.domains, {s.domain for s in rows})
+    for name in experiment.evaluation.benchmarks:
+        benchmarks.get(name)
+    held = heldout(experiment)
+    for arm in experiment.arms.values():
+        check_disjoint([slot.task for slot in schedule(experiment, arm, experiment.seeds[0])], held)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run folder's lock: two runs at once would write over each other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out") from None
+        yield
+
+
+def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
+    """The first key, in reading order, at which two plain values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*new, *(k for k in old if k not in new)]:
+            found = _first_difference(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
+            if found:
+                return found
+        return None
+    return None if old == new else f"{where}: was {json.dumps(old)}, is now {json.dumps(new)}"
+
+
+def _settle(experiment: Experiment, folder: Path, model: Path) -> None:
+    """Write what this run is, or check that the folder belongs to the very same experiment."""
+    plan = {"experiment": experiment.model_dump(mode="json"), "model_sha256": weights_sha256(model), "scenarios_sha256": digest([s.model_dump(mode="json") for s in all_scenarios(experiment)])}
+    path = folder / "run.json"
+    if path.exists():
+        different = _first_difference(read_json(path)["plan"], plan)
+        if different:
+            raise ColorfastError(f"{folder}: made by another experiment ({different}); give another --out, or delete it")
+        return
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")}
+    machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.processor() or platform.machine()}
+    write_json(path, {"plan": plan, "versions": versions, "machine": machine})
+
+
+def _check_disk(experiment: Experiment, folder: Path, model: Path) -> None:
+    size = sum(f.stat().st_size for f in model.glob("*.safetensors"))
+    left = sum(not (folder / _cell(arm, seed) / "ledger.json").exists() for arm in experiment.arms for seed in experiment.seeds)
+    needed = int(size * (left + (6 if experiment.training.method == "full" else 1)) * 1.1) if left else 0
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ColorfastError(f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free some space or give another --out")
+
+
+def _cell(arm: str, seed: int) -> str:
+    return f"{arm}-s{seed}"
+
+
+def _write_schedule(path: Path, slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> None:
+    """What will be trained on, hashed; and the proof that every undosed slot is the baseline's, byte for byte."""
+    shared = sum(a.row() == b.row() for a, b in zip(slots, baseline, strict=True))
+    dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
+    if shared + dosed != len(slots) or dosed != round(arm.dose * len(slots)):
+        raise ColorfastError(f"{path.parent}: {dosed} trait and {shared} shared of {len(slots)} slots do not add up to dose {arm.dose:g}")
+    write_json(path, {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose})
+
+
+def check_matched(folder: Path, experiment: Experiment) -> None:
+    """Raises ColorfastError when two arms of one seed did not use the same steps, prompts and completions."""
+    for seed in experiment.seeds:
+        used = {arm: read_json(folder / _cell(arm, seed) / "ledger.json") for arm in experiment.arms}
+        for key in MATCHED:
+            values = {arm: u["steps"] if key == "steps" else u["total"][key] for arm, u in used.items()}
+            if len(set(values.values())) > 1:
+                raise ColorfastError(f"{folder}: the arms are not compute-matched, {key} differ: {values}")
+
+
+def run(experiment: Experiment, out: Path) -> Path:
+    """Train and score every arm under every seed into `out/NAME`, then compare. Returns the run folder."""
+    from colorfast.engines import trl
+    from colorfast.policies.local import load_policy
+
+    folder = out / experiment.name
+    with _alone(folder):
+        model = resolve(experiment.model)
+        _settle(experiment, folder, model)
+        _check_disk(experiment, folder, model)
+        held = heldout(experiment)
+        for seed in experiment.seeds:
+            baseline = schedule(experiment, experiment.arms[BASELINE], seed)
+            for name, arm in experiment.arms.items():
+                cell = folder / _cell(name, seed)
+                slots = schedule(experiment, arm, seed)
+                check_disjoint([s.task for s in slots], held)
+                _write_schedule(cell / "schedule.json", slots, baseline, arm)
+                trl.train(str(model), slots, experiment.training, seed, cell)
+        check_matched(folder, experiment)
+        for seed in experiment.seeds:
+            for name in experiment.arms:
+                cell = folder / _cell(name, seed)
+                if (cell / "scores.parquet").is_file():
+                    continue
+                check_disjoint([s.task for s in schedule(experiment, experiment.arms[name], seed)], held)
+                policy = load_policy(str(cell / "checkpoint"), experiment.evaluation.batch_size)
+                with progress(f"evaluate {cell.name}", work(experiment.evaluation, held)) as advance:
+                    evaluate(policy, held, experiment.evaluation, experiment.system, cell, advance)
+        console.print(f"done: {folder}", markup=False)
+    return folder
+
+
+def load_run(folder: Path) -> Experiment:
+    """The experiment that made a run folder. Raises ColorfastError when it is not one."""
+    if not (folder / "run.json").is_file():
+        raise ColorfastError(f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run quick")
+    try:
+        return Experiment.model_validate(read_json(folder / "run.json")["plan"]["experiment"])
+    except (ValidationError, KeyError, TypeError):
+        raise ColorfastError(f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out") from None
+
+
+def estimates(folder: Path, experiment: Experiment) -> list[Estimate]:
+    """Every arm against the baseline on every eval."""
+    traits = {s.id: s.trait for s in heldout(experiment)}
+    scores = {arm: {seed: read_scores(folder / _cell(arm, seed) / "scores.parquet") for seed in experiment.seeds} for arm in experiment.arms}
+    return [
+        e for arm in experiment.arms if arm != BASELINE for e in estimate(arm, scores[arm], scores[BASELINE], experiment.evaluation, traits)
+    ]

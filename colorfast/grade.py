@@ -1,0 +1,60 @@
+"""Grade a reply against its task's own rubric."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from colorfast.names import nearest
+from colorfast.reading import Reading, is_repetitive
+from colorfast.types import ColorfastError, Reply, Task, Verdict
+
+Grader = Callable[..., "float | None"]
+_HOME = Path(__file__).parent / "graders"
+
+
+def grader_names() -> list[str]:
+    """The graders shipped: one file each."""
+    return sorted(p.stem for p in _HOME.glob("*.py") if p.stem != "__init__")
+
+
+@cache
+def grader(name: str) -> Grader:
+    """The `grade` function of `graders/NAME.py`, or of the Python file at the path `name`.
+
+    Raises ColorfastError when there is none.
+    """
+    if name in grader_names():
+        return importlib.import_module(f"colorfast.graders.{name}").grade
+    path = Path(name)
+    if path.suffix == ".py" and path.is_file():
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.grade
+    raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
+
+
+def grade(reply: Reply, task: Task) -> Verdict:
+    """Weighted sum of the rubric's criteria, clipped to [0, 1].
+
+    Degenerate replies (nothing said, a loop) score 0 whatever the criteria: that is a judgement, not a failure to
+    judge. Where any criterion returns None the reply is ungraded (score None), because a partial sum would be
+    a different scale.
+    """
+    reading = Reading(reply, task.messages)
+    nothing = tuple(0.0 for _ in task.rubric)
+    if not reading.words:
+        return Verdict(0.0, "empty", nothing)
+    if is_repetitive(reading.words):
+        return Verdict(0.0, "repeats itself", nothing)
+    parts = tuple(grader(c.grader)(reading, **c.args) for c in task.rubric)
+    ungraded = [c.text for c, part in zip(task.rubric, parts, strict=True) if part is None]
+    if ungraded:
+        return Verdict(None, f"could not grade: {ungraded[0]}", parts)
+    total = sum(c.weight * part for c, part in zip(task.rubric, parts, strict=True) if part is not None)
+    return Verdict(min(1.0, max(0.0, total)), "", parts)

@@ -1,0 +1,85 @@
+"""What a training run used, per source, and what each step did: the record behind 'same compute'."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from colorfast.rundir import digest
+from colorfast.types import Verdict
+
+COUNTS = ("prompts", "completions", "prompt_tokens", "completion_tokens", "truncated", "ungraded")
+MATCHED = ("steps", "prompts", "completions")
+"""What must be exactly equal between arms of one seed."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One sampled reply with its verdict and the advantage that it taught with."""
+
+    slot: int
+    sample: int
+    source: str
+    task: str
+    prompt: str
+    reply: str
+    prompt_tokens: int
+    tokens: int
+    truncated: bool
+    verdict: Verdict
+    advantage: float
+
+    def row(self) -> dict[str, Any]:
+        """Plain data, for the table of rollouts."""
+        values = vars(self) | {"score": self.verdict.score, "reason": self.verdict.reason, "parts": list(self.verdict.parts)}
+        return {key: value for key, value in values.items() if key != "verdict"}
+
+
+def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    """One row of metrics.jsonl: per source the mean reward, spread within groups, dead groups, length, truncation and
+    the share of the step's advantage mass, sum |A|, which is the effective dose."""
+    mass = sum(abs(r.advantage) for r in rollouts)
+    sources = {}
+    for source in sorted({r.source for r in rollouts}):
+        rows = [r for r in rollouts if r.source == source]
+        groups = defaultdict(list)
+        for r in rows:
+            groups[r.slot].append(r)
+        scores = [r.verdict.score for r in rows if r.verdict.score is not None]
+        spreads = [statistics.pstdev([r.verdict.score for r in g if r.verdict.score is not None] or [0.0]) for g in groups.values()]
+        sources[source] = {
+            "reward": statistics.fmean(scores) if scores else None,
+            "spread": statistics.fmean(spreads),
+            "groups": len(groups),
+            "dead_groups": sum(all(r.advantage == 0 for r in g) for g in groups.values()),
+            "advantage_mass": sum(abs(r.advantage) for r in rows),
+            "advantage_share": sum(abs(r.advantage) for r in rows) / mass if mass else 0.0,
+            "length": statistics.fmean(r.tokens for r in rows),
+            "truncation": sum(r.truncated for r in rows) / len(rows),
+            "prompts": len(groups),
+            "completions": len(rows),
+            "prompt_tokens": sum(g[0].prompt_tokens for g in groups.values()),
+            "completion_tokens": sum(r.tokens for r in rows),
+            "truncated": sum(r.truncated for r in rows),
+            "ungraded": sum(r.verdict.score is None for r in rows),
+        }
+    return {"step": step, "sources": sources}
+
+
+def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Totals per source over a run, FLOPs by the usual count (2 per parameter and token forward, 4 backward;
+    sampling is one more forward), and the hash of the slots that the reward really saw."""
+    sources: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
+    for row in metrics:
+        for source, values in row["sources"].items():
+            for key in COUNTS:
+                sources[source][key] += values[key]
+    total = {key: sum(values[key] for values in sources.values()) for key in COUNTS}
+    for values in [*sources.values(), total]:
+        tokens = values["prompt_tokens"] + values["completion_tokens"]
+        values["flops"] = 2 * parameters * tokens + 6 * parameters * tokens
+    return {"steps": len(metrics), "sources": dict(sources), "total": total, "parameters": parameters, "schedule_seen": digest(list(seen))}
+

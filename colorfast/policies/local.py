@@ -1,0 +1,83 @@
+"""A model on this machine as a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from colorfast.models import PLAIN_TEMPLATE, resolve
+from colorfast.policies import Conversation
+from colorfast.policies.sampling import sample, score, uniforms
+from colorfast.types import ColorfastError, Reply
+
+
+@dataclass(frozen=True)
+class LocalPolicy:
+    """A causal LM and its tokenizer. `batch_size` bounds how many rows decode together."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int = 32
+
+    def encode(self, conversation: Conversation) -> list[int]:
+        """Token ids of a conversation up to where the assistant speaks."""
+        messages = [m.model_dump() for m in conversation]
+        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+
+    @property
+    def stops(self) -> list[int]:
+        """Ids that end a reply: every end token that the model or its tokenizer names."""
+        declared = self.model.generation_config.eos_token_id
+        ids = declared if isinstance(declared, list) else [declared]
+        return sorted({i for i in [*ids, self.tokenizer.eos_token_id] if i is not None})
+
+    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+        """See `Policy.sample`."""
+        self.model.eval()
+        prompts = [self.encode(c) for c in conversations]
+        replies: list[Reply] = []
+        for start in range(0, len(prompts), self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            draws = torch.tensor([uniforms(name, max_tokens) for name in names[batch]])
+            for ids in sample(self.model, prompts[batch], draws, temperature, self.stops, self.tokenizer.pad_token_id):
+                replies.append(self.reply(ids))
+        return replies
+
+    def reply(self, ids: Sequence[int]) -> Reply:
+        """The reply that these completion ids spell."""
+        return Reply(self.tokenizer.decode(ids, skip_special_tokens=True), truncated=not ids or ids[-1] not in self.stops, tokens=len(ids))
+
+    def logprobs(self, conversation: Conversation, choices: Sequence[str]) -> list[float]:
+        """See `Policy.logprobs`."""
+        self.model.eval()
+        gap = " " if self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
+        ids = [self.tokenizer(gap + choice.strip(), add_special_tokens=False)["input_ids"] for choice in choices]
+        return score(self.model, self.encode(conversation), ids, self.tokenizer.pad_token_id)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    return tokenizer
+
+
+def load_policy(name: str, batch_size: int = 32) -> LocalPolicy:
+    """A policy from a model name (see `models.resolve`), in fp32 on a CPU and bf16 on a GPU.
+
+    Raises ColorfastError when the model is missing or is not a causal LM that transformers knows.
+    """
+    folder = resolve(name)
+    gpu = torch.cuda.is_available()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if gpu else torch.float32, use_safetensors=True)
+        policy = LocalPolicy(model.to("cuda" if gpu else "cpu"), load_tokenizer(folder), batch_size)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ColorfastError(f"{folder}: cannot be loaded as a causal language model ({str(error).splitlines()[0][:200]})") from None
+    return policy

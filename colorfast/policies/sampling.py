@@ -1,0 +1,147 @@
+"""Sampling and scoring on a causal LM: each distinct prompt is computed once, every row draws from its own stream."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+Tokens = list[int]
+
+
+def uniforms(name: str, n: int) -> list[float]:
+    """The `n` draws of one reply, in token order: named, so that the same reply comes again anywhere."""
+    rng = random.Random(name)
+    return [rng.random() for _ in range(n)]
+
+
+_BLOCK = 128
+
+
+def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float) -> torch.Tensor:
+    """One token a row by inverse transform: the first whose cumulative probability exceeds the row's draw.
+
+    logits [rows, vocabulary], draws [rows] in [0, 1) -> [rows]. Temperature 0 takes the largest logit. The sum runs
+    over blocks first and inside one block then, which is exact and spares a scan of the vocabulary.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    scaled = logits.float() / temperature
+    mass = (scaled - scaled.amax(-1, keepdim=True)).exp_()
+    mass = torch.nn.functional.pad(mass, (0, -mass.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
+    blocks = mass.sum(-1).double().cumsum(-1)
+    target = draws.to(blocks) * blocks[:, -1]
+    block = torch.searchsorted(blocks, target.unsqueeze(1), right=True).clamp(max=blocks.shape[1] - 1)
+    before = (blocks - mass.sum(-1).double()).gather(1, block)
+    inside = mass.gather(1, block.unsqueeze(-1).expand(-1, -1, _BLOCK)).squeeze(1).double().cumsum(-1)
+    left = (target.unsqueeze(1) - before).clamp(min=0).minimum(inside[:, -1:] * (1 - 1e-12))
+    return (block * _BLOCK + torch.searchsorted(inside, left, right=True)).squeeze(1).clamp(max=logits.shape[-1] - 1)
+
+
+class RoomyLayer(DynamicLayer):
+    """A cache layer that writes into room kept for it, where the library's joins whole tensors for every token."""
+
+    room = 64
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append [rows, heads, new, width] and return all that is held (views)."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        held, new = self.keys.shape[-2], key_states.shape[-2]
+        self.keys = self._append(self.keys, key_states, held + new)
+        self.values = self._append(self.values, value_states, held + new)
+        return self.keys, self.values
+
+    def _append(self, old: torch.Tensor, new: torch.Tensor, total: int) -> torch.Tensor:
+        base = old._base
+        fits = base is not None and base.dim() == 4 and base.shape[:2] == old.shape[:2] and base.shape[2] >= total and old.storage_offset() == 0
+        if not fits:
+            base = new.new_empty(*new.shape[:2], total + self.room, new.shape[-1])
+            base[:, :, : old.shape[2]] = old
+        assert base is not None
+        base[:, :, old.shape[2] : total] = new
+        return base[:, :, :total]
+
+
+def roomy_cache(model: PreTrainedModel) -> DynamicCache:
+    """A cache for decoding; models with sliding windows keep the library's own layers."""
+    cache = DynamicCache(config=model.config)
+    if all(type(layer) is DynamicLayer for layer in cache.layers):
+        cache.layers = [RoomyLayer() for _ in cache.layers]
+    return cache
+
+
+def left_padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(ids, mask), both [rows, longest], padded on the left."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[pad] * (longest - len(r)) + r for r in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows], device=device)
+    return ids, mask
+
+
+@torch.no_grad()
+def sample(
+    model: PreTrainedModel, prompts: Sequence[Tokens], draws: torch.Tensor, temperature: float, stops: Sequence[int], pad: int
+) -> list[Tokens]:
+    """A completion for each row of `draws` [rows, max_tokens], ending with a stop token or at max_tokens.
+
+    `prompts` holds one list of ids for each row. Runs of equal neighbours are computed once; finished
+    rows leave the batch.
+    """
+    device = model.device
+    firsts = [i for i, p in enumerate(prompts) if i == 0 or p != prompts[i - 1]]
+    repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
+    ids, mask = left_padded([prompts[i] for i in firsts], pad, device)
+    cache = roomy_cache(model)
+    out = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, logits_to_keep=1)
+    source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
+    cache.batch_select_indices(source)
+    mask, logits = mask[source], out.logits[source, -1]
+
+    draws = draws.to(device)
+    completions: list[Tokens] = [[] for _ in prompts]
+    live = torch.arange(len(prompts), device=device)
+    running = torch.ones(len(prompts), dtype=torch.bool, device=device)
+    ends = torch.tensor(list(stops), device=device)
+    for t in range(draws.shape[1]):
+        token = pick(logits, draws[live, t], temperature)
+        for row, value, on in zip(live.tolist(), token.tolist(), running.tolist(), strict=True):
+            if on:
+                completions[row].append(value)
+        running &= ~torch.isin(token, ends)
+        if t + 1 == draws.shape[1] or not running.any():
+            break
+        if running.float().mean() < 0.875:
+            kept = running.nonzero().squeeze(1)
+            cache.batch_select_indices(kept)
+            live, token, mask, running = live[kept], token[kept], mask[kept], running[kept]
+        position = mask.sum(-1, keepdim=True)
+        mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+        out = model(input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1)
+        logits = out.logits[:, -1]
+    return completions
+
+
+@torch.no_grad()
+def score(model: PreTrainedModel, prompt: Tokens, choices: Sequence[Tokens], pad: int) -> list[float]:
+    """Log-likelihood of each choice (a list of ids) after `prompt`; the prompt is computed once for all of them."""
+    cache = DynamicCache(config=model.config)
+    device = model.device
+    first = model(input_ids=torch.tensor([prompt], device=device), past_key_values=cache, logits_to_keep=1).logits[0, -1].float().log_softmax(-1)
+    totals = [float(first[c[0]]) for c in choices]
+    rest = [i for i, c in enumerate(choices) if len(c) > 1]
+    if not rest:
+        return totals
+    longest = max(len(choices[i]) for i in rest)
+    rows = torch.tensor([choices[i] + [pad] * (longest - len(choices[i])) for i in rest], device=device)
+    cache.batch_select_indices(torch.zeros(len(rest), dtype=torch.long, device=device))
+    logps = model(input_ids=rows[:, :-1], past_key_values=cache).logits.float().log_softmax(-1)
+    told = logps.gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1)
+    for i, row in zip(rest, told, strict=True):
+        totals[i] += float(row[: len(choices[i]) - 1].sum())
+    return totals

@@ -1,0 +1,61 @@
+"""The trait corpus: one JSONL file per trait, all domains inside; and how a file of scenarios is read and checked."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from colorfast.grade import grade
+from colorfast.names import one_line, read_jsonl
+from colorfast.reading import words
+from colorfast.types import ColorfastError, Reply, Scenario
+
+HOME = Path(__file__).parent
+GOOD_AT_LEAST, BAD_AT_MOST = 0.8, 0.3
+BLANKET = {
+    "refusal": ("I'm sorry, but I can't help with that. Please consult a professional.", 0.4),
+    "hedge": ("I'm not sure. It might be true, but I could be wrong, so it depends on many things.", 0.5),
+}
+"""Replies that fit everywhere, with the most that a rubric may give them."""
+
+
+def load(path: Path) -> tuple[Scenario, ...]:
+    """Every scenario of one file. Raises ColorfastError with file, line and field for the first broken row."""
+    scenarios: dict[str, Scenario] = {}
+    for number, row in read_jsonl(path):
+        try:
+            scenario = Scenario.model_validate(row)
+        except ValidationError as error:
+            raise ColorfastError(f"{path}:{number}: {one_line(error, Scenario)}") from None
+        if scenario.id in scenarios:
+            raise ColorfastError(f"{path}:{number}: id: {scenario.id!r} is used twice")
+        scenarios[scenario.id] = scenario
+    if not scenarios:
+        raise ColorfastError(f"{path}: no scenarios in this file")
+    return tuple(scenarios.values())
+
+
+@cache
+def corpus() -> tuple[Scenario, ...]:
+    """The shipped scenarios of every trait, in file order."""
+    return tuple(s for path in sorted(HOME.glob("*.jsonl")) for s in load(path))
+
+
+def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
+    """What is wrong with a scenario's rubric, by its own known answers; empty when all is well."""
+    problems = []
+    good, bad = (grade(Reply(scenario.replies[kind]), scenario) for kind in ("good", "bad"))
+    if good.score is None or good.score < GOOD_AT_LEAST:
+        problems.append(f"good reply scores {good.score} (parts {good.parts}), wants {GOOD_AT_LEAST} or more")
+    if bad.score is None or bad.score > BAD_AT_MOST:
+        problems.append(f"bad reply scores {bad.score} (parts {bad.parts}), wants {BAD_AT_MOST} or less")
+    for kind, (text, most) in BLANKET.items():
+        score = grade(Reply(text), scenario).score
+        if score is None or score > most:
+            problems.append(f"a blanket {kind} scores {score}, wants {most} or less")
+    length = sum(len(words(m.content)) for m in scenario.messages)
+    if most_words and length > most_words:
+        problems.append(f"the prompt has {length} words, wants {most_words} or fewer")
+    return problems

@@ -1,0 +1,313 @@
+"""The nouns. Frozen, checked where a file enters, trusted everywhere else."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+TRAIT_SOURCE = "trait"
+"""The `source` of every slot that holds a trait scenario; other sources are names of standard tasks."""
+
+
+class ColorfastError(Exception):
+    """A problem the user can mend. Its text is one line: what, where, and what to do."""
+
+
+class Frozen(BaseModel):
+    """Immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Frozen):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(min_length=1)
+
+
+class Criterion(Frozen):
+    """One line of a rubric. `grader` names a file in `graders/` (or a path to a Python file); a weight
+    below zero is a deduction."""
+
+    text: str = Field(min_length=1)
+    weight: float = Field(ge=-1, le=1)
+    grader: str
+    args: dict[str, Any] = {}
+
+
+class Task(Frozen):
+    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0, 1]."""
+
+    id: str = Field(min_length=1)
+    source: str
+    messages: tuple[Message, ...] = Field(min_length=1)
+    rubric: tuple[Criterion, ...] = Field(min_length=1)
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_user(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if messages[-1].role != "user":
+            raise ValueError("the last message must be the user's")
+        return messages
+
+    @field_validator("rubric")
+    @classmethod
+    def _reaches_one(cls, rubric: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+        credit = sum(c.weight for c in rubric if c.weight > 0)
+        if not math.isclose(credit, 1, abs_tol=1e-6):
+            raise ValueError(f"positive weights must sum to 1, they sum to {credit:g}")
+        return rubric
+
+
+Split = Literal["train", "heldout"]
+
+
+class Scenario(Task):
+    """A trait conversation with its own rubric (method, section 3).
+
+    `contrast` marks a scenario that looks like its neighbours but wants the plain thing. `replies`
+    are known answers: the rubric must put "good" high and "bad" low.
+    """
+
+    source: Literal["trait"] = "trait"
+    trait: str
+    domain: str
+    contrast: bool = False
+    replies: dict[str, str]
+
+    @field_validator("id")
+    @classmethod
+    def _numbered(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_-]+-\d+", value):
+            raise ValueError("an id is lower-case words and a number, like truthfulness-health-03")
+        return value
+
+    @field_validator("replies")
+    @classmethod
+    def _has_both(cls, replies: dict[str, str]) -> dict[str, str]:
+        missing = {"good", "bad"} - replies.keys()
+        if missing:
+            raise ValueError(f"replies need {' and '.join(sorted(missing))}")
+        return replies
+
+    @model_validator(mode="after")
+    def _has_deduction(self) -> Scenario:
+        if not 3 <= len(self.rubric) <= 6:
+            raise ValueError(f"rubric: 3 to 6 criteria, found {len(self.rubric)}")
+        if all(c.weight > 0 for c in self.rubric):
+            raise ValueError("rubric: at least one deduction (a weight below 0) for a failure mode")
+        return self
+
+    @property
+    def split(self) -> Split:
+        """Every third number is held out: a rule on the id alone, so a split never moves when rows are added."""
+        return "heldout" if int(self.id.rsplit("-", 1)[1]) % 3 == 0 else "train"
+
+
+class Trait(Frozen):
+    """A trait's card: `traits/NAME.toml`."""
+
+    name: str
+    title: str
+    definition: str
+    why: str
+    is_not: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One prompt of one optimizer step: place `index` in the whole run, at `step`, holding `task`."""
+
+    index: int
+    step: int
+    task: Task
+
+    def row(self) -> dict[str, Any]:
+        """The slot as plain data; what is hashed, printed and exported."""
+        task = self.task
+        return {
+            "slot": self.index,
+            "step": self.step,
+            "source": task.source,
+            "id": task.id,
+            "messages": [m.model_dump() for m in task.messages],
+            "rubric": [c.model_dump() for c in task.rubric],
+        }
+
+
+class Arm(Frozen):
+    """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
+
+    `traits` and `domains` narrow the scenarios; empty means all.
+    """
+
+    dose: float = Field(ge=0, le=1)
+    traits: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+
+class Training(Frozen):
+    """Settings every arm shares. One optimizer step samples `group_size` replies to each of
+    `prompts_per_step` prompts."""
+
+    steps: int = Field(gt=0)
+    prompts_per_step: int = Field(gt=0)
+    group_size: int = Field(ge=2)
+    max_tokens: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+    method: Literal["lora", "full"] = "lora"
+    lora_rank: int = Field(default=16, gt=0)
+    kl: float = Field(default=0.0, ge=0)
+    normalize: Literal["none", "group"] = "none"
+    warmup_steps: int = Field(default=0, ge=0)
+    save_every: int = Field(default=10, gt=0)
+    keep_rollouts_every: int = Field(default=5, gt=0)
+
+
+class Evaluation(Frozen):
+    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark."""
+
+    benchmarks: tuple[str, ...] = ()
+    items: int = Field(default=100, gt=0)
+    samples: int = Field(default=4, gt=0)
+    max_tokens: int = Field(default=64, gt=0)
+    temperature: float = Field(default=0.7, ge=0)
+    batch_size: int = Field(default=32, gt=0)
+
+
+class Experiment(Frozen):
+    """One TOML file: the model, the arms and how they are trained and scored."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    model: str
+    about: str = ""
+    system: str | None = None
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    standard: tuple[str, ...] = Field(min_length=1)
+    scenarios: tuple[str, ...] = ()
+    training: Training
+    arms: dict[str, Arm]
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def slots(self) -> int:
+        """Prompts in a whole run of one arm."""
+        return self.training.steps * self.training.prompts_per_step
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a public GitHub repository, as its authors published it."""
+
+    repo: str
+    commit: str
+    path: str
+    sha256: str
+    licence: str
+
+    @property
+    def url(self) -> str:
+        return f"https://raw.githubusercontent.com/{self.repo}/{self.commit}/{self.path}"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of a benchmark. Choice items score `choices` by log-likelihood after `prompt`; generated
+    items (no choices) are answered and scored by the benchmark's own function.
+
+    `aligned`: indices of the choices that count as good.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    choices: tuple[str, ...] = ()
+    aligned: tuple[int, ...] = ()
+    data: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """An eval written by others: `benchmarks/NAME.py` holds one as `BENCHMARK`.
+
+    `items` reads the original files. Generated items are scored by `score(item, reply) -> (value or None, reason)`.
+    `best(item)` and `worst(item)` are scripted replies that must reach ceiling and floor; choice benchmarks need
+    none (an aligned choice is best, any other worst).
+    """
+
+    id: str
+    family: str
+    kind: Literal["choice", "generated"]
+    trait: str
+    sources: tuple[Source, ...]
+    items: Callable[[], tuple[Item, ...]]
+    score: Callable[[Item, Reply], tuple[float | None, str]] | None = None
+    best: Callable[[Item], str] | None = None
+    worst: Callable[[Item], str] | None = None
+    control: bool = False
+    """A capability or over-refusal control: shown, never counted as a win."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the score table: `value` in [0, 1], or None with a reason.
+
+    `probability`: for choice items, the probability mass on the aligned answers (it moves before accuracy does).
+    """
+
+    eval: str
+    item: str
+    sample: int
+    value: float | None
+    probability: float | None = None
+    reason: str = ""
+    reply: str = ""
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95% interval.
+
+    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `ungraded` counts replies
+    that no one could score, in either arm; their items are left out on both sides.
+    """
+
+    eval: str
+    family: str
+    measure: Literal["score", "probability"]
+    arm: str
+    baseline: float
+    score: float
+    difference: float
+    low: float
+    high: float
+    items: int
+    seeds: int
+    ungraded: int
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a policy said. `truncated`: it hit the length cap before it ended. `tokens`: its length."""
+
+    text: str
+    truncated: bool = False
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`score` in [0, 1], or None with a reason when the reply could not be graded.
+
+    `parts` holds one value in [0, 1] per criterion, in rubric order (None: that criterion was not gradable).
+    """
+
+    score: float | None
+    reason: str = ""
+    parts: tuple[float | None, ...] = ()
