@@ -16,6 +16,7 @@ from colorfast.types import Arm, Evaluation, Experiment, Training
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 torch.set_num_threads(2)
 
+LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -72,5 +73,5 @@ def tiny(tiny_model: Path) -> Experiment:
         standard=("facts", "format"),
         training=Training(steps=4, prompts_per_step=2, group_size=3, max_tokens=6, learning_rate=1e-3, save_every=2, lora_rank=4),
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
-        evaluation=Evaluation(benchmarks=("corrigible-neutral",), items=4, samples=1, max_tokens=6),
+        evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6),
     )

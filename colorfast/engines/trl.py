@@ -15,11 +15,13 @@ import transformers
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import DynamicCache, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from colorfast.console import progress
 from colorfast.grade import grade
 from colorfast.ledger import Rollout, ledger, step_metrics
+from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.sampling import sample, uniforms
@@ -257,6 +259,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
             rollout_func=recorder.rollout,
         )
         trainer.seen = recorder.step
+        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return _finish(trainer, recorder, slots, final)
 
@@ -276,7 +279,7 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], fi
     recorder.policy.tokenizer.save_pretrained(part)
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
-    write_json(folder / "ledger.json", total)
+    write_json(folder / "ledger.json", total | {"weights": weights_sha256(final)})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)
     return final

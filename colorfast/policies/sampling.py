@@ -46,26 +46,25 @@ class RoomyLayer(DynamicLayer):
     """A cache layer that writes into room kept for it, where the library's joins whole tensors for every token."""
 
     room = 64
+    held = 0
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append [rows, heads, new, width] and return all that is held (views)."""
+        """Append states [rows, heads, new, width]; returns views of all that is held."""
+        start, self.held = self.held, self.held + key_states.shape[-2]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
-        held, new = self.keys.shape[-2], key_states.shape[-2]
-        self.keys = self._append(self.keys, key_states, held + new)
-        self.values = self._append(self.values, value_states, held + new)
+            self.kept = [x.new_empty(*x.shape[:2], self.held + self.room, x.shape[-1]) for x in (key_states, value_states)]
+        if self.kept[0].shape[2] < self.held:
+            self.kept = [torch.cat([x, torch.empty_like(x)], dim=2) for x in self.kept]
+        for kept, new in zip(self.kept, (key_states, value_states), strict=True):
+            kept[:, :, start : self.held] = new
+        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
         return self.keys, self.values
 
-    def _append(self, old: torch.Tensor, new: torch.Tensor, total: int) -> torch.Tensor:
-        base = old._base
-        fits = base is not None and base.dim() == 4 and base.shape[:2] == old.shape[:2] and base.shape[2] >= total and old.storage_offset() == 0
-        if not fits:
-            base = new.new_empty(*new.shape[:2], total + self.room, new.shape[-1])
-            base[:, :, : old.shape[2]] = old
-        assert base is not None
-        base[:, :, old.shape[2] : total] = new
-        return base[:, :, :total]
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep these rows, in this order (a row may come more than once)."""
+        self.kept = [x[indices] for x in self.kept]
+        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
 
 
 def roomy_cache(model: PreTrainedModel) -> DynamicCache:
@@ -94,6 +93,8 @@ def sample(
     rows leave the batch.
     """
     device = model.device
+    if not prompts:
+        return []
     firsts = [i for i, p in enumerate(prompts) if i == 0 or p != prompts[i - 1]]
     repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
     ids, mask = left_padded([prompts[i] for i in firsts], pad, device)

@@ -1,0 +1,47 @@
+# make run: the quick experiment, from nothing. make test: the tests. Both set up .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Without a GPU the pinned release below is installed first, so that a CPU build on the machine, or in an index that
+# TORCH_INDEX names, is taken; with one, pip brings the CUDA build.
+GPU         := $(shell command -v nvidia-smi 2>/dev/null)
+TORCH       ?= $(if $(GPU),,torch==2.13.0)
+TORCH_INDEX ?=
+EXPERIMENT  ?= quick
+
+.PHONY: run test slow lint check bench clean
+
+run: $(BIN)/colorfast
+	$(BIN)/colorfast run $(EXPERIMENT)
+
+test: $(BIN)/.dev
+	$(BIN)/python -m pytest -q -m "not slow"
+
+slow: $(BIN)/.dev
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(BIN)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+bench: $(BIN)/colorfast
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("colorfast needs Python 3.11 or newer: make PYTHON=python3.12 run" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH),$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)")
+
+$(BIN)/colorfast: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/colorfast
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,81 @@
+"""Sampling and scoring agree with the library's own paths, and each reply has its own randomness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.policies.sampling import pick, sample, score
+from colorfast.types import ColorfastError, Message
+
+
+def ask(text: str) -> tuple[Message, ...]:
+    return (Message(role="user", content=text),)
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_model: Path) -> LocalPolicy:
+    return load_policy(str(tiny_model))
+
+
+PROMPTS = ("What is the dose?", "Why is the sky blue at noon and red at dusk?", "No.")
+
+
+def test_greedy_tokens_equal_those_of_generate(policy: LocalPolicy) -> None:
+    prompts = [policy.encode(ask(p)) for p in PROMPTS]
+    ours = sample(policy.model, prompts, torch.zeros(len(prompts), 12), 0, policy.stops, 0)
+    for prompt, tokens in zip(prompts, ours, strict=True):
+        ids = torch.tensor([prompt])
+        theirs = policy.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+        assert tokens == theirs[0, len(prompt) :].tolist()
+
+
+def test_draws_follow_the_softmax() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0, 0.5] * 60]).log_softmax(-1)
+    draws = (torch.arange(20_000) + 0.5) / 20_000
+    tokens = pick(logits.expand(20_000, -1), draws, 0.7)
+    found = torch.bincount(tokens, minlength=300) / 20_000
+    assert (found - (logits[0] / 0.7).softmax(-1)).abs().max() < 2e-4
+    assert pick(logits, torch.tensor([0.0]), 1.0).item() == 0
+    assert pick(logits, torch.tensor([1 - 1e-7]), 1.0).item() == 299
+
+
+def test_a_reply_does_not_depend_on_its_company(policy: LocalPolicy) -> None:
+    together = policy.sample([ask(p) for p in PROMPTS for _ in range(3)], [f"{p}-{i}" for p in PROMPTS for i in range(3)], 10, 1.0)
+    alone = [policy.sample([ask(p)], [f"{p}-{i}"], 10, 1.0)[0] for p in PROMPTS for i in range(3)]
+    assert [r.text for r in together] == [r.text for r in alone]
+    assert len({r.text for r in together}) > 3
+
+
+def test_choice_scores_equal_a_plain_forward_pass(policy: LocalPolicy) -> None:
+    prompt = policy.encode(ask(PROMPTS[1]))
+    choices = [[5, 9, 30], [7], [40, 41, 42, 43]]
+    ours = score(policy.model, prompt, choices, 0)
+    for choice, found in zip(choices, ours, strict=True):
+        with torch.no_grad():
+            logps = policy.model(torch.tensor([prompt + choice])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        plain = sum(float(logps[i, token]) for i, token in enumerate(choice))
+        assert found == pytest.approx(plain, abs=1e-4)
+
+
+def test_a_reply_that_hits_the_cap_is_truncated_and_one_that_ends_is_not(policy: LocalPolicy) -> None:
+    stop = policy.stops[0]
+    assert policy.reply([5, 6, stop]).truncated is False
+    assert policy.reply([5, 6, 7]).truncated is True
+
+
+def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    for name, message in [
+        (str(tmp_path / "none.gguf"), "no such model file"),
+        (str(tmp_path), "without config.json"),
+        ("nonsense", "the embedded model is"),
+    ]:
+        with pytest.raises(ColorfastError, match=message):
+            load_policy(name)
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"not a model")
+    with pytest.raises(ColorfastError, match="cannot be read"):
+        load_policy(str(broken))

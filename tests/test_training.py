@@ -1,0 +1,127 @@
+"""Training: the mathematics are TRL's, the record is complete, and the same seed gives the same weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trl import GRPOTrainer
+
+from colorfast.engines import trl
+from colorfast.models import weights_sha256
+from colorfast.schedule import schedule, schedule_hash
+from colorfast.tables import read_rows
+from colorfast.types import Criterion, Experiment, Message, Slot, Task, Training
+
+SETTINGS = Training(steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1)
+
+
+def slots(n: int, grader: str = "follows", **args: Any) -> tuple[Slot, ...]:
+    """Prompts whose reward a random model already earns by chance: lower-case letters."""
+    criterion = Criterion(text="Keep the rule", weight=1, grader=grader, args=args or {"rule": "lowercase"})
+    tasks = [Task(id=f"t-{i}", source="trait" if i % 3 == 0 else "form", messages=(Message(role="user", content=f"Say {i}"),), rubric=(criterion,)) for i in range(n)]
+    return tuple(Slot(i, i // 2, t) for i, t in enumerate(tasks))
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_model: Path, tmp_path: Path, method: str) -> None:
+    settings = SETTINGS.model_copy(update={"method": method})
+    done = {name: trl.train(str(tiny_model), slots(6), settings, seed, tmp_path / name) for name, seed in (("a", 0), ("b", 0), ("c", 1))}
+    hashes = {name: weights_sha256(folder) for name, folder in done.items()}
+    assert hashes["a"] == hashes["b"]
+    assert hashes["a"] != hashes["c"]
+    assert hashes["a"] != weights_sha256(tiny_model)
+    assert json.loads((tmp_path / "a" / "ledger.json").read_text())["weights"] == hashes["a"]
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_loss_and_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float) -> None:
+    """The same step with our shared prompt and skipped groups, and with TRL's own functions in their place."""
+    settings = SETTINGS.model_copy(update={"steps": 1, "kl": kl, "method": "full", "temperature": 0.8})
+    seen: dict[str, list[torch.Tensor]] = {}
+
+    def keep(name: str) -> None:
+        def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+            out = GRPOTrainer.training_step(self, *args, **kwargs)
+            seen[name] = [p.grad.clone() for p in self.model.parameters()]
+            return out
+
+        monkeypatch.setattr(trl.GroupTrainer, "training_step", spy)
+
+    keep("ours")
+    trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / "ours")
+    monkeypatch.delattr(trl.GroupTrainer, "_get_per_token_logps_and_entropies")
+    monkeypatch.delattr(trl.GroupTrainer, "_compute_loss")
+    keep("theirs")
+    trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / "theirs")
+    ours, theirs = (torch.cat([g.flatten() for g in seen[name]]) for name in ("ours", "theirs"))
+    assert theirs.norm() > 1e-6
+    assert (ours - theirs).norm() / theirs.norm() < 1e-3
+
+
+def test_the_reward_sees_exactly_the_schedule_and_the_ledger_counts_it(tiny: Experiment, tmp_path: Path) -> None:
+    rows = schedule(tiny, tiny.arms["trait-50"], 0)
+    trl.train(tiny.model, rows, tiny.training, 0, tmp_path / "run")
+    ledger = json.loads((tmp_path / "run" / "ledger.json").read_text())
+    assert ledger["schedule_seen"] == schedule_hash(rows)
+    assert ledger["steps"] == tiny.training.steps
+    assert ledger["total"]["prompts"] == tiny.slots
+    assert ledger["total"]["completions"] == tiny.slots * tiny.training.group_size
+    assert ledger["sources"]["trait"]["prompts"] == 4
+    assert ledger["total"]["flops"] == 8 * ledger["parameters"] * (ledger["total"]["prompt_tokens"] + ledger["total"]["completion_tokens"])
+
+
+def test_metrics_and_rollouts_agree_and_advantages_are_centred(tiny_model: Path, tmp_path: Path) -> None:
+    trl.train(str(tiny_model), slots(6), SETTINGS, 0, tmp_path / "run")
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [m["step"] for m in metrics] == [0, 1, 2]
+    for metric in metrics:
+        rows = read_rows(tmp_path / "run" / "rollouts" / f"{metric['step']:05d}.parquet")
+        assert len(rows) == 8
+        for source, values in metric["sources"].items():
+            own = [r for r in rows if r["source"] == source]
+            assert values["reward"] == pytest.approx(sum(r["score"] for r in own) / len(own))
+            assert values["advantage_mass"] == pytest.approx(sum(abs(r["advantage"]) for r in own))
+        assert sum(v["advantage_share"] for v in metric["sources"].values()) == pytest.approx(1)
+        for _, group in itertools.groupby(rows, key=lambda r: r["slot"]):
+            members = list(group)
+            mean = sum(r["score"] for r in members) / len(members)
+            assert all(r["advantage"] == pytest.approx(r["score"] - mean, abs=1e-6) for r in members)
+
+
+def test_arms_that_share_a_first_step_sample_the_same_replies_in_it(tiny: Experiment, tmp_path: Path) -> None:
+    """Sampling is seeded by (slot, sample): shared rows get the same replies until the weights part."""
+    replies = {}
+    for name in ("baseline", "trait-25"):
+        trl.train(tiny.model, schedule(tiny, tiny.arms[name], 0), tiny.training, 0, tmp_path / name)
+        rows = read_rows(tmp_path / name / "rollouts" / "00000.parquet")
+        replies[name] = {(r["slot"], r["sample"]): r["reply"] for r in rows if r["source"] != "trait"}
+    shared = replies["baseline"].keys() & replies["trait-25"].keys()
+    assert shared
+    assert all(replies["baseline"][key] == replies["trait-25"][key] for key in shared)
+
+
+def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    """None for every reply of a run leaves the weights where they were, and is counted, not scored 0."""
+    folder = trl.train(str(tiny_model), slots(6, "follows", rule="unheard-of"), SETTINGS, 0, tmp_path / "run")
+    ledger = json.loads((tmp_path / "run" / "ledger.json").read_text())
+    assert ledger["total"]["ungraded"] == ledger["total"]["completions"] == 24
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["sources"]["form"]["reward"] is None
+    from safetensors.torch import load_file
+
+    before, after = (load_file(f / "model.safetensors") for f in (tiny_model, folder))
+    assert all(torch.allclose(before[k], after[k], atol=1e-7) for k in before)
+
+
+def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6})
+    trl.train(str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run")
+    rewards = [v["reward"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() for v in json.loads(line)["sources"].values()]
+    assert all(r is not None and math.isfinite(r) for r in rewards)
+    assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.2
