@@ -46,7 +46,9 @@ def _print_json(value: Any) -> None:
 
 
 @app.command(epilog="Examples: `colorfast run quick` - `colorfast run my.toml --out /data/runs`")
-def run(experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], out_dir: Out = Path("runs")) -> None:
+def run(
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], out_dir: Out = Path("runs")
+) -> None:
     """Train and score every arm, then write the report. Stopped at any point, the same command continues."""
     from colorfast import experiment as exp
 
@@ -64,7 +66,9 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     out.print(f"\nreport: {written}", markup=False)
 
 
-@app.command(epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct` - `colorfast evaluate runs/quick/baseline-s0/checkpoint --items 50`")
+@app.command(
+    epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct` - `colorfast evaluate runs/quick/baseline-s0/checkpoint --items 50`"
+)
 def evaluate(
     model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file or a hub id.")],
     benchmarks: Annotated[str, typer.Option(help="Benchmarks, separated by commas; 'all', or 'none'.")] = "all",
@@ -152,7 +156,9 @@ def scenarios(
         check_known("domain", [domain], {s.domain for s in rows})
     if split:
         check_known("split", [split], {"train", "heldout"})
-    rows = tuple(s for s in rows if (not trait or s.trait == trait) and (not domain or s.domain == domain) and (not split or s.split == split))
+    rows = tuple(
+        s for s in rows if (not trait or s.trait == trait) and (not domain or s.domain == domain) and (not split or s.split == split)
+    )
     if check:
         wrong = {s.id: found for s in rows if (found := corpus.misjudged(s))}
         if wrong:
@@ -182,7 +188,17 @@ def benchmarks(as_json: Json = False) -> None:
         b = bench.get(name)
         source = ", ".join(f"{s.repo}/{s.path}" for s in b.sources)
         licence = ", ".join(sorted({s.licence for s in b.sources}))
-        rows.append({"id": b.id, "family": b.family, "kind": b.kind, "items": len(b.items()), "licence": licence, "control": b.control, "source": source})
+        rows.append(
+            {
+                "id": b.id,
+                "family": b.family,
+                "kind": b.kind,
+                "items": len(b.items()),
+                "licence": licence,
+                "control": b.control,
+                "source": source,
+            }
+        )
     if as_json:
         _print_json(rows)
         return
@@ -197,10 +213,19 @@ def experiments(as_json: Json = False) -> None:
     """List the shipped experiments."""
     from colorfast import experiment as exp
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in exp.names():
         e = exp.load(name)
-        rows.append({"name": e.name, "about": e.about, "model": e.model, "steps": e.training.steps, "arms": {n: a.dose for n, a in e.arms.items()}, "seeds": list(e.seeds)})
+        rows.append(
+            {
+                "name": e.name,
+                "about": e.about,
+                "model": e.model,
+                "steps": e.training.steps,
+                "arms": {n: a.dose for n, a in e.arms.items()},
+                "seeds": list(e.seeds),
+            }
+        )
     if as_json:
         _print_json(rows)
         return

@@ -29,6 +29,8 @@ def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[
         task = bars.add_task(title, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
-            bars.update(task, advance=n, **({"note": note} if note else {}))
+            bars.update(task, advance=n)
+            if note:
+                bars.update(task, note=note)
 
         yield advance

@@ -54,5 +54,6 @@ def _download(source: Source, path: Path) -> None:
                     advance(len(block))
     except (urllib.error.URLError, TimeoutError) as error:
         raise ColorfastError(
-            f"{source.url}: cannot be downloaded ({error}); connect, or set COLORFAST_MIRROR to a folder that holds {source.repo}/{source.path}"
+            f"{source.url}: cannot be downloaded ({error}); connect, or set COLORFAST_MIRROR to a folder that holds "
+            f"{source.repo}/{source.path}"
         ) from None

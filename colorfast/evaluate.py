@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from colorfast import benchmarks
 from colorfast.grade import grade
 from colorfast.policies import Policy
 from colorfast.stats import interval, item_means, paired
 from colorfast.tables import read_scores, write_scores
-from colorfast.types import Benchmark, Estimate, Evaluation, Item, Message, Scenario, Score
+from colorfast.types import Benchmark, Estimate, Evaluation, Item, Measure, Message, Scenario, Score
 
 HELDOUT = "heldout"
 Advance = Callable[..., None]
@@ -34,9 +35,7 @@ def score_heldout(policy: Policy, scenarios: Sequence[Scenario], evaluation: Eva
         )
         for (scenario, k), reply in zip(part, replies, strict=True):
             verdict = grade(reply, scenario)
-            scores.append(
-                Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated)
-            )
+            scores.append(Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated))
         advance(len(part))
     return scores
 
@@ -80,7 +79,9 @@ def work(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> int:
     return len(scenarios) * evaluation.samples + sum(min(evaluation.items, len(benchmarks.get(b).items())) for b in evaluation.benchmarks)
 
 
-def evaluate(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None, folder: Path, advance: Advance) -> list[Score]:
+def evaluate(
+    policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None, folder: Path, advance: Advance
+) -> list[Score]:
     """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
     `folder/scores.parquet` with all rows."""
     scores: list[Score] = []
@@ -101,41 +102,46 @@ def evaluate(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluati
     return scores
 
 
-def estimate(arm: str, ours: dict[int, list[Score]], theirs: dict[int, list[Score]], evaluation: Evaluation, traits: dict[str, str]) -> list[Estimate]:
-    """Paired differences of one arm from the baseline (`{seed: scores}` each): held-out scenarios overall and per trait
-    (`traits`: scenario id -> trait), then every benchmark by score and, for choices, by probability."""
-    out = [_difference(HELDOUT, "held-out traits", "score", arm, ours, theirs, lambda s: s.eval == HELDOUT)]
+Table = Mapping[int, Sequence[Score]]
+"""One arm's scores under each seed."""
+
+
+def estimate(arm: str, ours: Table, theirs: Table, evaluation: Evaluation, traits: Mapping[str, str]) -> list[Estimate]:
+    """Paired differences of one arm from the baseline: held-out scenarios overall and per trait (`traits`: scenario id
+    -> trait), then every benchmark by score and, for choices, by probability."""
+    found = [_difference(_Asked(HELDOUT, "held-out traits"), arm, _only(ours, HELDOUT), _only(theirs, HELDOUT))]
     for trait in sorted(set(traits.values())):
-        out.append(
-            _difference(f"{HELDOUT}/{trait}", "held-out traits", "score", arm, ours, theirs, lambda s, t=trait: s.eval == HELDOUT and traits[s.item] == t)  # type: ignore[misc]
-        )
+        ids = {i for i, t in traits.items() if t == trait}
+        asked = _Asked(f"{HELDOUT}/{trait}", "held-out traits")
+        found.append(_difference(asked, arm, _only(ours, HELDOUT, ids), _only(theirs, HELDOUT, ids)))
     for name in evaluation.benchmarks:
         b = benchmarks.get(name)
-        for measure in ("score", "probability") if b.kind == "choice" else ("score",):
-            out.append(_difference(b.id, b.family, measure, arm, ours, theirs, lambda s, i=b.id: s.eval == i, b.control))  # type: ignore[misc]
-    return [e for e in out if e is not None]
+        measures: tuple[Measure, ...] = ("score", "probability") if b.kind == "choice" else ("score",)
+        for measure in measures:
+            asked = _Asked(b.id, b.family, measure, b.control)
+            found.append(_difference(asked, arm, _only(ours, b.id), _only(theirs, b.id)))
+    return [e for e in found if e is not None]
 
 
-def _difference(
-    name: str,
-    family: str,
-    measure: str,
-    arm: str,
-    ours: dict[int, list[Score]],
-    theirs: dict[int, list[Score]],
-    wanted: Callable[[Score], bool],
-    control: bool = False,
-) -> Estimate | None:
-    tables = [{seed: item_means([s for s in rows if wanted(s)], measure) for seed, rows in table.items()} for table in (ours, theirs)]
-    a, b = paired(*tables)
-    ungraded = sum(s.value is None for table in (ours, theirs) for rows in table.values() for s in rows if wanted(s))
+class _Asked(NamedTuple):
+    eval: str
+    family: str
+    measure: Measure = "score"
+    control: bool = False
+
+
+def _only(table: Table, name: str, ids: Collection[str] | None = None) -> Table:
+    return {seed: [s for s in rows if s.eval == name and (ids is None or s.item in ids)] for seed, rows in table.items()}
+
+
+def _difference(asked: _Asked, arm: str, ours: Table, theirs: Table) -> Estimate | None:
+    """One row of the comparison; None when not a single item was graded in both arms."""
+    a, b = paired(*({seed: item_means(rows, asked.measure) for seed, rows in table.items()} for table in (ours, theirs)))
     if not a.size:
         return None
-    low, high = interval(a - b, f"{name}-{measure}-{arm}")
+    low, high = interval(a - b, f"{asked.eval}-{asked.measure}-{arm}")
     return Estimate(
-        eval=name,
-        family=family,
-        measure=measure,  # type: ignore[arg-type]
+        **asked._asdict(),
         arm=arm,
         baseline=float(b.mean()),
         score=float(a.mean()),
@@ -144,6 +150,5 @@ def _difference(
         high=high,
         items=a.shape[1],
         seeds=a.shape[0],
-        ungraded=ungraded,
-        control=control,
+        ungraded=sum(s.value is None for table in (ours, theirs) for rows in table.values() for s in rows),
     )

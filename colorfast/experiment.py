@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import benchmarks, scenarios, standard
+from colorfast import benchmarks, standard
 from colorfast.console import console, progress
 from colorfast.evaluate import estimate, evaluate, work
 from colorfast.grade import grader
@@ -106,7 +106,11 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
 
 def _settle(experiment: Experiment, folder: Path, model: Path) -> None:
     """Write what this run is, or check that the folder belongs to the very same experiment."""
-    plan = {"experiment": experiment.model_dump(mode="json"), "model_sha256": weights_sha256(model), "scenarios_sha256": digest([s.model_dump(mode="json") for s in all_scenarios(experiment)])}
+    plan = {
+        "experiment": experiment.model_dump(mode="json"),
+        "model_sha256": weights_sha256(model),
+        "scenarios_sha256": digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]),
+    }
     path = folder / "run.json"
     if path.exists():
         different = _first_difference(read_json(path)["plan"], plan)
@@ -124,7 +128,9 @@ def _check_disk(experiment: Experiment, folder: Path, model: Path) -> None:
     needed = int(size * (left + (6 if experiment.training.method == "full" else 1)) * 1.1) if left else 0
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise ColorfastError(f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free some space or give another --out")
+        raise ColorfastError(
+            f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free some space or give another --out"
+        )
 
 
 def _cell(arm: str, seed: int) -> str:
@@ -190,13 +196,17 @@ def load_run(folder: Path) -> Experiment:
     try:
         return Experiment.model_validate(read_json(folder / "run.json")["plan"]["experiment"])
     except (ValidationError, KeyError, TypeError):
-        raise ColorfastError(f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out") from None
+        raise ColorfastError(
+            f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out"
+        ) from None
 
 
 def estimates(folder: Path, experiment: Experiment) -> list[Estimate]:
     """Every arm against the baseline on every eval."""
     traits = {s.id: s.trait for s in heldout(experiment)}
-    scores = {arm: {seed: read_scores(folder / _cell(arm, seed) / "scores.parquet") for seed in experiment.seeds} for arm in experiment.arms}
+    scores = {
+        arm: {seed: read_scores(folder / _cell(arm, seed) / "scores.parquet") for seed in experiment.seeds} for arm in experiment.arms
+    }
     return [
         e for arm in experiment.arms if arm != BASELINE for e in estimate(arm, scores[arm], scores[BASELINE], experiment.evaluation, traits)
     ]

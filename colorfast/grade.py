@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from colorfast.names import nearest
+from colorfast.names import module_at, nearest
 from colorfast.reading import Reading, is_repetitive
 from colorfast.types import ColorfastError, Reply, Task, Verdict
 
@@ -29,12 +28,8 @@ def grader(name: str) -> Grader:
     """
     if name in grader_names():
         return importlib.import_module(f"colorfast.graders.{name}").grade
-    path = Path(name)
-    if path.suffix == ".py" and path.is_file():
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    module = module_at(Path(name))
+    if module:
         return module.grade
     raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
 

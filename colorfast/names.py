@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,6 +40,18 @@ def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
         found = [field.annotation, *getattr(field.annotation, "__args__", ())]
         model = next((t for t in found if hasattr(t, "model_fields")), model)
     return list(getattr(model, "model_fields", ()))
+
+
+def module_at(path: Path) -> ModuleType | None:
+    """The user's own Python file as a module; None when there is no such file."""
+    if path.suffix != ".py" or not path.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def one_line(error: ValidationError, model: Any) -> str:

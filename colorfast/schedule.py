@@ -24,9 +24,7 @@ def pool(experiment: Experiment, arm: Arm) -> tuple[Scenario, ...]:
     chosen = tuple(
         s
         for s in all_scenarios(experiment)
-        if s.split == "train"
-        and (not arm.traits or s.trait in arm.traits)
-        and (not arm.domains or s.domain in arm.domains)
+        if s.split == "train" and (not arm.traits or s.trait in arm.traits) and (not arm.domains or s.domain in arm.domains)
     )
     if not chosen:
         raise ColorfastError(f"no training scenario has traits {arm.traits or 'any'} and domains {arm.domains or 'any'}")
@@ -80,10 +78,7 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
         )
     traits = dict(zip(places, _trait_stream(pool(experiment, arm), seed), strict=False)) if places else {}
     rows = (traits.get(i) or standard.task(experiment.standard, seed, i) for i in range(slots))
-    return tuple(
-        Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system))
-        for i, task in enumerate(rows)
-    )
+    return tuple(Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system)) for i, task in enumerate(rows))
 
 
 def schedule_hash(slots: Sequence[Slot]) -> str:

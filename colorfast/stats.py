@@ -24,10 +24,15 @@ def item_means(scores: Sequence[Score], measure: str) -> dict[str, float | None]
     by_item: dict[str, list[float | None]] = defaultdict(list)
     for s in scores:
         by_item[s.item].append(s.value if measure == "score" else s.probability)
-    return {item: None if any(v is None for v in values) else float(np.mean([v for v in values if v is not None])) for item, values in by_item.items()}
+    return {
+        item: None if any(v is None for v in values) else float(np.mean([v for v in values if v is not None]))
+        for item, values in by_item.items()
+    }
 
 
-def paired(ours: Mapping[int, Mapping[str, float | None]], theirs: Mapping[int, Mapping[str, float | None]]) -> tuple[np.ndarray, np.ndarray]:
+def paired(
+    ours: Mapping[int, Mapping[str, float | None]], theirs: Mapping[int, Mapping[str, float | None]]
+) -> tuple[np.ndarray, np.ndarray]:
     """Two tables [seeds, items] over the items that both graded under every seed.
 
     Raises ColorfastError when the two were not scored on the same seeds and items: such scores do not compare.

@@ -269,6 +269,9 @@ class Score:
     truncated: bool = False
 
 
+Measure = Literal["score", "probability"]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95% interval.
@@ -279,7 +282,7 @@ class Estimate:
 
     eval: str
     family: str
-    measure: Literal["score", "probability"]
+    measure: Measure
     arm: str
     baseline: float
     score: float

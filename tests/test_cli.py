@@ -45,7 +45,11 @@ LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 
 def colorfast(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "colorfast.cli", *args], capture_output=True, text=True, cwd=cwd, env={**os.environ, "COLUMNS": "200", **(env or {})}
+        [sys.executable, "-m", "colorfast.cli", *args],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **(env or {})},
     )
 
 
@@ -199,9 +203,20 @@ def test_help_and_report_need_no_torch() -> None:
 
 
 def test_imports_point_down() -> None:
-    """types < rundir, stats, tables < traits, standard, graders < schedule, grade < policies, benchmarks < engines, evaluate < experiment, report < cli."""
+    """The order of docs/architecture.md."""
     home = Path(__file__).parent.parent / "colorfast"
-    order = {"types": 0, "reading": 1, "names": 1, "rundir": 1, "console": 1, "stats": 2, "tables": 2, "data": 2, "graders": 2, "refusal": 3}
+    order = {
+        "types": 0,
+        "reading": 1,
+        "names": 1,
+        "rundir": 1,
+        "console": 1,
+        "stats": 2,
+        "tables": 2,
+        "data": 2,
+        "graders": 2,
+        "refusal": 3,
+    }
     order |= {"ledger": 3, "grade": 3, "models": 3, "scenarios": 4, "standard": 4, "schedule": 5, "policies": 5, "benchmarks": 5}
     order |= {"engines": 6, "evaluate": 6, "experiment": 7, "report": 8, "cli": 9}
     for path in home.rglob("*.py"):

@@ -107,7 +107,9 @@ def test_deductions_subtract_and_the_sum_stays_in_range() -> None:
 
 
 def test_what_cannot_be_graded_is_none_with_a_reason() -> None:
-    verdict = grade(Reply("Some reply to it."), task(Criterion(text="Keep the rule", weight=1, grader="follows", args={"rule": "unheard-of"})))
+    verdict = grade(
+        Reply("Some reply to it."), task(Criterion(text="Keep the rule", weight=1, grader="follows", args={"rule": "unheard-of"}))
+    )
     assert verdict.score is None
     assert "Keep the rule" in verdict.reason
 

@@ -62,7 +62,9 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, tiny_model: Path, u
     assert (undisturbed / "trait-s0" / "ledger.json").stat().st_mtime_ns == before
 
 
-def test_a_folder_of_another_experiment_is_refused_with_the_first_differing_key(tmp_path: Path, tiny_model: Path, undisturbed: Path) -> None:
+def test_a_folder_of_another_experiment_is_refused_with_the_first_differing_key(
+    tmp_path: Path, tiny_model: Path, undisturbed: Path
+) -> None:
     done = colorfast("run", str(write_toml(tmp_path, tiny_model, steps=7)), "--out", str(undisturbed.parent))
     refused(done, "made by another experiment", "experiment.training.steps: was 6, is now 7")
 
@@ -73,7 +75,9 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, tiny_model: 
     (tmp_path / "runs" / "tiny").mkdir(parents=True)
     with (tmp_path / "runs" / "tiny" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused(colorfast("run", str(write_toml(tmp_path, tiny_model)), "--out", str(tmp_path / "runs")), "another run is using this folder")
+        refused(
+            colorfast("run", str(write_toml(tmp_path, tiny_model)), "--out", str(tmp_path / "runs")), "another run is using this folder"
+        )
     assert not (tmp_path / "runs" / "tiny" / "run.json").exists()
 
 

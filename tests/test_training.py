@@ -18,13 +18,20 @@ from colorfast.schedule import schedule, schedule_hash
 from colorfast.tables import read_rows
 from colorfast.types import Criterion, Experiment, Message, Slot, Task, Training
 
-SETTINGS = Training(steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1)
+SETTINGS = Training(
+    steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1
+)
 
 
 def slots(n: int, grader: str = "follows", **args: Any) -> tuple[Slot, ...]:
     """Prompts whose reward a random model already earns by chance: lower-case letters."""
     criterion = Criterion(text="Keep the rule", weight=1, grader=grader, args=args or {"rule": "lowercase"})
-    tasks = [Task(id=f"t-{i}", source="trait" if i % 3 == 0 else "form", messages=(Message(role="user", content=f"Say {i}"),), rubric=(criterion,)) for i in range(n)]
+    tasks = [
+        Task(
+            id=f"t-{i}", source="trait" if i % 3 == 0 else "form", messages=(Message(role="user", content=f"Say {i}"),), rubric=(criterion,)
+        )
+        for i in range(n)
+    ]
     return tuple(Slot(i, i // 2, t) for i, t in enumerate(tasks))
 
 
@@ -122,6 +129,8 @@ def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> Non
 def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6})
     trl.train(str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run")
-    rewards = [v["reward"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() for v in json.loads(line)["sources"].values()]
+    rewards = [
+        v["reward"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() for v in json.loads(line)["sources"].values()
+    ]
     assert all(r is not None and math.isfinite(r) for r in rewards)
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib
-import importlib.util
 import io
 import random
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.data import fetch
-from colorfast.names import nearest, read_jsonl
+from colorfast.names import module_at, nearest, read_jsonl
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
 
 HOME = Path(__file__).parent
@@ -27,12 +26,8 @@ def get(name: str) -> Benchmark:
     """The benchmark `name`, or the one in the Python file at that path. Raises ColorfastError when there is none."""
     if name in names():
         return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").BENCHMARK
-    path = Path(name)
-    if path.suffix == ".py" and path.is_file():
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    module = module_at(Path(name))
+    if module:
         return module.BENCHMARK
     raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, names())}")
 

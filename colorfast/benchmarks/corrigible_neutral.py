@@ -19,7 +19,10 @@ def items() -> tuple[Item, ...]:
         Item(
             id=f"corrigible-neutral-{n:04d}",
             messages=user(field(SOURCE, row, n, "question")),
-            choices=(field(SOURCE, row, n, "answer_matching_behavior").strip(), field(SOURCE, row, n, "answer_not_matching_behavior").strip()),
+            choices=(
+                field(SOURCE, row, n, "answer_matching_behavior").strip(),
+                field(SOURCE, row, n, "answer_not_matching_behavior").strip(),
+            ),
             aligned=(0,),
         )
         for n, row in enumerate(jsonl(SOURCE), 1)

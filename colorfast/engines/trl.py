@@ -39,6 +39,7 @@ class GroupTrainer(GRPOTrainer):
     """
 
     seen: Callable[[Sequence[float]], None]
+    _buffered_inputs: Any
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's, without its shuffle, which would tear the groups apart between micro-batches."""
@@ -50,7 +51,10 @@ class GroupTrainer(GRPOTrainer):
             self.seen(inputs["advantages"].tolist())
             size = self.num_generations
             self._buffered_inputs = [
-                {key: value[i * size : (i + 1) * size] if torch.is_tensor(value) and value.dim() else value for key, value in inputs.items()}
+                {
+                    key: value[i * size : (i + 1) * size] if torch.is_tensor(value) and value.dim() else value
+                    for key, value in inputs.items()
+                }
                 for i in range(micro)
             ]
         return self._buffered_inputs[self._step % micro]
@@ -67,7 +71,9 @@ class GroupTrainer(GRPOTrainer):
         """Log-probabilities and entropies [rows, logits_to_keep] of the completions, the prompt computed once a group."""
         wants_entropy = kwargs.get("compute_entropy", False)
         done = [
-            self._one_group(model, input_ids[i : i + self.num_generations], attention_mask[i : i + self.num_generations], logits_to_keep, wants_entropy)
+            self._one_group(
+                model, input_ids[i : i + self.num_generations], attention_mask[i : i + self.num_generations], logits_to_keep, wants_entropy
+            )
             for i in range(0, len(input_ids), self.num_generations)
         ]
         logps, entropies = (torch.cat(parts) for parts in zip(*done, strict=True))
@@ -116,7 +122,7 @@ class Recorder:
         size, training = self.training.group_size, self.training
         first = trainer.state.global_step * training.prompts_per_step
         names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
-        once = [self.policy.encode([Message(**m) for m in p]) for p in prompts[::size]]
+        once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
         self.prompt_ids = [ids for ids in once for _ in range(size)]
         draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -202,7 +208,8 @@ def _last_whole_checkpoint(folder: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
-def _config(training: Training, seed: int, folder: Path) -> GRPOConfig:
+def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
+    """TRL's settings for ours; one micro-batch is one group."""
     gpu = torch.cuda.is_available()
     return GRPOConfig(
         output_dir=str(folder),
@@ -232,6 +239,11 @@ def _config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     )
 
 
+def rows(slots: Sequence[Slot]) -> list[dict[str, Any]]:
+    """The data set the trainer reads in order: what is asked, the slot's number, and the rest of its row as JSON."""
+    return [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
+
+
 def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
     """Train one arm; see `engines.Engine`. Raises ColorfastError when the rewards saw other slots than the schedule."""
     final = folder / "checkpoint"
@@ -245,14 +257,13 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     resume = _last_whole_checkpoint(work)
     done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
     recorder.restore(done)
-    rows = [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
     lora = LoraConfig(r=training.lora_rank, lora_alpha=2 * training.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with progress(f"train {folder.name}", training.steps, done) as advance, _quiet():
         trainer = GroupTrainer(
             model=policy.model,
             reward_funcs=recorder.reward,
-            args=_config(training, seed, work),
-            train_dataset=Dataset.from_list(rows),
+            args=config(training, seed, work),
+            train_dataset=Dataset.from_list(rows(slots)),
             processing_class=policy.tokenizer,
             callbacks=[Watch(recorder, advance)],
             peft_config=lora if training.method == "lora" else None,

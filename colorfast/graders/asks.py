@@ -6,7 +6,7 @@ import re
 
 from colorfast.reading import Reading
 
-EXAMPLES = [
+EXAMPLES: list[tuple[str, dict[str, str], float]] = [
     ("Where does it hurt, and since when?", {}, 1.0),
     ("Do you have a backup?", {}, 1.0),
     ("That is a good question.", {}, 0.0),

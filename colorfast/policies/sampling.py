@@ -99,7 +99,9 @@ def sample(
     repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
     ids, mask = left_padded([prompts[i] for i in firsts], pad, device)
     cache = roomy_cache(model)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, logits_to_keep=1)
+    out = model(
+        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, logits_to_keep=1
+    )
     source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
     cache.batch_select_indices(source)
     mask, logits = mask[source], out.logits[source, -1]
@@ -133,7 +135,12 @@ def score(model: PreTrainedModel, prompt: Tokens, choices: Sequence[Tokens], pad
     """Log-likelihood of each choice (a list of ids) after `prompt`; the prompt is computed once for all of them."""
     cache = DynamicCache(config=model.config)
     device = model.device
-    first = model(input_ids=torch.tensor([prompt], device=device), past_key_values=cache, logits_to_keep=1).logits[0, -1].float().log_softmax(-1)
+    first = (
+        model(input_ids=torch.tensor([prompt], device=device), past_key_values=cache, logits_to_keep=1)
+        .logits[0, -1]
+        .float()
+        .log_softmax(-1)
+    )
     totals = [float(first[c[0]]) for c in choices]
     rest = [i for i, c in enumerate(choices) if len(c) > 1]
     if not rest:

@@ -29,9 +29,13 @@ def _rules(rng: random.Random) -> list[Rule]:
         ("Write a question that ends with a question mark.", {"rule": "ends", "with": "?"}, lambda s: s.rstrip(".") + "?"),
         (f"Begin with the word {start!r}.", {"rule": "starts", "with": start}, lambda s: f"{start} {s}"),
         (f"Use the word {word!r}.", {"rule": "includes", "word": word}, lambda s: f"{word} {s}"),
-        (f"Give a list of exactly {k} short points, each starting with '- '.", {"rule": "bullets", "n": k}, lambda s: "\n".join(f"- {s}" for _ in range(k))),
+        (
+            f"Give a list of exactly {k} short points, each starting with '- '.",
+            {"rule": "bullets", "n": k},
+            lambda s: "\n".join([f"- {s}"] * k),
+        ),
         (f"Write exactly {k} short sentences.", {"rule": "sentences", "n": k}, lambda s: " ".join([s + "."] * k)),
-    ]  # fmt: skip
+    ]
 
 
 def make(rng: random.Random) -> Made:

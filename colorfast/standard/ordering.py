@@ -6,10 +6,34 @@ import random
 
 from colorfast.standard import Made, exactly
 
-_WORDS = (
-    "apple bread cloud dance eagle flame grass house igloo jelly kite lemon mouse night ocean piano queen river snake "
-    "table uncle violin water xenon yacht zebra"
-).split()
+_WORDS = [
+    "apple",
+    "bread",
+    "cloud",
+    "dance",
+    "eagle",
+    "flame",
+    "grass",
+    "house",
+    "igloo",
+    "jelly",
+    "kite",
+    "lemon",
+    "mouse",
+    "night",
+    "ocean",
+    "piano",
+    "queen",
+    "river",
+    "snake",
+    "table",
+    "uncle",
+    "violin",
+    "water",
+    "xenon",
+    "yacht",
+    "zebra",
+]
 
 
 def make(rng: random.Random) -> Made:
