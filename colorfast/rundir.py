@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +26,18 @@ def writing(path: Path) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         raise ColorfastError(f"{path}: cannot be written ({error.strerror or error}); free some disk space?") from None
+
+
+@contextmanager
+def alone(folder: Path, wait: bool) -> Iterator[None]:
+    """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out") from None
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -38,6 +38,7 @@ ROLLOUTS = pa.schema(
         ("score", pa.float64()),
         ("reason", pa.string()),
         ("parts", pa.list_(pa.float64())),
+        ("shown", pa.bool_()),
         ("advantage", pa.float64()),
     ]
 )

@@ -40,12 +40,16 @@ class Criterion(Frozen):
 
 
 class Task(Frozen):
-    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0, 1]."""
+    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0, 1].
+
+    `replies` are known answers; the rubric must put "good" high.
+    """
 
     id: str = Field(min_length=1)
     source: str
     messages: tuple[Message, ...] = Field(min_length=1)
     rubric: tuple[Criterion, ...] = Field(min_length=1)
+    replies: dict[str, str] = {}
 
     @field_validator("messages")
     @classmethod
@@ -136,6 +140,7 @@ class Slot:
             "id": task.id,
             "messages": [m.model_dump() for m in task.messages],
             "rubric": [c.model_dump() for c in task.rubric],
+            "replies": dict(task.replies),
         }
 
 
@@ -152,7 +157,11 @@ class Arm(Frozen):
 
 class Training(Frozen):
     """Settings every arm shares. One optimizer step samples `group_size` replies to each of
-    `prompts_per_step` prompts."""
+    `prompts_per_step` prompts.
+
+    `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
+    arXiv 2504.14945), for a model that never meets the rubric by chance.
+    """
 
     steps: int = Field(gt=0)
     prompts_per_step: int = Field(gt=0)
@@ -164,9 +173,16 @@ class Training(Frozen):
     lora_rank: int = Field(default=16, gt=0)
     kl: float = Field(default=0.0, ge=0)
     normalize: Literal["none", "group"] = "none"
+    shown: int = Field(default=0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)
     keep_rollouts_every: int = Field(default=5, gt=0)
+
+    @model_validator(mode="after")
+    def _samples_too(self) -> Training:
+        if self.shown >= self.group_size:
+            raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
+        return self
 
 
 class Evaluation(Frozen):

@@ -53,8 +53,8 @@ def colorfast(*args: str, env: dict[str, str] | None = None, cwd: Path | None = 
     )
 
 
-def write_toml(folder: Path, model: Path, **changes: Any) -> Path:
-    values = {"model": str(model), "top": "", "steps": 4, "training": "", "dose": 0.25, "arm": "", "benchmark": LITTLE} | changes
+def write_toml(folder: Path, tiny_model: Path, **changes: Any) -> Path:
+    values = {"model": str(tiny_model), "top": "", "steps": 4, "training": "", "dose": 0.25, "arm": "", "benchmark": LITTLE} | changes
     path = folder / "tiny.toml"
     path.write_text(TOML.format(**values))
     return path

@@ -126,6 +126,21 @@ def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> Non
     assert all(torch.allclose(before[k], after[k], atol=1e-7) for k in before)
 
 
+def test_shown_replies_are_the_good_ones_and_count_in_no_mean(tiny: Experiment, tmp_path: Path) -> None:
+    settings = tiny.training.model_copy(update={"shown": 1, "keep_rollouts_every": 1, "max_tokens": 200})
+    slots_ = schedule(tiny, tiny.arms["trait-50"], 0)
+    trl.train(tiny.model, slots_, settings, 0, tmp_path / "run")
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    rows = [r for path in sorted((tmp_path / "run" / "rollouts").glob("*.parquet")) for r in read_rows(path)]
+    for r in rows:
+        assert r["shown"] == (r["sample"] == 0)
+        assert not r["shown"] or (r["reply"] == slots_[r["slot"]].task.replies["good"] and r["score"] >= 0.8)
+    for step, metric in enumerate(metrics):
+        for source, values in metric["sources"].items():
+            own = [r["score"] for r in rows if r["source"] == source and slots_[r["slot"]].step == step and not r["shown"]]
+            assert values["reward"] == pytest.approx(sum(own) / len(own))
+
+
 def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6})
     trl.train(str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run")

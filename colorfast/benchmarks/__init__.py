@@ -66,3 +66,45 @@ def letters(question: str, options: Sequence[str]) -> str:
     """A question with its options lettered A, B, C, ..."""
     lines = [f"{letter}. {option}" for letter, option in zip("ABCDEFGHIJ", options, strict=False)]
     return "\n".join([question, *lines, "Answer with the letter only."])
+
+
+def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, ...], int]:
+    """The choices in an order drawn by the item's name, so that position tells nothing, and where the right one went."""
+    order = list(range(len(choices)))
+    random.Random(f"order-{name}").shuffle(order)
+    return tuple(choices[i] for i in order), order.index(right)
+
+
+def perez(source: Source, matching: bool) -> tuple[Item, ...]:
+    """Items of the model-written evals (arXiv 2212.09251): `matching` says which of the two answers is aligned."""
+    stem = Path(source.path).stem
+    fields = ("answer_matching_behavior", "answer_not_matching_behavior")
+    return tuple(
+        Item(
+            id=f"{stem}-{n:04d}",
+            messages=user(field(source, row, n, "question")),
+            choices=tuple(field(source, row, n, name).strip() for name in fields),
+            aligned=(0 if matching else 1,),
+        )
+        for n, row in enumerate(jsonl(source), 1)
+    )
+
+
+def mmlu_rows(source: Source) -> list[tuple[str, str, list[str], int]]:
+    """(id, question, four options, index of the right one) of an MMLU file (arXiv 2009.03300), which has no header."""
+    stem = Path(source.path).stem.removesuffix("_test")
+    columns = ("question", "A", "B", "C", "D", "key")
+    rows = []
+    for n, row in enumerate(csv_rows(source, columns), 1):
+        key = field(source, row, n, "key").strip()
+        if key not in tuple("ABCD"):
+            raise ColorfastError(f"{source.repo}/{source.path}: row {n}: key {key!r} is not one of A, B, C, D")
+        rows.append((f"{stem}-{n:04d}", field(source, row, n, "question"), [field(source, row, n, x) for x in "ABCD"], "ABCD".index(key)))
+    return rows
+
+
+def mmlu(source: Source) -> tuple[Item, ...]:
+    """Lettered questions, answered by the letter."""
+    return tuple(
+        Item(name, user(letters(question, options)), tuple("ABCD"), (right,)) for name, question, options, right in mmlu_rows(source)
+    )

@@ -105,8 +105,8 @@ class Recorder:
     """Samples and grades every step's replies, and keeps what the run must remember: metrics, chosen rollouts, and
     the slots as the reward function saw them."""
 
-    def __init__(self, folder: Path, policy: LocalPolicy, training: Training, seed: int):
-        self.folder, self.policy, self.training, self.seed = folder, policy, training, seed
+    def __init__(self, folder: Path, policy: LocalPolicy, slots: Sequence[Slot], training: Training, seed: int):
+        self.folder, self.policy, self.slots, self.training, self.seed = folder, policy, slots, training, seed
         self.metrics: list[dict[str, Any]] = []
         self.rows_seen: list[dict[str, Any]] = []
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
@@ -129,7 +129,16 @@ class Recorder:
         model.eval()
         completions = sample(model, self.prompt_ids, draws, training.temperature, self.policy.stops, self.policy.tokenizer.pad_token_id)
         model.train()
+        for i in range(len(prompts)):
+            if i % size < training.shown:
+                completions[i] = self._good(first + i // size) or completions[i]
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
+
+    def _good(self, slot: int) -> list[int]:
+        """The ids of a slot's known good reply, cut at the length cap; empty where the task has none."""
+        text = self.slots[slot].task.replies.get("good", "")
+        ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.policy.tokenizer.eos_token_id][: self.training.max_tokens] if ids else []
 
     def reward(self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any) -> list[float | None]:
         """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from our own list."""
@@ -138,7 +147,7 @@ class Recorder:
             row = {**json.loads(text), "slot": index, "messages": prompt}
             carried = Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
             self.graded.append((row, ids, grade(self.policy.reply(ids), carried)))
-        return [verdict.score for _, _, verdict in self.graded]
+        return [verdict.score for *_, verdict in self.graded]
 
     def step(self, advantages: Sequence[float]) -> None:
         """Record one finished step of sampling and grading."""
@@ -154,6 +163,7 @@ class Recorder:
                 prompt_tokens=len(prompt),
                 tokens=len(ids),
                 truncated=reply.truncated,
+                shown=i % size < self.training.shown,
                 verdict=verdict,
                 advantage=advantage,
             )
@@ -161,7 +171,7 @@ class Recorder:
         ]
         step = len(self.metrics)
         self.metrics.append(step_metrics(step, rollouts))
-        seen = [row for row, _, _ in self.graded[::size]]
+        seen = [row for row, *_ in self.graded[::size]]
         self.rows_seen += seen
         _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
         _append(self.folder / "slots_seen.jsonl", seen)
@@ -253,7 +263,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / "training"
     policy = load_policy(model)
-    recorder = Recorder(folder, policy, training, seed)
+    recorder = Recorder(folder, policy, slots, training, seed)
     resume = _last_whole_checkpoint(work)
     done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
     recorder.restore(done)

@@ -77,10 +77,11 @@ def task(tasks: Sequence[str], seed: int, index: int) -> Task:
     turn = list(tasks)
     random.Random(f"standard-{seed}-{index // len(turn)}").shuffle(turn)
     name = turn[index % len(turn)]
-    prompt, rubric, _ = make(name, random.Random(f"{name}-{seed}-{index}"))
+    prompt, rubric, gold = make(name, random.Random(f"{name}-{seed}-{index}"))
     return Task(
         id=f"{Path(name).stem}-{seed}-{index}",
         source=Path(name).stem,
         messages=(Message(role="user", content=prompt),),
         rubric=tuple(Criterion.model_validate(c) for c in rubric),
+        replies={"good": gold},
     )

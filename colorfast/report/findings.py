@@ -1,0 +1,295 @@
+"""Everything a report says, gathered once from a run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colorfast import benchmarks
+from colorfast.evaluate import HELDOUT
+from colorfast.experiment import BASELINE, estimates, load_run
+from colorfast.ledger import COUNTS, MATCHED
+from colorfast.names import read_jsonl
+from colorfast.rundir import digest, read_json
+from colorfast.schedule import all_scenarios, heldout
+from colorfast.tables import read_scores
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Experiment, Measure, Message, Scenario, Score
+
+HELDOUT_FAMILY = "held-out traits"
+PAIRS = 3
+FEW_ITEMS = 6
+"""Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One eval by one measure: an estimate per dosed arm, or None where no item was graded in both."""
+
+    eval: str
+    label: str
+    family: str
+    measure: Measure
+    control: bool
+    cells: tuple[Estimate | None, ...]
+
+    @property
+    def part(self) -> bool:
+        """Part of another row (held-out of one trait): shown, never counted again."""
+        return self.eval.startswith(f"{HELDOUT}/")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a source used, over all seeds."""
+
+    source: str
+    prompts: int
+    completions: int
+    prompt_tokens: int
+    completion_tokens: int
+    truncated: int
+    ungraded: int
+    flops: int
+    truncation: float
+    """Share of the sampled replies that were cut off."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One arm under one seed. `effective`: trait share of the advantage mass; None when nothing had an advantage."""
+
+    seed: int
+    steps: int
+    slots: int
+    trait_slots: int
+    shared_slots: int
+    schedule: str
+    seen: str
+    weights: str | None
+    effective: float | None
+    used: tuple[int, ...]
+
+
+Curve = tuple[tuple[int, float], ...]
+"""(step, mean reward over seeds), without the steps that had no such prompt."""
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    name: str
+    dose: float
+    runs: tuple[Trained, ...]
+    usage: tuple[Usage, ...]
+    total: Usage
+    trait_curve: Curve
+    standard_curve: Curve
+
+    @property
+    def effective(self) -> float | None:
+        known = [r.effective for r in self.runs if r.effective is not None]
+        return statistics.fmean(known) if known else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two replies to the same held-out scenario and sample, the baseline's and the arm's."""
+
+    item: str
+    seed: int
+    messages: tuple[Message, ...]
+    baseline: Score
+    arm: Score
+
+    @property
+    def gain(self) -> float:
+        return (self.arm.value or 0.0) - (self.baseline.value or 0.0)
+
+
+@dataclass(frozen=True)
+class Findings:
+    experiment: Experiment
+    plan: Mapping[str, Any]
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+    arms: tuple[ArmFacts, ...]
+    """The baseline, then the others by dose."""
+    rows: tuple[Row, ...]
+    estimates: tuple[Estimate, ...]
+    gains: tuple[Pair, ...]
+    losses: tuple[Pair, ...]
+    unmatched: tuple[str, ...]
+    """Of steps, prompts and completions: those that were not equal in all arms."""
+    corpus_changed: bool
+
+    @property
+    def dosed(self) -> tuple[ArmFacts, ...]:
+        return self.arms[1:]
+
+    @property
+    def highest(self) -> ArmFacts | None:
+        """The arm of the highest dose, whose replies are shown."""
+        return max(self.dosed, key=lambda a: a.dose, default=None)
+
+    @property
+    def sections(self) -> list[tuple[str, bool, list[Row]]]:
+        """(family, control, its rows), in reading order."""
+        grouped: dict[tuple[str, bool], list[Row]] = {}
+        for row in self.rows:
+            grouped.setdefault((row.family, row.control), []).append(row)
+        return [(family, control, rows) for (family, control), rows in grouped.items()]
+
+    @property
+    def few(self) -> list[str]:
+        """Evals with so few items that their intervals mean little."""
+        return list(dict.fromkeys(r.label for r in self.rows for c in r.cells if c and c.items < FEW_ITEMS))
+
+
+def gather(run: Path) -> Findings:
+    """Read a finished run. Raises ColorfastError when a file is missing, damaged or of another version."""
+    experiment = load_run(run)
+    try:
+        return _gather(run, experiment)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ColorfastError(f"{run}: a file of this run is damaged, or written by another version ({error!r})") from None
+
+
+def _gather(run: Path, experiment: Experiment) -> Findings:
+    made = read_json(run / "run.json")
+    names = [BASELINE, *sorted((n for n in experiment.arms if n != BASELINE), key=lambda n: (experiment.arms[n].dose, n))]
+    held = {s.id: s for s in heldout(experiment)}
+    found = estimates(run, experiment)
+    arms = tuple(_arm(run, experiment, name) for name in names)
+    highest = max(names[1:], key=lambda n: experiment.arms[n].dose, default=BASELINE)
+    pairs = _pairs(run, experiment, highest, held)
+    return Findings(
+        experiment=experiment,
+        plan=made["plan"],
+        versions=made["versions"],
+        machine=made["machine"],
+        arms=arms,
+        rows=tuple(_rows(experiment, names[1:], found, held.values())),
+        estimates=tuple(sorted(found, key=lambda e: names.index(e.arm))),
+        gains=_extreme(pairs, +1),
+        losses=_extreme(pairs, -1),
+        unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
+        corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
+    )
+
+
+def _each(arms: Sequence[ArmFacts]) -> range:
+    return range(len(arms[0].runs))
+
+
+def _arm(run: Path, experiment: Experiment, name: str) -> ArmFacts:
+    cells = {seed: run / f"{name}-s{seed}" for seed in experiment.seeds}
+    metrics = {seed: [row for _, row in read_jsonl(cell / "metrics.jsonl")] for seed, cell in cells.items()}
+    ledgers = {seed: read_json(cell / "ledger.json") for seed, cell in cells.items()}
+    sources = sorted({s for used in ledgers.values() for s in used["sources"]}, key=lambda s: (s != TRAIT_SOURCE, s))
+    return ArmFacts(
+        name=name,
+        dose=experiment.arms[name].dose,
+        runs=tuple(_trained(seed, cells[seed], ledgers[seed], metrics[seed]) for seed in experiment.seeds),
+        usage=tuple(
+            _usage(s, [used["sources"][s] for used in ledgers.values() if s in used["sources"]], _truncation(metrics.values(), {s}))
+            for s in sources
+        ),
+        total=_usage("all", [used["total"] for used in ledgers.values()], _truncation(metrics.values(), sources)),
+        trait_curve=_curve(list(metrics.values()), lambda source: source == TRAIT_SOURCE),
+        standard_curve=_curve(list(metrics.values()), lambda source: source != TRAIT_SOURCE),
+    )
+
+
+def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> Trained:
+    planned = read_json(cell / "schedule.json")
+    mass = [(source, values["advantage_mass"]) for row in metrics for source, values in row["sources"].items()]
+    total = sum(m for _, m in mass)
+    return Trained(
+        seed=seed,
+        steps=used["steps"],
+        slots=planned["slots"],
+        trait_slots=planned["trait_slots"],
+        shared_slots=planned["shared_slots"],
+        schedule=planned["sha256"],
+        seen=used["schedule_seen"],
+        weights=used.get("weights"),
+        effective=sum(m for source, m in mass if source == TRAIT_SOURCE) / total if total else None,
+        used=tuple(used["steps"] if key == "steps" else used["total"][key] for key in MATCHED),
+    )
+
+
+def _usage(source: str, parts: Sequence[Mapping[str, int]], truncation: float) -> Usage:
+    return Usage(source, **{key: sum(p[key] for p in parts) for key in (*COUNTS, "flops")}, truncation=truncation)
+
+
+def _truncation(runs: Iterable[Sequence[Mapping[str, Any]]], sources: Collection[str]) -> float:
+    """Over prompts, each of which had equally many replies."""
+    rows = [v for metrics in runs for row in metrics for source, v in row["sources"].items() if source in sources]
+    prompts = sum(v["prompts"] for v in rows)
+    return sum(v["truncation"] * v["prompts"] for v in rows) / prompts if prompts else 0.0
+
+
+def _curve(runs: Sequence[Sequence[Mapping[str, Any]]], wanted: Callable[[str], bool]) -> Curve:
+    """Mean reward of the wanted sources by step: over replies within a seed, then over seeds."""
+    by_step: dict[int, list[float]] = {}
+    for metrics in runs:
+        for row in metrics:
+            parts = [v for source, v in row["sources"].items() if wanted(source) and v["reward"] is not None]
+            graded = [v["completions"] - v["ungraded"] for v in parts]
+            if sum(graded):
+                mean = sum(v["reward"] * n for v, n in zip(parts, graded, strict=True)) / sum(graded)
+                by_step.setdefault(row["step"], []).append(mean)
+    return tuple((step, statistics.fmean(values)) for step, values in sorted(by_step.items()))
+
+
+def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate], held: Any) -> Iterator[Row]:
+    """A row for every eval of the experiment, also for one that could not be graded; controls last."""
+    cells = {(e.eval, e.measure, e.arm): e for e in found}
+
+    def row(name: str, label: str, family: str, measure: Measure = "score", control: bool = False) -> Row:
+        return Row(name, label, family, measure, control, tuple(cells.get((name, measure, arm)) for arm in arms))
+
+    yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
+    for trait in sorted({s.trait for s in held}):
+        part = row(f"{HELDOUT}/{trait}", trait, HELDOUT_FAMILY)
+        # a trait that joined the corpus after the run was never asked
+        if any(part.cells):
+            yield part
+    evals = [benchmarks.get(name) for name in experiment.evaluation.benchmarks]
+    families = list(dict.fromkeys(b.family for b in evals))
+    for b in sorted(evals, key=lambda b: (b.control, families.index(b.family))):
+        yield row(b.id, b.id, b.family, control=b.control)
+        if b.kind == "choice":
+            yield row(b.id, b.id, b.family, "probability", b.control)
+
+
+def _pairs(run: Path, experiment: Experiment, arm: str, held: Mapping[str, Scenario]) -> list[Pair]:
+    """Every held-out reply of the arm beside the baseline's, where both were graded."""
+    pairs = []
+    for seed in experiment.seeds if arm != BASELINE else ():
+        theirs, ours = (
+            {(s.item, s.sample): s for s in read_scores(run / f"{name}-s{seed}" / "scores.parquet") if s.eval == HELDOUT}
+            for name in (BASELINE, arm)
+        )
+        for key, score in ours.items():
+            other = theirs.get(key)
+            if other and other.value is not None and score.value is not None:
+                messages = held[score.item].messages if score.item in held else ()
+                pairs.append(Pair(score.item, seed, messages, other, score))
+    return pairs
+
+
+def _extreme(pairs: Sequence[Pair], sign: int) -> tuple[Pair, ...]:
+    """The largest gains (+1) or losses (-1), one per scenario. Ties fall by hash: by name they would all be of one trait."""
+
+    def order(pair: Pair) -> tuple[float, str]:
+        name = f"{pair.item}-{pair.seed}-{pair.arm.sample}"
+        return -sign * pair.gain, hashlib.sha256(name.encode()).hexdigest()
+
+    best: dict[str, Pair] = {}
+    for pair in sorted((p for p in pairs if sign * p.gain > 0), key=order):
+        best.setdefault(pair.item, pair)
+    return tuple(best.values())[:PAIRS]

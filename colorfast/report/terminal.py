@@ -1,0 +1,76 @@
+"""The comparison in a terminal: 100 columns hold three arms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from colorfast.report.findings import ArmFacts, Findings
+from colorfast.report.wording import caution, claim, clean, clear, compute, percent, power
+from colorfast.types import Estimate
+
+ARMS_ACROSS = 3
+
+
+def show(f: Findings, console: Console) -> None:
+    """Print the table, the compute every arm used and the doses."""
+    for first in range(0, len(f.dosed), ARMS_ACROSS):
+        console.print(_table(f, range(first, min(first + ARMS_ACROSS, len(f.dosed)))))
+    if f.dosed:
+        console.print("● 95% interval excludes 0   ○ it does not", style="dim", highlight=False)
+    console.print(Text(f"\n{clean(claim(f))}\n"))
+    console.print(Text(f"compute: {compute(f)}"), *_used(f), sep="\n")
+    for note in caution(f)[1:]:
+        console.print(Text(f"note: {clean(note)}", style="dim"))
+
+
+def _table(f: Findings, arms: range) -> Table:
+    table = Table(box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("eval", overflow="fold")
+    table.add_column("base", justify="right")
+    for i in arms:
+        table.add_column(Text(clean(f.dosed[i].name)), overflow="fold")
+    controls = False
+    for family, control, rows in f.sections:
+        if control and not controls:
+            table.add_section()
+            controls = True
+        table.add_row(Text(clean(family) + " (control)" * control, style="italic dim"))
+        for row in rows:
+            cells = [row.cells[i] for i in arms]
+            base = next((_plain(c.baseline) for c in cells if c), "-")
+            name = clean(row.label) if row.measure == "score" else "  probability"
+            table.add_row(Text(f" {name}"), base, *(_cell(c) for c in cells))
+    return table
+
+
+def _plain(value: float, sign: bool = False) -> str:
+    """`.31`, `+.12`: two digits and no zero before the point."""
+    return (f"{value + 0.0:+.2f}" if sign else f"{value:.2f}").replace("0.", ".", 1)
+
+
+def _cell(e: Estimate | None) -> Text:
+    if e is None:
+        return Text("not graded", style="dim")
+    text = f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)}, {_plain(e.high, True)})"
+    return Text(text, style={1: "bold green", -1: "bold red", 0: ""}[clear(e)])
+
+
+def _used(f: Findings) -> Iterator[Text]:
+    """Per arm: tokens, FLOPs, and the dose as meant and as weighed."""
+    wide = max(len(clean(a.name)) for a in f.arms)
+    for arm in f.arms:
+        yield Text(f"  {clean(arm.name):<{wide}}  {_tokens(arm):,} tokens, {power(arm.total.flops)} FLOPs, {_dose(arm)}")
+
+
+def _tokens(arm: ArmFacts) -> int:
+    return arm.total.prompt_tokens + arm.total.completion_tokens
+
+
+def _dose(arm: ArmFacts) -> str:
+    effective = "no reply had an advantage" if arm.effective is None else f"effective {percent(arm.effective)}"
+    return f"dose {percent(arm.dose)}, {effective}"

@@ -1,0 +1,128 @@
+"""Numbers and verdicts in plain words, and text of a model made safe to show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
+from colorfast.types import Estimate
+
+LONGEST = 1500
+_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def clean(text: str) -> str:
+    """Without terminal escapes, control characters and marks that reorder what stands around them."""
+    plain = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    return "".join(c for c in plain if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDERING))
+
+
+def short(text: str) -> str:
+    """A reply cleaned, and cut when it is very long."""
+    text = clean(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … [{len(text) - LONGEST:,} more characters]"
+
+
+def number(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """With a true minus, and the sign kept where a small value rounds to zero: an interval may end just beside it."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if value else f"{0:.{digits}f}"
+
+
+def between(e: Estimate, digits: int = 3) -> str:
+    return f"{signed(e.low, digits)} to {signed(e.high, digits)}"
+
+
+def percent(share: float | None) -> str:
+    """`5%`, `12.5%`; `none` where there is nothing to take a share of."""
+    return "none" if share is None else f"{100 * share:.1f}".removesuffix(".0") + "%"
+
+
+def power(value: float) -> str:
+    """`5.4e8` as `5.4 x 10^8`, with real superscripts."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def clear(e: Estimate | None) -> int:
+    """+1 or -1 when the interval lies above or below zero, else 0."""
+    return 0 if e is None else (e.low > 0) - (e.high < 0)
+
+
+def several(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def _claim(arm: ArmFacts, e: Estimate | None) -> str:
+    who = f"{arm.name} ({percent(arm.dose)} dose)"
+    if e is None:
+        return f"{who} could not be compared, because no reply was graded in both"
+    says = {1: "scores higher than the baseline", -1: "scores lower than the baseline", 0: "is not clearly different from the baseline"}
+    few = f", on only {e.items} scenarios" if e.items < FEW_ITEMS else ""
+    numbers = f"{number(e.score)} against {number(e.baseline)}, difference {signed(e.difference)}, 95% interval {between(e)}{few}"
+    return f"{who} {says[clear(e)]} ({numbers})"
+
+
+def claim(f: Findings) -> str:
+    """The main claim in one sentence: does a dosed arm do better on trait scenarios that no arm was trained on?"""
+    if not f.dosed:
+        return "This experiment has a baseline alone, so there is nothing to compare."
+    claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
+    return f"On held-out trait scenarios, {'; '.join(claims)}."
+
+
+def _name(row: Row) -> str:
+    kind = "held-out " if row.eval.startswith("heldout") else ""
+    notes = [w for w, holds in (("probability", row.measure == "probability"), ("control", row.control)) if holds]
+    return f"{kind}{row.label}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def tallies(f: Findings) -> list[tuple[str, str]]:
+    """Per dosed arm: how many evals rose and fell by raw sign, and each that fell with its interval below zero."""
+    found = []
+    for i, arm in enumerate(f.dosed):
+        counted = [r.cells[i] for r in f.rows if not r.control and not r.part and r.measure == "score"]
+        signs = [(e.difference > 0) - (e.difference < 0) for e in counted if e is not None]
+        worse = [_name(r) for r in f.rows if clear(r.cells[i]) < 0]
+        better = sum(clear(e) > 0 for e in counted)
+        ungraded = f", {len(counted) - len(signs)} not graded" if len(signs) < len(counted) else ""
+        text = (
+            f"by raw sign {signs.count(1)} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'} better, {signs.count(-1)} worse, "
+            f"{signs.count(0)} equal{ungraded}; {better} with an interval above zero. "
+            f"Significantly worse (interval below zero): {several(worse) or 'none'}."
+        )
+        found.append((arm.name, text))
+    return found
+
+
+COUNTED = "Counted by score: held-out traits as one eval, and each benchmark; controls are not counted."
+
+
+def caution(f: Findings) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    notes = ["Intervals are per eval and not corrected for how many there are: of twenty true zeros, about one will exclude zero."]
+    seeds = len(f.experiment.seeds)
+    if seeds == 1:
+        notes.append("Each arm was trained once, so the intervals cover items and not the variation from one training run to the next.")
+    else:
+        notes.append(f"The intervals cover items and {seeds} seeds{'; so few seeds show run-to-run variation only roughly' * (seeds < 5)}.")
+    if f.few:
+        notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
+    if f.unmatched:
+        notes.append(f"The arms are NOT compute-matched: {several(list(f.unmatched))} differ.")
+    if f.corpus_changed:
+        notes.append("The scenario files have changed since this run: conversations shown, and scores by trait, follow today's files.")
+    return notes
+
+
+def compute(f: Findings) -> str:
+    """One line on what every arm used of each thing that must be equal."""
+    steps = sum(r.steps for r in f.arms[0].runs)
+    used = f"{steps:,} steps, {f.arms[0].total.prompts:,} prompts, {f.arms[0].total.completions:,} completions"
+    over = f" over {len(f.experiment.seeds)} seeds" if len(f.experiment.seeds) > 1 else ""
+    return f"NOT equal in all arms: {several(list(f.unmatched))}" if f.unmatched else f"{used}{over}, equal in all arms"

@@ -1,0 +1,304 @@
+"""The report: written from a run folder alone, complete, safe against hostile replies, and the same every time."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from colorfast import benchmarks
+from colorfast.evaluate import HELDOUT
+from colorfast.ledger import Rollout, ledger, step_metrics
+from colorfast.report import show, write
+from colorfast.rundir import digest, write_json, write_text
+from colorfast.schedule import all_scenarios, heldout, schedule, schedule_hash
+from colorfast.stats import rng
+from colorfast.tables import write_scores
+from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Evaluation, Experiment, Score, Slot, Training, Verdict
+
+LITTLE = str(Path(__file__).parent / "little_benchmark.py")
+HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'
+SECTIONS = ("verdict", "results", "learning", "dose", "price", "replies", "ran", "reading")
+Value = Callable[[str, str], float]
+"""(arm, item) -> the score of its replies."""
+
+
+def experiment(**changes: object) -> Experiment:
+    values = {
+        "name": "small",
+        "model": "tiny",
+        "standard": ("facts", "format"),
+        "training": Training(steps=4, prompts_per_step=2, group_size=2, max_tokens=6, learning_rate=1e-3),
+        "arms": {"baseline": Arm(dose=0), "trait-5": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
+        "evaluation": Evaluation(benchmarks=(LITTLE,), items=4, samples=2),
+    }
+    return Experiment(**(values | changes))
+
+
+def rollouts(slots: tuple[Slot, ...], step: int) -> list[Rollout]:
+    """Two replies to every prompt of a step, one of which is better."""
+    return [
+        Rollout(
+            slot=s.index,
+            sample=k,
+            source=s.task.source,
+            task=s.task.id,
+            prompt="",
+            reply="",
+            prompt_tokens=7,
+            tokens=5 + k,
+            truncated=k == 1,
+            verdict=Verdict(0.25 + k / 2),
+            shown=False,
+            advantage=k - 0.5,
+        )
+        for s in slots
+        if s.step == step
+        for k in range(2)
+    ]
+
+
+def scores(e: Experiment, arm: str, value: Value, reply: str) -> list[Score]:
+    held = [Score(HELDOUT, s.id, k, value(arm, s.id), reply=reply) for s in heldout(e) for k in range(e.evaluation.samples)]
+    chosen = [Score(b.id, i.id, 0, value(arm, i.id), 0.5) for b in map(benchmarks.get, e.evaluation.benchmarks) for i in b.items()]
+    return held + chosen
+
+
+def make_run(folder: Path, e: Experiment, value: Value, reply: str = "A plain reply.") -> Path:
+    """A run folder as the engine and the evaluation leave it, without a model."""
+    run = folder / e.name
+    scenarios = digest([s.model_dump(mode="json") for s in all_scenarios(e)])
+    plan = {"experiment": e.model_dump(mode="json"), "model_sha256": "a1" * 32, "scenarios_sha256": scenarios}
+    write_json(run / "run.json", {"plan": plan, "versions": {"torch": "2"}, "machine": {"python": "3.11"}})
+    for name, arm in e.arms.items():
+        for seed in e.seeds:
+            cell, slots = run / f"{name}-s{seed}", schedule(e, arm, seed)
+            dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
+            counts = {"slots": len(slots), "trait_slots": dosed, "shared_slots": len(slots) - dosed, "dose": arm.dose}
+            write_json(cell / "schedule.json", {"sha256": schedule_hash(slots), **counts})
+            metrics = [step_metrics(step, rollouts(slots, step)) for step in range(e.training.steps)]
+            write_text(cell / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in metrics))
+            used = ledger(metrics, 1000, [s.row() for s in slots])
+            write_json(cell / "ledger.json", used | {"weights": digest([name, seed])})
+            write_scores(cell / "scores.parquet", scores(e, name, value, reply))
+    return run
+
+
+def flat(arm: str, item: str) -> float:
+    return 0.5
+
+
+def better(arm: str, item: str) -> float:
+    """Only trait-50 is better, on every item."""
+    return 0.9 if arm == "trait-50" else 0.5
+
+
+def mixed(arm: str, item: str) -> float:
+    return float(rng(f"{arm}-{item}").random())
+
+
+def html(run: Path) -> str:
+    return write(run).read_text(encoding="utf-8")
+
+
+def section(page: str, name: str) -> str:
+    return re.sub(r"<[^>]*>", "", page.split(f'<section id="{name}">')[1].split("</section>")[0])
+
+
+def printed(run: Path, width: int = 100) -> str:
+    out = io.StringIO()
+    show(run, Console(file=out, width=width, highlight=False))
+    return out.getvalue()
+
+
+def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), mixed)
+    page = html(run)
+    assert re.findall(r'<section id="(\w+)">', page) == list(SECTIONS)
+    assert all(section(page, name).strip() for name in SECTIONS)
+    assert sorted(p.name for p in (run / "report").iterdir()) == [
+        *("curves.svg", "dose.svg", "estimates.csv", "forest.svg", "report.html", "report.md")
+    ]
+    assert page.count("<svg ") == 3
+
+
+def test_every_eval_has_a_row_everywhere(tmp_path: Path) -> None:
+    e = experiment()
+    run = make_run(tmp_path, e, mixed)
+    page, traits = html(run), {s.trait for s in heldout(e)}
+    told = {
+        "page": section(page, "results"),
+        "markdown": (run / "report/report.md").read_text(encoding="utf-8"),
+        "terminal": printed(run),
+    }
+    for where, text in told.items():
+        for name in [*traits, "little", "probability"]:
+            assert name in text, (where, name)
+    rows = (run / "report/estimates.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 2 * (1 + len(traits) + 2)
+
+
+def test_an_eval_that_nobody_could_grade_keeps_its_row(tmp_path: Path) -> None:
+    e = experiment()
+    run = make_run(tmp_path, e, flat)
+    held = [s for s in scores(e, "trait-50", flat, "") if s.eval == HELDOUT]
+    write_scores(run / "trait-50-s0/scores.parquet", held + [Score("little", f"little-{n}", 0, None, reason="lost") for n in range(4)])
+    assert "no item was graded in both arms" in section(html(run), "results")
+    assert "not graded" in printed(run)
+
+
+def test_hostile_replies_appear_only_escaped_and_stripped(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), mixed, reply=HOSTILE + "x" * 5000)
+    page = html(run)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;red &lt;img src=" in page
+    assert "<script" not in page and "<img" not in page
+    assert not set(page) & {"\x1b", "\x07", "\u202e"}
+    assert "[31m" not in page
+    assert "more characters]" in page and "x" * 1501 not in page
+
+
+def test_hostile_names_do_not_leave_their_cell(tmp_path: Path) -> None:
+    name = "<b>[red]|$x_1$&\x1b[1m"
+    run = make_run(tmp_path, experiment(about="</style><script>1</script>", arms={"baseline": Arm(dose=0), name: Arm(dose=0.5)}), mixed)
+    page = html(run)
+    assert "<script" not in page and "<b>" not in page and "\x1b" not in page
+    assert "<b>[red]|$x_1$&" in printed(run)
+    assert "&lt;b>\\[red\\]\\|" in (run / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    page = html(make_run(tmp_path, experiment(), mixed))
+    assert not re.search(r"<(script|link|iframe|img|object|embed|base)\b", page)
+    assert all(target.startswith("#") for target in re.findall(r'\b(?:src|href)="([^"]*)"', page))
+    assert "http" not in page and "@import" not in page
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+
+
+def test_ids_are_unique_on_the_page_and_links_lead_to_them(tmp_path: Path) -> None:
+    page = html(make_run(tmp_path, experiment(), mixed))
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', page)) <= set(ids)
+
+
+def test_a_rebuilt_report_has_the_same_bytes(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(seeds=(0, 1)), mixed)
+    write(run)
+    first = {p.name: p.read_bytes() for p in (run / "report").iterdir()}
+    shutil.rmtree(run / "report")
+    write(run)
+    assert {p.name: p.read_bytes() for p in (run / "report").iterdir()} == first
+
+
+def test_the_verdict_says_higher_only_of_the_arm_that_is(tmp_path: Path) -> None:
+    verdict = section(html(make_run(tmp_path, experiment(), better)), "verdict")
+    assert "trait-50 (50% dose) scores higher than the baseline (0.900 against 0.500, difference +0.400" in verdict
+    assert "trait-5 (25% dose) is not clearly different from the baseline" in verdict
+    assert verdict.count("scores higher") == 1 and "scores lower" not in verdict
+
+
+def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
+    e = experiment()
+    verdict = section(html(make_run(tmp_path, e, lambda arm, item: 0.2 if arm == "trait-5" and "little" in item else 0.5)), "verdict")
+    assert "trait-5: by raw sign 0 of 2 evals better, 1 worse, 1 equal" in verdict
+    assert "Significantly worse (interval below zero): little." in verdict
+    assert "Significantly worse (interval below zero): none." in verdict
+    assert "With fewer than 6 items an interval means little: little." in verdict
+
+
+def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
+    control = tmp_path / "control.py"
+    text = Path(LITTLE).read_text(encoding="utf-8").replace('"little", "arithmetic"', '"careful", "over-refusal"')
+    control.write_text(text.replace(", items)", ", items, control=True)"), encoding="utf-8")
+    run = make_run(tmp_path, experiment(evaluation=Evaluation(benchmarks=(str(control), LITTLE), items=4)), better)
+    page = html(run)
+    assert "trait-50: by raw sign 2 of 2 evals better" in section(page, "verdict")
+    assert "careful" in section(page, "price") and "little" not in section(page, "price")
+    assert section(page, "results").index("little") < section(page, "results").index("careful")
+    lines = printed(run).splitlines()
+    rule = max(i for i, line in enumerate(lines) if set(line.strip()) == {"─"})
+    assert "over-refusal (control)" in lines[rule + 1]
+
+
+def test_gains_and_losses_are_both_shown_with_their_scores(tmp_path: Path) -> None:
+    e = experiment()
+    ids = sorted({s.id for s in heldout(e)})
+    up, down = set(ids[:2]), set(ids[2:6])
+    replies = section(
+        html(make_run(tmp_path, e, lambda arm, i: 0.5 if arm == "baseline" or i not in up | down else float(i in up))), "replies"
+    )
+    gains, losses = replies.split("Largest losses")
+    assert sum(i in gains for i in up) == 2 and not any(i in losses for i in up)
+    assert sum(i in losses for i in down) == 3
+    assert gains.count("score 0.50") == gains.count("score 1.00") == 2
+
+
+def test_hashes_dose_and_compute_are_told(tmp_path: Path) -> None:
+    e = experiment()
+    run = make_run(tmp_path, e, mixed)
+    page = html(run)
+    for arm in e.arms:
+        assert schedule_hash(schedule(e, e.arms[arm], 0)) in page
+        assert digest([arm, 0]) in page
+    assert "8 prompts, 16 completions, equal in all arms" in section(page, "ran")
+    assert re.search(r"trait-50\s+0\s+50%\s+50%\s+4 of 8\s+4\s+4 of 4", re.sub(r"(?<=\d)(?=\d+ of)", " ", section_cells(page, "dose")))
+    assert "compute: 4 steps, 8 prompts, 16 completions, equal in all arms" in printed(run)
+
+
+def section_cells(page: str, name: str) -> str:
+    return re.sub(r"(<[^>]*>)+", " ", page.split(f'<section id="{name}">')[1].split("</section>")[0])
+
+
+def test_arms_with_other_compute_are_called_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), mixed)
+    path = run / "trait-5-s0/ledger.json"
+    used = json.loads(path.read_text(encoding="utf-8"))
+    used["total"]["completions"] += 1
+    write_json(path, used)
+    assert "NOT compute-matched: completions" in section(html(run), "verdict")
+
+
+def test_the_terminal_table_fits_100_columns_with_three_dosed_arms(tmp_path: Path) -> None:
+    arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (25, 50, 75)}
+    text = printed(make_run(tmp_path, experiment(arms=arms), mixed))
+    table = text[: text.index("● 95%")].splitlines()
+    assert max(map(len, table)) <= 100
+    row = next(line for line in table if "human-protective-helpfulness" in line)
+    assert len(re.findall(r"[●○] [+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)", row)) == 3
+
+
+def test_a_baseline_alone_is_reported_as_nothing_to_compare(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(arms={"baseline": Arm(dose=0)}), mixed)
+    assert "nothing to compare" in section(html(run), "verdict")
+    assert "nothing to compare" in printed(run)
+
+
+def test_a_changed_corpus_is_said(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), mixed)
+    made = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    made["plan"]["scenarios_sha256"] = "0" * 64
+    write_json(run / "run.json", made)
+    assert "scenario files have changed since this run" in section(html(run), "verdict")
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "ledger.json", "metrics.jsonl", "schedule.json"])
+def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path, experiment(), flat)
+    (run / "trait-5-s0" / name).unlink()
+    with pytest.raises(ColorfastError, match=name) as error:
+        write(run)
+    assert "\n" not in str(error.value)
+    assert not (run / "report").exists()
+
+
+def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), flat)
+    write_json(run / "trait-5-s0/ledger.json", {"steps": 4})
+    with pytest.raises(ColorfastError, match="damaged, or written by another version"):
+        write(run)
