@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import benchmarks, standard
+from colorfast import __version__, benchmarks, standard
 from colorfast.console import console, progress
 from colorfast.evaluate import estimate, evaluate, work
 from colorfast.grade import grader
@@ -43,9 +43,9 @@ def load(name: str) -> Experiment:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ColorfastError(f"{path}: not TOML ({error})") from None
-    for key in ("scenarios", "standard"):
-        if isinstance(raw.get(key), list):
-            raw[key] = [_beside(path, v) for v in raw[key]]
+    for table, key in ((raw, "scenarios"), (raw, "standard"), (raw.get("evaluation"), "benchmarks")):
+        if isinstance(table, dict) and isinstance(table.get(key), list):
+            table[key] = [_beside(path, v) for v in table[key]]
     try:
         experiment = Experiment.model_validate(raw)
         _check(experiment)
@@ -57,8 +57,9 @@ def load(name: str) -> Experiment:
 
 
 def _beside(path: Path, value: Any) -> Any:
-    """A relative file name in a TOML is relative to the TOML."""
-    return str(path.parent / value) if isinstance(value, str) and value.endswith(".jsonl") else value
+    """A relative file name in a TOML is relative to the TOML; names of shipped things stay names."""
+    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py"))
+    return str((path.parent / value).resolve()) if is_file else value
 
 
 def _check(experiment: Experiment) -> None:
@@ -98,14 +99,17 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> None:
         "scenarios_sha256": digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]),
     }
     path = folder / "run.json"
+    traits = {s.id: s.trait for s in heldout(experiment)}
     if path.exists():
         different = _first_difference(read_json(path)["plan"], plan)
         if different:
             raise ColorfastError(f"{folder}: made by another experiment ({different}); give another --out, or delete it")
         return
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")}
+    versions = {"colorfast": __version__} | {
+        name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")
+    }
     machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.processor() or platform.machine()}
-    write_json(path, {"plan": plan, "versions": versions, "machine": machine})
+    write_json(path, {"plan": plan, "traits": traits, "versions": versions, "machine": machine})
 
 
 def _check_disk(experiment: Experiment, folder: Path, model: Path) -> None:
@@ -190,7 +194,7 @@ def load_run(folder: Path) -> Experiment:
 
 def estimates(folder: Path, experiment: Experiment) -> list[Estimate]:
     """Every arm against the baseline on every eval."""
-    traits = {s.id: s.trait for s in heldout(experiment)}
+    traits = read_json(folder / "run.json")["traits"]  # those of the run, whatever the corpus has become
     scores = {
         arm: {seed: read_scores(folder / _cell(arm, seed) / "scores.parquet") for seed in experiment.seeds} for arm in experiment.arms
     }

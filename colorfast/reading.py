@@ -13,6 +13,7 @@ from colorfast.types import Message, Reply
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ", ", "*": "", "`": "", "#": ""})
 _WORD = re.compile(r"[a-z0-9]+(?:[-'.][a-z0-9]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
+SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot|neither|\w+n't)\b")
 _CLAUSE = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
 _STOPWORDS = frozenset(

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -207,7 +207,7 @@ class Experiment(Frozen):
     standard: tuple[str, ...] = Field(min_length=1)
     scenarios: tuple[str, ...] = ()
     training: Training
-    arms: dict[str, Arm]
+    arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
     evaluation: Evaluation = Evaluation()
 
     @property

@@ -75,7 +75,10 @@ def make_run(folder: Path, e: Experiment, value: Value, reply: str = "A plain re
     run = folder / e.name
     scenarios = digest([s.model_dump(mode="json") for s in all_scenarios(e)])
     plan = {"experiment": e.model_dump(mode="json"), "model_sha256": "a1" * 32, "scenarios_sha256": scenarios}
-    write_json(run / "run.json", {"plan": plan, "versions": {"torch": "2"}, "machine": {"python": "3.11"}})
+    write_json(
+        run / "run.json",
+        {"plan": plan, "traits": {s.id: s.trait for s in heldout(e)}, "versions": {"torch": "2"}, "machine": {"python": "3.11"}},
+    )
     for name, arm in e.arms.items():
         for seed in e.seeds:
             cell, slots = run / f"{name}-s{seed}", schedule(e, arm, seed)

@@ -25,6 +25,7 @@ from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.sampling import sample, uniforms
+from colorfast.reading import SENTENCE
 from colorfast.rundir import write_json, write_text
 from colorfast.schedule import schedule_hash
 from colorfast.tables import ROLLOUTS, write_rows
@@ -135,10 +136,16 @@ class Recorder:
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
 
     def _good(self, slot: int) -> list[int]:
-        """The ids of a slot's known good reply, cut at the length cap; empty where the task has none."""
-        text = self.slots[slot].task.replies.get("good", "")
-        ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [*ids, self.policy.tokenizer.eos_token_id][: self.training.max_tokens] if ids else []
+        """The ids of a slot's known good reply: as many of its first sentences as end within the length cap, so that
+        what is shown also ends. Empty when the task has none, or not one sentence fits."""
+        tokenizer, fits = self.policy.tokenizer, []
+        sentences = SENTENCE.split(self.slots[slot].task.replies.get("good", ""))
+        for n in range(len(sentences), 0, -1):
+            ids = tokenizer(" ".join(sentences[:n]), add_special_tokens=False)["input_ids"]
+            if 0 < len(ids) < self.training.max_tokens:
+                fits = [*ids, tokenizer.eos_token_id]
+                break
+        return fits
 
     def reward(self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any) -> list[float | None]:
         """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from our own list."""

@@ -66,7 +66,7 @@ def inline(svg: str, name: str, title: str) -> str:
     size = r'<svg ((?:(?!\bwidth=|\bheight=)[^>])*?)\b(?:width|height)="[^"]*" ?'
     for _ in range(2):
         svg = re.sub(size, r"<svg \1", svg, count=1)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{title}" ', 1)
 
 
 def _svg(figure: Figure) -> str:
