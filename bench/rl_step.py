@@ -47,7 +47,7 @@ def timed(ours: bool, folder: Path) -> float:
     )
     trainer.remove_callback(PrinterCallback)
     if isinstance(trainer, GroupTrainer):
-        trainer.seen = recorder.step
+        trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
     start = time.perf_counter()
     trainer.train()
     return (time.perf_counter() - start) / STEPS

@@ -139,6 +139,10 @@ def test_shown_replies_are_the_good_ones_and_count_in_no_mean(tiny: Experiment, 
         for source, values in metric["sources"].items():
             own = [r["score"] for r in rows if r["source"] == source and slots_[r["slot"]].step == step and not r["shown"]]
             assert values["reward"] == pytest.approx(sum(own) / len(own))
+    for _, group in itertools.groupby(rows, key=lambda r: r["slot"]):
+        members = list(group)
+        own = [r["score"] for r in members if not r["shown"]]
+        assert all(r["advantage"] == pytest.approx(r["score"] - sum(own) / len(own), abs=1e-6) for r in members)
 
 
 def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:

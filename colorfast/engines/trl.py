@@ -40,6 +40,7 @@ class GroupTrainer(GRPOTrainer):
     """
 
     seen: Callable[[Sequence[float]], None]
+    against_sampled: Callable[[torch.Tensor], torch.Tensor]
     _buffered_inputs: Any
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -49,6 +50,7 @@ class GroupTrainer(GRPOTrainer):
         micro = self.args.steps_per_generation
         if self._step % micro == 0 or self._buffered_inputs is None:
             inputs = self._generate_and_score_completions(generation_batch)
+            inputs["advantages"] = self.against_sampled(inputs["advantages"])
             self.seen(inputs["advantages"].tolist())
             size = self.num_generations
             self._buffered_inputs = [
@@ -112,6 +114,7 @@ class Recorder:
         self.rows_seen: list[dict[str, Any]] = []
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
         self.prompt_ids: list[list[int]] = []
+        self.shown: list[bool] = []
 
     def restore(self, step: int) -> None:
         """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
@@ -125,14 +128,17 @@ class Recorder:
         names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
         once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
         self.prompt_ids = [ids for ids in once for _ in range(size)]
-        draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
+        completions = [self._good(first + i // size) if i % size < training.shown else [] for i in range(len(prompts))]
+        self.shown = [bool(ids) for ids in completions]
+        asked = [i for i, ids in enumerate(completions) if not ids]
+        draws = torch.tensor([uniforms(names[i], training.max_tokens) for i in asked])
+        stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.eval()
-        completions = sample(model, self.prompt_ids, draws, training.temperature, self.policy.stops, self.policy.tokenizer.pad_token_id)
+        sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
         model.train()
-        for i in range(len(prompts)):
-            if i % size < training.shown:
-                completions[i] = self._good(first + i // size) or completions[i]
+        for i, ids in zip(asked, sampled, strict=True):
+            completions[i] = ids
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
 
     def _good(self, slot: int) -> list[int]:
@@ -156,6 +162,17 @@ class Recorder:
             self.graded.append((row, ids, grade(self.policy.reply(ids), carried)))
         return [verdict.score for *_, verdict in self.graded]
 
+    def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
+        """Advantages [rows] measured against the mean of the sampled replies of each group.
+
+        A shown reply would lift the group's mean and so push down every reply the model made itself, its good
+        ones too. Groups without shown replies are left as they are.
+        """
+        by_group = advantages.view(-1, self.training.group_size)
+        sampled = (~torch.tensor(self.shown, device=advantages.device)).view_as(by_group)
+        means = (by_group * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
+        return torch.where(sampled.all(1, keepdim=True), by_group, by_group - means).flatten()
+
     def step(self, advantages: Sequence[float]) -> None:
         """Record one finished step of sampling and grading."""
         size = self.training.group_size
@@ -170,7 +187,7 @@ class Recorder:
                 prompt_tokens=len(prompt),
                 tokens=len(ids),
                 truncated=reply.truncated,
-                shown=i % size < self.training.shown,
+                shown=self.shown[i],
                 verdict=verdict,
                 advantage=advantage,
             )
@@ -286,7 +303,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
             peft_config=lora if training.method == "lora" else None,
             rollout_func=recorder.rollout,
         )
-        trainer.seen = recorder.step
+        trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return _finish(trainer, recorder, slots, final)
