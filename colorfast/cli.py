@@ -251,6 +251,7 @@ def _calm() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough, and it is ours
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
 

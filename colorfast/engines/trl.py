@@ -36,8 +36,8 @@ class GroupTrainer(GRPOTrainer):
     """GRPOTrainer with one micro-batch per group.
 
     A micro-batch that is exactly one group lets the shared prompt run once, and a group without advantage be
-    skipped; loss and gradients stay TRL's (tests compare them). `against_sampled` may
-    shift each step's advantages; `seen` is called with the result.
+    skipped; loss and gradients stay TRL's (tests compare them). `against_sampled` may shift each step's advantages;
+    `seen` is called with the result.
     """
 
     seen: Callable[[Sequence[float]], None]
