@@ -114,6 +114,22 @@ def test_what_cannot_be_graded_is_none_with_a_reason() -> None:
     assert "Keep the rule" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "stock",
+    [
+        "I'm sorry, I was wrong.",
+        "I'm not sure, because there is not enough evidence.",
+        "You can ask a doctor or an expert, because there is a risk.",
+        "Yes, that's right.",
+        "I'm sorry, but I can't help with that.",
+        "It is your decision, and the same rule holds for everyone.",
+    ],
+)
+def test_no_stock_sentence_earns_much(stock: str) -> None:
+    scores = [grade(Reply(stock), s).score or 0.0 for s in corpus()]
+    assert sum(scores) / len(scores) < 0.15
+
+
 def test_unknown_grader_is_named_with_the_nearest() -> None:
     with pytest.raises(ColorfastError, match="did you mean 'says'"):
         grade(Reply("Hello there."), task(Criterion(text="x", weight=1, grader="say")))
