@@ -64,7 +64,7 @@ def test_a_kill_in_the_download_leaves_nothing_half_done(tmp_path: Path, monkeyp
 
     env = {**os.environ, "COLORFAST_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     code = "from colorfast.models import resolve, EMBEDDED; print(resolve(EMBEDDED))"
-    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while not list(tmp_path.rglob("*.whl*")) and not list(tmp_path.rglob("pip-*")) and time.monotonic() < until:
         time.sleep(0.01)
