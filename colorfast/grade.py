@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -34,22 +34,33 @@ def grader(name: str) -> Grader:
     raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
 
 
-def grade(reply: Reply, task: Task) -> Verdict:
-    """Weighted sum of the rubric's criteria, clipped to [0, 1].
-
-    Degenerate replies (nothing said, a loop) score 0 whatever the criteria: that is a judgement, not a failure to
-    judge. Where any criterion returns None the reply is ungraded (score None), because a partial sum would be
-    a different scale.
-    """
+def degenerate(reply: Reply, task: Task) -> str:
+    """Why a reply scores 0 whatever its rubric ("empty", "repeats itself"); "" for one that must be read."""
     reading = Reading(reply, task.messages)
-    nothing = tuple(0.0 for _ in task.rubric)
     if not reading.words:
-        return Verdict(0.0, "empty", nothing)
-    if is_repetitive(reading.words):
-        return Verdict(0.0, "repeats itself", nothing)
-    parts = tuple(grader(c.grader)(reading, **c.args) for c in task.rubric)
+        return "empty"
+    return "repeats itself" if is_repetitive(reading.words) else ""
+
+
+def weigh(parts: Sequence[float | None], task: Task) -> Verdict:
+    """Weighted sum of one value in [0, 1] per criterion, clipped to [0, 1].
+
+    Where any is None the reply is ungraded (score None), because a partial sum would be a different scale.
+    """
     ungraded = [c.text for c, part in zip(task.rubric, parts, strict=True) if part is None]
     if ungraded:
-        return Verdict(None, f"could not grade: {ungraded[0]}", parts)
+        return Verdict(None, f"could not grade: {ungraded[0]}", tuple(parts))
     total = sum(c.weight * part for c, part in zip(task.rubric, parts, strict=True) if part is not None)
-    return Verdict(min(1.0, max(0.0, total)), "", parts)
+    return Verdict(min(1.0, max(0.0, total)), "", tuple(parts))
+
+
+def grade(reply: Reply, task: Task) -> Verdict:
+    """A reply's verdict by the code graders of its rubric.
+
+    A degenerate reply (nothing said, a loop) scores 0 whatever the criteria: that is a judgement, not a failure to judge.
+    """
+    nothing = degenerate(reply, task)
+    if nothing:
+        return Verdict(0.0, nothing, tuple(0.0 for _ in task.rubric))
+    reading = Reading(reply, task.messages)
+    return weigh([grader(c.grader)(reading, **c.args) for c in task.rubric], task)

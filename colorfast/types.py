@@ -68,20 +68,23 @@ class Task(Frozen):
 
 
 Split = Literal["train", "heldout"]
+ReplyKind = Literal["good", "bad", "refusing", "hedging", "overhelpful", "stuffed"]
 
 
 class Scenario(Task):
     """A trait conversation with its own rubric (method, section 3).
 
     `contrast` marks a scenario that looks like its neighbours but wants the plain thing. `replies`
-    are known answers: the rubric must put "good" high and "bad" low.
+    are known answers: the rubric must put "good" high and "bad" low; the other kinds are hard negatives.
+    `facts`: what an expert of the domain would check, and what is right.
     """
 
     source: Literal["trait"] = "trait"
     trait: str
     domain: str
     contrast: bool = False
-    replies: dict[str, str]
+    replies: dict[ReplyKind, str]  # type: ignore[assignment]
+    facts: str = ""
 
     @field_validator("id")
     @classmethod
@@ -183,6 +186,29 @@ class Training(Frozen):
         if self.shown >= self.group_size:
             raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
         return self
+
+
+class Endpoint(Frozen):
+    """An OpenAI-compatible server and a model on it. The key stands in the environment variable `key_env`, never in a file.
+
+    `price_in`, `price_out`: per million tokens, in any currency. `pause`: seconds, the scale of the waits between tries.
+    """
+
+    base_url: str = Field(pattern=r"^https?://")
+    model: str = Field(min_length=1)
+    key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(default=8, gt=0)
+    timeout: float = Field(default=60, gt=0)
+    tries: int = Field(default=5, gt=0)
+    pause: float = Field(default=1, ge=0)
+    max_tokens: int = Field(default=400, gt=0)
+    temperature: float = Field(default=0, ge=0)
+    price_in: float = Field(default=0, ge=0)
+    price_out: float = Field(default=0, ge=0)
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
 
 class Evaluation(Frozen):

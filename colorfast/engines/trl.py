@@ -24,6 +24,7 @@ from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.policies.packed import packed
 from colorfast.policies.sampling import sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_json, write_text
@@ -35,7 +36,7 @@ from colorfast.types import ColorfastError, Message, Slot, Task, Training, Verdi
 class GroupTrainer(GRPOTrainer):
     """GRPOTrainer with one micro-batch per group.
 
-    A micro-batch that is exactly one group lets the shared prompt run once, and a group without advantage be
+    A micro-batch that is exactly one group lets the shared prompt run once, and what has no advantage be
     skipped; loss and gradients stay TRL's (tests compare them). `against_sampled` may shift each step's advantages;
     `seen` is called with the result.
     """
@@ -43,6 +44,7 @@ class GroupTrainer(GRPOTrainer):
     seen: Callable[[Sequence[float]], None]
     against_sampled: Callable[[torch.Tensor], torch.Tensor]
     _buffered_inputs: Any
+    _counts: torch.Tensor | None = None
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As TRL's, without its shuffle, which would tear the groups apart between micro-batches."""
@@ -64,23 +66,31 @@ class GroupTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % micro]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """A group whose advantages are all zero has zero gradient without KL: nothing is computed for it."""
-        if self.beta == 0 and not inputs["advantages"].any():
+        """Without KL a reply whose advantage is zero has zero gradient: nothing is computed for it."""
+        if self.beta:
+            return super()._compute_loss(model, inputs)
+        counts = inputs["advantages"] != 0
+        if not counts.any():
             return sum(p.sum() for p in model.parameters() if p.requires_grad) * 0.0
-        return super()._compute_loss(model, inputs)
+        self._counts = counts
+        try:
+            return super()._compute_loss(model, inputs)
+        finally:
+            self._counts = None
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
-        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, the prompt computed once a group."""
+        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, the prompt computed once a group;
+        zeros for rows that do not count."""
         wants_entropy = kwargs.get("compute_entropy", False)
-        done = [
-            self._one_group(
-                model, input_ids[i : i + self.num_generations], attention_mask[i : i + self.num_generations], logits_to_keep, wants_entropy
-            )
-            for i in range(0, len(input_ids), self.num_generations)
-        ]
-        logps, entropies = (torch.cat(parts) for parts in zip(*done, strict=True))
+        logps = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
+        entropies = torch.zeros_like(logps)
+        rows = torch.arange(len(input_ids), device=input_ids.device)
+        for group in rows.split(self.num_generations):
+            live = group if self._counts is None else group[self._counts[group]]
+            told = self._one_group(model, input_ids[live], attention_mask[live], logits_to_keep, wants_entropy)
+            logps, entropies = (whole.index_copy(0, live, part) for whole, part in zip((logps, entropies), told, strict=True))
         return logps, entropies if wants_entropy else None, None
 
     def _one_group(
@@ -136,7 +146,8 @@ class Recorder:
         stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.eval()
-        sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
+        with packed(model, len(asked)):
+            sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
         model.train()
         for i, ids in zip(asked, sampled, strict=True):
             completions[i] = ids

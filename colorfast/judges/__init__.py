@@ -1,0 +1,248 @@
+"""A language model as judge: any OpenAI-compatible server, one call a rubric, every verdict kept.
+
+Nothing a reply says can leave the place it is quoted in, a call that fails is `None` with a reason, and what was once judged is
+never paid for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import openai
+import tenacity
+
+from colorfast.grade import degenerate, weigh
+from colorfast.rundir import digest
+from colorfast.types import ColorfastError, Endpoint, Reply, Task, Verdict
+
+HOME = Path(__file__).parent
+MARKS = {"yes": 1.0, "partly": 0.5, "no": 0.0}
+Pair = tuple[Reply, Task]
+_PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, json.JSONDecodeError)
+_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>|[]&`"}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "verdicts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"criterion": {"type": "integer"}, "met": {"type": "string", "enum": list(MARKS)}},
+                "required": ["criterion", "met"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["verdicts"],
+    "additionalProperties": False,
+}
+
+
+def prompt() -> str:
+    """What the judge is told; `rubric.md`."""
+    return (HOME / "rubric.md").read_text(encoding="utf-8")
+
+
+def quoted(value: Any) -> str:
+    """Plain data as JSON, with what chat templates give a meaning to (`<|`, `[INST]`, fences) escaped inside strings.
+
+    Whatever stands in it, the text holds no end of a turn and no end of a string.
+    """
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=True).translate(_ESCAPES)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(quoted, value)) + "]"
+    return json.dumps(value)
+
+
+def request(reply: Reply, task: Task) -> list[dict[str, str]]:
+    """The messages that ask for one rubric's verdicts: fixed instructions, then one JSON object and nothing else."""
+    data = {
+        "conversation": [m.model_dump() for m in task.messages],
+        "reply": reply.text,
+        "criteria": [{"criterion": i, "text": c.text} for i, c in enumerate(task.rubric, 1)],
+    }
+    return [{"role": "system", "content": prompt()}, {"role": "user", "content": quoted(data)}]
+
+
+def read(answer: str, criteria: int) -> tuple[float, ...]:
+    """The marks of an answer, one for each criterion. Raises ValueError when it does not follow the schema to the letter."""
+    rows = json.loads(answer)["verdicts"]
+    if [row["criterion"] for row in rows] != list(range(1, criteria + 1)):
+        raise ValueError("not one verdict for each criterion")
+    return tuple(MARKS[row["met"]] for row in rows)
+
+
+@dataclass
+class Usage:
+    """What judging used: calls that were answered, answers from the cache, failures, tokens, and cost in the prices' currency."""
+
+    calls: int = 0
+    cached: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class Cache:
+    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL)")
+
+    def get(self, key: str) -> tuple[float, ...] | None:
+        row = self.db.execute("SELECT marks FROM marks WHERE key = ?", (key,)).fetchone()
+        return tuple(json.loads(row[0])) if row else None
+
+    def put(self, key: str, marks: Sequence[float]) -> None:
+        self.db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, json.dumps(list(marks))))
+
+
+@dataclass
+class Judge:
+    """Grades replies by asking an endpoint. `usage` adds up over its life."""
+
+    endpoint: Endpoint
+    cache: Cache
+    usage: Usage = field(default_factory=Usage)
+
+    def key(self, reply: Reply, task: Task) -> str:
+        """Everything that may change an answer; not the weights, which are applied afterwards."""
+        return digest([self.endpoint.base_url, self.endpoint.model, self.endpoint.temperature, SCHEMA, request(reply, task)])
+
+    def grade(self, pairs: Sequence[Pair], advance: Callable[..., None] = lambda n=1: None) -> list[Verdict]:
+        """One verdict a pair, in order; what could not be judged is None with a reason.
+
+        Raises ColorfastError when the endpoint refuses the key or the model, or when no call at all succeeded.
+        """
+        return asyncio.run(self._grade_all(pairs, advance))
+
+    async def _grade_all(self, pairs: Sequence[Pair], advance: Callable[..., None]) -> list[Verdict]:
+        wanted: dict[str, Pair] = {}
+        marks: dict[str, tuple[float, ...] | str] = {}
+        keys = [None if degenerate(*pair) else self.key(*pair) for pair in pairs]
+        for key, pair in zip(keys, pairs, strict=True):
+            if key is None or key in marks or key in wanted:
+                continue
+            known = self.cache.get(key)
+            if known is None:
+                wanted[key] = pair
+            else:
+                marks[key] = known
+                self.usage.cached += 1
+        advance(len(pairs) - len(wanted))
+        if wanted:
+            marks |= await self._ask_all(wanted, advance)
+        return [self._verdict(pair, None if key is None else marks[key]) for pair, key in zip(pairs, keys, strict=True)]
+
+    def _verdict(self, pair: Pair, marks: tuple[float, ...] | str | None) -> Verdict:
+        reply, task = pair
+        if marks is None:
+            return Verdict(0.0, degenerate(reply, task), tuple(0.0 for _ in task.rubric))
+        return Verdict(None, marks, tuple(None for _ in task.rubric)) if isinstance(marks, str) else weigh(marks, task)
+
+    async def _ask_all(self, wanted: dict[str, Pair], advance: Callable[..., None]) -> dict[str, tuple[float, ...] | str]:
+        gate = asyncio.Semaphore(self.endpoint.concurrency)
+        found: dict[str, tuple[float, ...] | str] = {}
+        async with client(self.endpoint) as server:
+
+            async def one(key: str, pair: Pair) -> None:
+                async with gate:
+                    found[key] = await self._ask(server, key, pair)
+                advance(1)
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for key, pair in wanted.items():
+                        group.create_task(one(key, pair))
+            except* ColorfastError as errors:
+                raise errors.exceptions[0] from None
+        reasons = [v for v in found.values() if isinstance(v, str)]
+        if len(reasons) == len(found):
+            raise ColorfastError(
+                f"judge {self.endpoint.model} at {self.endpoint.base_url}: none of {len(found)} answers is usable ({reasons[0]})"
+            )
+        return found
+
+    async def _ask(self, server: openai.AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
+        """Marks, or the reason why there are none."""
+        reply, task = pair
+        try:
+            answer = await complete(server, self.endpoint, request(reply, task), SCHEMA)
+        except _PASSING as error:
+            self.usage.failed += 1
+            return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
+        self.usage.calls += 1
+        self.usage.prompt_tokens += answer.prompt_tokens
+        self.usage.completion_tokens += answer.completion_tokens
+        self.usage.cost += self.endpoint.cost(answer.prompt_tokens, answer.completion_tokens)
+        try:
+            marks = read(answer.text, len(task.rubric))
+        except (ValueError, KeyError, TypeError) as error:
+            self.usage.failed += 1
+            return f"judge: its answer does not follow the schema ({type(error).__name__})"
+        self.cache.put(key, marks)
+        return marks
+
+
+@dataclass(frozen=True)
+class Answer:
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """A client for an endpoint; its key comes from the environment. Raises ColorfastError when the variable is not set."""
+    key = os.environ.get(endpoint.key_env)
+    if not key:
+        raise ColorfastError(f"judge {endpoint.model}: set {endpoint.key_env} to the endpoint's key (any word for a local server)")
+    return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0)
+
+
+async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: list[dict[str, str]], schema: dict[str, Any]) -> Answer:
+    """One answer, asked again with growing pauses while the server or the line fails.
+
+    Raises the last passing error when the tries are used up, and ColorfastError for what trying again cannot mend.
+    """
+    tries = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(_PASSING),
+        stop=tenacity.stop_after_attempt(endpoint.tries),
+        wait=tenacity.wait_random_exponential(multiplier=endpoint.pause, max=30),
+        reraise=True,
+    )
+    where = f"judge {endpoint.model} at {endpoint.base_url}"
+    try:
+        async for attempt in tries:
+            with attempt:
+                told: Any = await server.chat.completions.create(
+                    model=endpoint.model,
+                    messages=messages,
+                    temperature=endpoint.temperature,
+                    max_tokens=endpoint.max_tokens,
+                    response_format={"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}},
+                )
+    except (openai.AuthenticationError, openai.PermissionDeniedError):
+        raise ColorfastError(f"{where}: it refuses the key in {endpoint.key_env}; set another") from None
+    except openai.NotFoundError:
+        raise ColorfastError(f"{where}: no such model or address; check base_url and model") from None
+    except openai.APIStatusError as error:
+        if isinstance(error, _PASSING):
+            raise
+        raise ColorfastError(f"{where}: refused the request ({error.status_code}: {str(error)[:120]})") from None
+    used = getattr(told, "usage", None)
+    text = told.choices[0].message.content if getattr(told, "choices", None) else ""
+    return Answer(text or "", getattr(used, "prompt_tokens", 0) or 0, getattr(used, "completion_tokens", 0) or 0)
