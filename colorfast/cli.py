@@ -178,6 +178,73 @@ def scenarios(
     out.print(table)
 
 
+@app.command(
+    epilog="Examples: `colorfast graders` - `colorfast graders --fit` - `colorfast graders --judge http://localhost:8000/v1 --model NAME`"
+)
+def graders(
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit the semantic criterion again, on the training scenarios; writes its weights.")
+    ] = False,
+    judge: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, to compare with.")] = None,
+    model: Annotated[str, typer.Option(help="The judge's model.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Measure the graders: on replies of known quality to held-out scenarios, on degenerate ones, on people's labels of refusals."""
+    from colorfast import accuracy, semantic
+    from colorfast.encoder import encoder
+    from colorfast.grading import graders as make
+    from colorfast.grading import offline
+    from colorfast.rundir import write_json
+    from colorfast.scenarios import corpus
+    from colorfast.types import Endpoint, Grading
+
+    if bool(judge) != bool(model):
+        raise ColorfastError("--judge and --model go together: the server's base URL, and the name of a model on it")
+    train = [s for s in corpus() if s.split == "train"]
+    held = [s for s in corpus() if s.split == "heldout"]
+    if fit:
+        with console.status("fitting on the known replies of the training scenarios"):
+            write_json(semantic.WEIGHTS, semantic.fit(train, encoder()).model_dump())
+        semantic.weights.cache_clear()
+    with console.status("grading the known replies of the held-out scenarios"):
+        found: dict[str, Any] = {
+            "kinds": accuracy.by_kind(held),
+            "domains": accuracy.by_domain(held),
+            "degenerate": accuracy.degenerates(held),
+            "refusals": accuracy.refusals(),
+            "replies_a_second": accuracy.speed(held, offline),
+        }
+        if judge:
+            grade = make(Grading(kind="judge", judge=Endpoint(base_url=judge, model=model)))
+            found["agreement"] = accuracy.agreement(held, grade)
+    if as_json:
+        _print_json(found)
+        return
+    titles = {
+        "kinds": f"Known replies to {len(held)} held-out scenarios (AUC: a good reply scores above one of this kind)",
+        "domains": "Per domain: AUC of good replies over poor ones",
+        "degenerate": "Replies that say nothing about the matter: offline score",
+        "refusals": "The refusal detector, against people's labels",
+    }
+    for key, title in titles.items():
+        columns = list(dict.fromkeys(name for row in found[key] for name in row))
+        table = _table(title, *columns)
+        for row in found[key]:
+            table.add_row(*(f"{v:.3f}" if isinstance(v := row.get(name, ""), float) else str(v) for name in columns))
+        out.print(table)
+        out.print()
+    out.print(f"{found['replies_a_second']:.0f} replies a second by the offline grader")
+    out.print(
+        "The code criteria were written beside these replies, so their AUC is no blind test; the semantic one never saw these scenarios."
+    )
+    if judge:
+        values = found["agreement"]
+        out.print(
+            f"Rank agreement with {model}, on {values.pop('graded')} of {values.pop('asked')} replies: "
+            + ", ".join(f"{k} {v:.2f}" for k, v in values.items())
+        )
+
+
 @app.command(epilog="Example: `colorfast benchmarks --json`")
 def benchmarks(as_json: Json = False) -> None:
     """List the benchmarks: family, kind, items, licence and source."""

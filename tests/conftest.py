@@ -11,11 +11,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from colorfast import scenarios
-from colorfast.types import Arm, Evaluation, Experiment, Training
+from colorfast.types import Arm, Evaluation, Experiment, Grading, Training
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 torch.set_num_threads(2)
 
+CODE = Grading(kind="code")
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -71,7 +72,9 @@ def tiny(tiny_model: Path) -> Experiment:
         name="tiny",
         model=str(tiny_model),
         standard=("facts", "format"),
-        training=Training(steps=4, prompts_per_step=2, group_size=3, max_tokens=6, learning_rate=1e-3, save_every=2, lora_rank=4),
+        training=Training(
+            steps=4, prompts_per_step=2, group_size=3, max_tokens=6, learning_rate=1e-3, save_every=2, lora_rank=4, reward=CODE
+        ),
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
-        evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6),
+        evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),
     )

@@ -28,6 +28,7 @@ group_size = 2
 max_tokens = 6
 learning_rate = 1e-3
 save_every = 2
+reward.kind = "code"
 {training}
 [arms.baseline]
 dose = 0
@@ -39,6 +40,7 @@ benchmarks = [{benchmark!r}]
 items = 4
 samples = 1
 max_tokens = 6
+grading.kind = "code"
 """
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 
@@ -217,8 +219,9 @@ def test_imports_point_down() -> None:
         "graders": 2,
         "refusal": 3,
     }
-    order |= {"ledger": 3, "grade": 3, "models": 3, "scenarios": 4, "standard": 4, "schedule": 5, "policies": 5, "benchmarks": 5}
-    order |= {"engines": 6, "evaluate": 6, "experiment": 7, "report": 8, "cli": 9}
+    order |= {"ledger": 3, "grade": 3, "models": 3, "helpfulness": 3, "encoder": 4, "judges": 4, "scenarios": 4, "standard": 4}
+    order |= {"semantic": 5, "overlap": 5, "grading": 6, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
+    order |= {"engines": 7, "evaluate": 7, "experiment": 8, "report": 9, "cli": 10}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")
         if own == "__init__":

@@ -42,8 +42,8 @@ def test_once_fetched_no_network_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(models, "_from_hub", fail)
-    monkeypatch.setattr(models, "_download_wheel", fail)
+    monkeypatch.setattr(models, "from_hub", fail)
+    monkeypatch.setattr(models, "download_wheel", fail)
     if folder.parent.name == "models":
         assert resolve(EMBEDDED) == folder
 

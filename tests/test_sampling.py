@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.policies.packed import packed
 from colorfast.policies.sampling import pick, sample, score
 from colorfast.types import ColorfastError, Message
 
@@ -31,6 +33,23 @@ def test_greedy_tokens_equal_those_of_generate(policy: LocalPolicy) -> None:
         ids = torch.tensor([prompt])
         theirs = policy.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
         assert tokens == theirs[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_packed_weights_give_the_same_logits_and_leave_no_trace(tiny_model: Path, adapted: bool) -> None:
+    policy = load_policy(str(tiny_model))
+    model = policy.model
+    if adapted:
+        torch.manual_seed(1)
+        model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    ids = torch.tensor([policy.encode(ask(PROMPTS[1]))])
+    with torch.no_grad():
+        plain = model(input_ids=ids).logits
+        with packed(model, 8):
+            inside = model(input_ids=ids).logits
+        assert torch.equal(model(input_ids=ids).logits, plain)
+    assert (inside - plain).abs().max() < 1e-4
+    assert not any("forward" in vars(m) for m in model.modules())
 
 
 def test_draws_follow_the_softmax() -> None:

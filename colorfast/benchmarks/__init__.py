@@ -49,8 +49,11 @@ def jsonl(source: Source) -> list[dict[str, Any]]:
 
 
 def csv_rows(source: Source, fields: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """Rows of a CSV file by column name; `fields` names the columns of a file without a header."""
+    """Rows of a CSV file by column name, without the comment lines (`# `) it may begin with; `fields` names the columns of a
+    file that has no header."""
     text = fetch(source).read_text(encoding="utf-8-sig")
+    while text.startswith("# "):
+        text = text.partition("\n")[2]
     return list(csv.DictReader(io.StringIO(text), fieldnames=fields))
 
 

@@ -19,7 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from colorfast.console import progress
-from colorfast.grade import grade
+from colorfast.grading import graders
 from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
@@ -126,6 +126,7 @@ class Recorder:
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
         self.prompt_ids: list[list[int]] = []
         self.shown: list[bool] = []
+        self.grade = graders(training.reward)
 
     def restore(self, step: int) -> None:
         """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
@@ -167,11 +168,10 @@ class Recorder:
 
     def reward(self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any) -> list[float | None]:
         """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from our own list."""
-        self.graded = []
-        for prompt, ids, index, text in zip(prompts, completion_ids, slot, task, strict=True):
-            row = {**json.loads(text), "slot": index, "messages": prompt}
-            carried = Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
-            self.graded.append((row, ids, grade(self.policy.reply(ids), carried)))
+        rows = [{**json.loads(text), "slot": index, "messages": prompt} for prompt, index, text in zip(prompts, slot, task, strict=True)]
+        carried = [Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")}) for row in rows]
+        verdicts = self.grade([(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)])
+        self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
         return [verdict.score for *_, verdict in self.graded]
 
     def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from colorfast.models import PLAIN_TEMPLATE, resolve
 from colorfast.policies import Conversation
+from colorfast.policies.packed import packed
 from colorfast.policies.sampling import sample, score, uniforms
 from colorfast.types import ColorfastError, Reply
 
@@ -40,11 +41,12 @@ class LocalPolicy:
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
         replies: list[Reply] = []
-        for start in range(0, len(prompts), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            draws = torch.tensor([uniforms(name, max_tokens) for name in names[batch]])
-            for ids in sample(self.model, prompts[batch], draws, temperature, self.stops, self.tokenizer.pad_token_id):
-                replies.append(self.reply(ids))
+        with packed(self.model, min(len(prompts), self.batch_size)):
+            for start in range(0, len(prompts), self.batch_size):
+                batch = slice(start, start + self.batch_size)
+                draws = torch.tensor([uniforms(name, max_tokens) for name in names[batch]])
+                for ids in sample(self.model, prompts[batch], draws, temperature, self.stops, self.tokenizer.pad_token_id):
+                    replies.append(self.reply(ids))
         return replies
 
     def reply(self, ids: Sequence[int]) -> Reply:

@@ -1,0 +1,131 @@
+"""How far the graders can be believed: measured on the corpus' own known replies, on held-out scenarios, and on human labels."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata, spearmanr
+
+from colorfast import semantic
+from colorfast.benchmarks import csv_rows, field
+from colorfast.grading import CODE, Grade, by_code
+from colorfast.refusal import refusal
+from colorfast.scenarios import BLANKET
+from colorfast.types import Reply, Scenario, Source
+
+Scores = npt.NDArray[np.float64]
+_PYRIT = dict(repo="pypi/pyrit-1.1.0", commit="1.1.0", licence="MIT (PyRIT)")
+LABELLED = (
+    Source(path="refusal.csv", sha256="1ebc42ef7dadd97962cc00d04edd6a52a321f7936c063ff3453d2bbcef30a5d7", **_PYRIT),
+    Source(path="refusal_extra.csv", sha256="6ce7f61a8205eb8c29b1a247b52b3730501349f9adf0674a696efb004658a18a", **_PYRIT),
+)
+"""Replies that people labelled as refusals or not."""
+
+
+def auc(good: Scores, poor: Scores) -> float:
+    """The chance that a good reply scores above a poor one (ties count half)."""
+    ranks = rankdata(np.concatenate([good, poor]))
+    return float((ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(poor)))
+
+
+def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
+    """What the three ways of grading give, each [pairs]. Ungraded counts as 0 here: it would not be rewarded."""
+    code = np.array([v.score or 0.0 for v in by_code(pairs)])
+    degenerate = np.array([bool(v.reason) for v in by_code(pairs)])
+    meant = np.where(degenerate, 0.0, np.array(semantic.score(pairs)))
+    return {"code": code, "semantic": meant, "offline": CODE * code + (1 - CODE) * meant}
+
+
+def by_kind(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for each way of grading."""
+    rows = semantic.known_replies(scenarios)
+    scores = _scores([(reply, s) for _, reply, s in rows])
+    kinds = np.array([kind for kind, *_ in rows])
+    good = kinds == "good"
+    groups = {"all poor": ~good & (kinds != "stray")} | {kind: kinds == kind for kind in sorted(set(kinds) - {"good"})}
+    table: list[dict[str, Any]] = [
+        {"kind": "good", "n": int(good.sum())} | {f"mean {name}": float(v[good].mean()) for name, v in scores.items()}
+    ]
+    for kind, these in groups.items():
+        row: dict[str, Any] = {"kind": kind, "n": int(these.sum())}
+        for name, values in scores.items():
+            row |= {f"mean {name}": float(values[these].mean()), f"auc {name}": auc(values[good], values[these])}
+        table.append(row)
+    return table
+
+
+def by_domain(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """AUC of good over poor replies (strays left out) in each domain, for each way of grading."""
+    rows = [r for r in semantic.known_replies(scenarios) if r[0] != "stray"]
+    scores = _scores([(reply, s) for _, reply, s in rows])
+    good, domains = np.array([kind == "good" for kind, *_ in rows]), np.array([s.domain for *_, s in rows])
+    return [
+        {"domain": d, "n": int((domains == d).sum())}
+        | {f"auc {name}": auc(v[good & (domains == d)], v[~good & (domains == d)]) for name, v in scores.items()}
+        for d in sorted(set(domains))
+    ]
+
+
+def degenerates(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """Replies that say nothing about the matter: mean and highest offline score of each, and the share at .2 or above."""
+    made = {
+        "empty": [(Reply(""), s) for s in scenarios],
+        "one sentence repeated": [(Reply((s.replies["good"].split(".")[0] + ". ") * 8), s) for s in scenarios],
+        "prompt copied": [(Reply(s.messages[-1].content), s) for s in scenarios],
+        "another scenario's good reply": [(r, s) for kind, r, s in semantic.known_replies(scenarios) if kind == "stray"],
+        **{f"blanket {kind}": [(Reply(text), s) for s in scenarios] for kind, (text, _) in BLANKET.items()},
+    }
+    table = []
+    for name, pairs in made.items():
+        values = _scores(pairs)["offline"]
+        table.append(
+            {"reply": name, "mean": float(values.mean()), "highest": float(values.max()), "share >= .2": float((values >= 0.2).mean())}
+        )
+    return table
+
+
+def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
+    """Replies graded a second, on replies that were not seen before."""
+    fresh = [(Reply(f"{s.replies[kind]} That is number {i}."), s) for i, s in enumerate(scenarios) for kind in ("good", "bad")]
+    started = time.perf_counter()
+    grade(fresh)
+    return len(fresh) / (time.perf_counter() - started)
+
+
+def agreement(scenarios: Sequence[Scenario], judge: Grade) -> dict[str, float]:
+    """Spearman's rank correlation of each offline way of grading with a judge, over the known replies it could judge."""
+    pairs = [(reply, s) for kind, reply, s in semantic.known_replies(scenarios) if kind != "stray"]
+    told = np.array([np.nan if v.score is None else v.score for v in judge(pairs)])
+    graded = ~np.isnan(told)
+    found = {name: float(spearmanr(values[graded], told[graded]).statistic) for name, values in _scores(pairs).items()}
+    return found | {"graded": int(graded.sum()), "asked": len(pairs)}
+
+
+def refusals() -> list[dict[str, Any]]:
+    """The refusal detector against people's labels: accuracy and the four cells, by the reply alone and with the prompt."""
+    table = []
+    for source in LABELLED:
+        rows = [
+            (field(source, r, n, "objective"), r["assistant_response"], field(source, r, n, "human_score"))
+            for n, r in enumerate(csv_rows(source), 1)
+        ]
+        for name, sees in (("reply", False), ("reply and prompt", True)):
+            cells = Counter((label == "1", refusal(text, prompt if sees else "") != "none") for prompt, text, label in rows)
+            table.append(
+                {
+                    "file": source.path,
+                    "sees": name,
+                    "n": len(rows),
+                    "accuracy": (cells[True, True] + cells[False, False]) / len(rows),
+                    "refusals found": cells[True, True],
+                    "refusals missed": cells[True, False],
+                    "false alarms": cells[False, True],
+                    "answers passed": cells[False, False],
+                }
+            )
+    return table

@@ -1,0 +1,68 @@
+"""Who grades: the rubric's code, code and meaning together, or a judge. One function from pairs to verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from colorfast import encoder, helpfulness, semantic
+from colorfast.data import cache_dir
+from colorfast.grade import grade
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Grading, Reply, Task, Verdict
+
+Pair = tuple[Reply, Task]
+Grade = Callable[[Sequence[Pair]], list[Verdict]]
+CODE = 0.5
+"""The share of the code criteria in the offline score; the semantic one has the rest."""
+
+
+def by_code(pairs: Sequence[Pair]) -> list[Verdict]:
+    return [grade(reply, task) for reply, task in pairs]
+
+
+def offline(pairs: Sequence[Pair]) -> list[Verdict]:
+    """Code criteria and meaning, half and half; what the code finds degenerate or cannot grade stays as it is.
+
+    The helpfulness rubric names no content that a meaning could be near to: code alone.
+    """
+    found = by_code(pairs)
+    meant = semantic.score(pairs)
+    return [
+        v
+        if v.score is None or v.reason or task.rubric == helpfulness.RUBRIC
+        else Verdict(CODE * v.score + (1 - CODE) * m, "", (*v.parts, m))
+        for v, m, (_, task) in zip(found, meant, pairs, strict=True)
+    ]
+
+
+def make_ready(grading: Grading) -> None:
+    """Fetch what a grader needs, so that what is missing is found before a long run and not in it.
+
+    Raises ColorfastError for an encoder out of reach, an endpoint without a key, a judge whose extra is not installed.
+    """
+    if grading.kind == "offline":
+        encoder.folder()
+    if grading.judge is not None:
+        try:
+            from colorfast import judges
+        except ImportError:
+            raise ColorfastError(f'judge {grading.judge.model}: its client is missing; pip install "colorfast[judge]"') from None
+        judges.client(grading.judge)
+
+
+def graders(grading: Grading) -> Grade:
+    """The grade function of a setting. Standard tasks have exact answers and are always graded by code."""
+    chosen: Grade = by_code
+    if grading.kind == "offline":
+        chosen = offline
+    if grading.judge is not None:
+        from colorfast.judges import Cache, Judge  # the client is an optional extra
+
+        chosen = Judge(grading.judge, Cache(cache_dir() / "judge.sqlite")).grade
+
+    def each(pairs: Sequence[Pair]) -> list[Verdict]:
+        is_trait = [task.source == TRAIT_SOURCE for _, task in pairs]
+        traits = iter(chosen([p for p, t in zip(pairs, is_trait, strict=True) if t]) if any(is_trait) else [])
+        exact = iter(by_code([p for p, t in zip(pairs, is_trait, strict=True) if not t]))
+        return [next(traits if t else exact) for t in is_trait]
+
+    return each

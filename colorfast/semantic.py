@@ -1,0 +1,111 @@
+"""The semantic half of the offline grader: does what a reply says lie near its rubric's credits, and away from its faults?
+
+Five cosines of the embedded encoder, weighted by a logistic regression that was fitted on the corpus' own replies (training
+scenarios only; `colorfast graders --fit`). Nothing of it is specific to a scenario but the rubric's own lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from colorfast.encoder import Encoder, encoder
+from colorfast.grade import degenerate
+from colorfast.reading import Reading
+from colorfast.rundir import read_json
+from colorfast.types import Frozen, Reply, Scenario, Task
+
+WEIGHTS = Path(__file__).with_name("semantic.json")
+FEATURES = ("credit", "least_credit", "fault", "topic", "nearest_topic")
+Array = npt.NDArray[np.float64]
+Pair = tuple[Reply, Task]
+
+
+class Weights(Frozen):
+    """Of the logistic regression; `fitted_on` names the replies by kind and number."""
+
+    intercept: float
+    features: dict[str, float]
+    fitted_on: dict[str, int]
+
+
+@cache
+def weights() -> Weights:
+    return Weights.model_validate(read_json(WEIGHTS))
+
+
+def features(pairs: Sequence[Pair], encode: Encoder) -> Array:
+    """[pairs, FEATURES] cosines; a row of NaN where a reply has no sentence that counts.
+
+    `credit`: per credit line the nearest sentence, averaged by weight; `least_credit`: the worst of them; `fault`: the
+    nearest sentence to any deduction line; `topic`, `nearest_topic`: the whole reply and its nearest sentence to the user's
+    last message.
+    """
+    said = [() if degenerate(*pair) else Reading(pair[0], pair[1].messages).prose for pair in pairs]
+    encode(
+        [t for own in said for t in own] + [c.text for _, task in pairs for c in task.rubric] + [t.messages[-1].content for _, t in pairs]
+    )
+    return np.array([_row(own, task, encode) if own else [np.nan] * len(FEATURES) for own, (_, task) in zip(said, pairs, strict=True)])
+
+
+def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
+    vectors = encode(sentences)
+    near = (vectors @ encode([c.text for c in task.rubric]).T).max(0)
+    weight = np.array([c.weight for c in task.rubric])
+    credit, fault = near[weight > 0], near[weight < 0]
+    whole = vectors.sum(0)
+    topic = encode([task.messages[-1].content])[0]
+    return [
+        float(credit @ weight[weight > 0]),
+        float(credit.min()),
+        float(fault.max()) if len(fault) else 0.0,
+        float(whole @ topic / np.linalg.norm(whole)),
+        float((vectors @ topic).max()),
+    ]
+
+
+def score(pairs: Sequence[Pair]) -> list[float]:
+    """How much each reply sounds like a good one, in [0, 1]; 0 for one without a sentence that counts."""
+    if not pairs:
+        return []
+    fitted = weights()
+    found = features(pairs, encoder())
+    logits = fitted.intercept + found @ np.array([fitted.features[name] for name in FEATURES])
+    return [0.0 if np.isnan(z) else float(1 / (1 + np.exp(-z))) for z in logits]
+
+
+def known_replies(scenarios: Sequence[Scenario]) -> list[tuple[str, Reply, Scenario]]:
+    """(kind, reply, scenario): every known answer, and as `stray` the good reply of another scenario of the same trait."""
+    rows: list[tuple[str, Reply, Scenario]] = [(kind, Reply(text), s) for s in scenarios for kind, text in s.replies.items()]
+    for trait in sorted({s.trait for s in scenarios}):
+        own = [s for s in scenarios if s.trait == trait]
+        rows += [
+            ("stray", Reply(other.replies["good"]), s) for s, other in zip(own, own[len(own) // 2 :] + own[: len(own) // 2], strict=True)
+        ]
+    return rows
+
+
+def fit(scenarios: Sequence[Scenario], encode: Encoder) -> Weights:
+    """Logistic regression of "good" against all other known replies, both sides of equal weight."""
+    rows = known_replies(scenarios)
+    found = features([(reply, s) for _, reply, s in rows], encode)
+    counts = {kind: sum(k == kind for k, *_ in rows) for kind in sorted({k for k, *_ in rows})}
+    use = ~np.isnan(found[:, 0])
+    good = np.array([kind == "good" for kind, *_ in rows])[use]
+    share = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
+    x = np.hstack([found[use], np.ones((use.sum(), 1))])
+    sign = np.where(good, 1.0, -1.0)
+
+    def loss(v: Array) -> tuple[float, Array]:
+        z = sign * (x @ v)
+        ridge = 1e-4 * v * np.array([1.0] * len(FEATURES) + [0.0])
+        return float(share @ np.logaddexp(0, -z) + ridge @ v / 2), -x.T @ (share * sign / (1 + np.exp(z))) + ridge
+
+    v = minimize(loss, np.zeros(len(FEATURES) + 1), jac=True, method="L-BFGS-B").x
+    rounded = [round(float(a), 3) for a in v]
+    return Weights(intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=True)), fitted_on=counts)
