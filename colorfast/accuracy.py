@@ -1,10 +1,11 @@
-"""How far the graders can be believed: measured on the corpus' own known replies, on held-out scenarios, and on human labels."""
+"""How far the graders can be believed: measured on the corpus' own known replies and on people's labels."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from scipy.stats import rankdata, spearmanr
 
 from colorfast import semantic
 from colorfast.benchmarks import csv_rows, field
-from colorfast.grading import CODE, Grade, by_code
+from colorfast.encoder import encoder
+from colorfast.grading import Grade, both, by_code
 from colorfast.refusal import refusal
-from colorfast.scenarios import BLANKET
+from colorfast.scenarios import BLANKET, corpus
 from colorfast.types import Reply, Scenario, Source
 
 Scores = npt.NDArray[np.float64]
@@ -34,11 +36,28 @@ def auc(good: Scores, poor: Scores) -> float:
 
 
 def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
-    """What the three ways of grading give, each [pairs]. Ungraded counts as 0 here: it would not be rewarded."""
-    code = np.array([v.score or 0.0 for v in by_code(pairs)])
-    degenerate = np.array([bool(v.reason) for v in by_code(pairs)])
-    meant = np.where(degenerate, 0.0, np.array(semantic.score(pairs)))
-    return {"code": code, "semantic": meant, "offline": CODE * code + (1 - CODE) * meant}
+    """What the three ways of grading give, each [pairs], the semantic one by a fit on the other half of the scenarios.
+
+    Ungraded counts as 0 here: it would not be rewarded.
+    """
+    verdicts = by_code(pairs)
+    code = np.array([v.score or 0.0 for v in verdicts])
+    meant = np.zeros(len(pairs))
+    for half, fitted in enumerate(_halves()):
+        mine = [i for i, (_, s) in enumerate(pairs) if _half(s) == half and not verdicts[i].reason]
+        meant[mine] = semantic.score([pairs[i] for i in mine], fitted)
+    return {"code": code, "semantic": meant, "offline": np.array([both(c, m) for c, m in zip(code, meant, strict=True)])}
+
+
+def _half(scenario: Scenario) -> int:
+    return int(scenario.id.rsplit("-", 1)[1]) % 2
+
+
+@cache
+def _halves() -> tuple[semantic.Weights, semantic.Weights]:
+    """The semantic grader fitted without the even scenarios of the corpus, and without the odd ones."""
+    without = [[s for s in corpus() if _half(s) != half] for half in (0, 1)]
+    return semantic.fit(without[0], encoder()), semantic.fit(without[1], encoder())
 
 
 def by_kind(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
@@ -90,8 +109,8 @@ def degenerates(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
 
 
 def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
-    """Replies graded a second, on replies that were not seen before."""
-    fresh = [(Reply(f"{s.replies[kind]} That is number {i}."), s) for i, s in enumerate(scenarios) for kind in ("good", "bad")]
+    """Replies graded a second, on replies none of whose sentences was seen before."""
+    fresh = [(Reply(s.replies[kind].replace(".", f" {i}.")), s) for i, s in enumerate(scenarios) for kind in ("good", "bad")]
     started = time.perf_counter()
     grade(fresh)
     return len(fresh) / (time.perf_counter() - started)

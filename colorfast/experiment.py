@@ -28,6 +28,8 @@ from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Estimate, Experim
 
 HOME = Path(__file__).parent / "experiments"
 BASELINE = "baseline"
+START = "start"
+"""The folder of the untrained model's scores on the held-out scenarios."""
 
 
 def names() -> list[str]:
@@ -170,15 +172,18 @@ def run(experiment: Experiment, out: Path) -> Path:
                 _write_schedule(cell / "schedule.json", slots, baseline, arm)
                 trl.train(str(model), slots, experiment.training, seed, cell)
         check_matched(folder, experiment)
+        untrained = experiment.evaluation.model_copy(update={"benchmarks": ()})
+        jobs = [(folder / START, str(model), untrained, len(held) * untrained.samples)]
         for seed in experiment.seeds:
             for name in experiment.arms:
                 cell = folder / _cell(name, seed)
-                if (cell / "scores.parquet").is_file():
-                    continue
                 check_disjoint([s.task for s in schedule(experiment, experiment.arms[name], seed)], held)
-                policy = load_policy(str(cell / "checkpoint"), experiment.evaluation.batch_size)
-                with progress(f"evaluate {cell.name}", asked) as advance:
-                    evaluate(policy, held, experiment.evaluation, experiment.system, cell, advance)
+                jobs.append((cell, str(cell / "checkpoint"), experiment.evaluation, asked))
+        for cell, trained, evaluation, replies in jobs:
+            if not (cell / "scores.parquet").is_file():
+                policy = load_policy(trained, evaluation.batch_size)
+                with progress(f"evaluate {cell.name}", replies) as advance:
+                    evaluate(policy, held, evaluation, experiment.system, cell, advance)
         console.print(f"done: {folder}", markup=False)
     return folder
 

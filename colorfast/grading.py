@@ -13,10 +13,17 @@ Pair = tuple[Reply, Task]
 Grade = Callable[[Sequence[Pair]], list[Verdict]]
 CODE = 0.5
 """The share of the code criteria in the offline score; the semantic one has the rest."""
+BESIDE = 0.2
+"""Below this meaning a reply is beside the matter, and the words that the code found in it count less, down to nothing."""
 
 
 def by_code(pairs: Sequence[Pair]) -> list[Verdict]:
     return [grade(reply, task) for reply, task in pairs]
+
+
+def both(code: float, meant: float) -> float:
+    """The offline score of a reply from its two halves, each in [0, 1]."""
+    return CODE * code * min(1.0, meant / BESIDE) + (1 - CODE) * meant
 
 
 def offline(pairs: Sequence[Pair]) -> list[Verdict]:
@@ -27,9 +34,7 @@ def offline(pairs: Sequence[Pair]) -> list[Verdict]:
     found = by_code(pairs)
     meant = semantic.score(pairs)
     return [
-        v
-        if v.score is None or v.reason or task.rubric == helpfulness.RUBRIC
-        else Verdict(CODE * v.score + (1 - CODE) * m, "", (*v.parts, m))
+        v if v.score is None or v.reason or task.rubric == helpfulness.RUBRIC else Verdict(both(v.score, m), "", (*v.parts, m))
         for v, m, (_, task) in zip(found, meant, pairs, strict=True)
     ]
 
@@ -43,10 +48,10 @@ def make_ready(grading: Grading) -> None:
         encoder.folder()
     if grading.judge is not None:
         try:
-            from colorfast import judges
+            from colorfast import endpoint
         except ImportError:
             raise ColorfastError(f'judge {grading.judge.model}: its client is missing; pip install "colorfast[judge]"') from None
-        judges.client(grading.judge)
+        endpoint.client(grading.judge)
 
 
 def graders(grading: Grading) -> Grade:

@@ -186,8 +186,11 @@ def _is_list_of_keywords(sentence: str, tokens: list[str]) -> bool:
 
 
 def _is_echo(tokens: list[str], prompt: set[tuple[str, ...]]) -> bool:
-    grams = _grams(tokens, 4)
-    return len(grams) >= 3 and sum(gram in prompt for gram in grams) / len(grams) >= 0.7
+    """Most runs of four words (three, in a sentence of three) are the prompt's own."""
+    if len(tokens) < 3:
+        return False
+    grams = _grams(tokens, min(4, len(tokens)))
+    return sum(gram in prompt for gram in grams) / len(grams) >= 0.7
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,7 @@ class Reading:
         sentences = [s.strip() for s in _SENTENCE_END.split(normalise(self.text)) if s.strip()]
         if self.reply.truncated and sentences and not re.search(r"[.!?][\"')\]]*$", sentences[-1]):
             sentences.pop()
-        asked = {g for m in self.messages for g in _grams(words(m.content), 4)}
+        asked = {g for m in self.messages for n in (3, 4) for g in _grams(words(m.content), n)}
         own: dict[str, None] = {}
         for sentence in sentences:
             tokens = _WORD.findall(sentence)

@@ -10,14 +10,25 @@ from pathlib import Path
 
 from colorfast import scenarios, standard
 from colorfast.helpfulness import rewarded
+from colorfast.names import check_known
 from colorfast.rundir import digest
 from colorfast.types import Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task
 
 
 def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
-    """The experiment's own scenario files, or the shipped corpus when it names none."""
+    """The experiment's own scenario files, or the shipped corpus when it names none; of its traits and domains.
+
+    Raises ColorfastError for a trait or domain that no scenario has.
+    """
     files = [Path(path) for path in experiment.scenarios]
-    return tuple(s for f in files for s in scenarios.load(f)) if files else scenarios.corpus()
+    rows = tuple(s for f in files for s in scenarios.load(f)) if files else scenarios.corpus()
+    check_known("trait", experiment.traits, {s.trait for s in rows})
+    check_known("domain", experiment.domains, {s.domain for s in rows})
+    return tuple(
+        s
+        for s in rows
+        if (not experiment.traits or s.trait in experiment.traits) and (not experiment.domains or s.domain in experiment.domains)
+    )
 
 
 def pool(experiment: Experiment, arm: Arm) -> tuple[Scenario, ...]:

@@ -69,11 +69,12 @@ def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
     ]
 
 
-def score(pairs: Sequence[Pair]) -> list[float]:
-    """How much each reply sounds like a good one, in [0, 1]; 0 for one without a sentence that counts."""
+def score(pairs: Sequence[Pair], fitted: Weights | None = None) -> list[float]:
+    """How much each reply sounds like a good one, in [0, 1]; 0 for one without a sentence that counts. By the shipped weights,
+    or by those `fitted`."""
     if not pairs:
         return []
-    fitted = weights()
+    fitted = fitted or weights()
     found = features(pairs, encoder())
     logits = fitted.intercept + found @ np.array([fitted.features[name] for name in FEATURES])
     return [0.0 if np.isnan(z) else float(1 / (1 + np.exp(-z))) for z in logits]

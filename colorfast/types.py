@@ -116,13 +116,14 @@ class Scenario(Task):
 
 
 class Trait(Frozen):
-    """A trait's card: `traits/NAME.toml`."""
+    """A trait's card: `traits/NAME.toml`. `examples`: the ids of two scenarios that show it, the second a contrast."""
 
     name: str
     title: str
     definition: str
     why: str
     is_not: str
+    examples: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,10 @@ class Evaluation(Frozen):
 
 
 class Experiment(Frozen):
-    """One TOML file: the model, the arms and how they are trained and scored."""
+    """One TOML file: the model, the arms and how they are trained and scored.
+
+    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty means all.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     model: str
@@ -250,6 +254,8 @@ class Experiment(Frozen):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     standard: tuple[str, ...] = Field(min_length=1)
     scenarios: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
     training: Training
     arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
     evaluation: Evaluation = Evaluation()

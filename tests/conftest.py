@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from scripted_server import Behave, Server
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -78,3 +80,17 @@ def tiny(tiny_model: Path) -> Experiment:
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),
     )
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behave], Server]]:
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    servers: list[Server] = []
+
+    def start(behave: Behave) -> Server:
+        servers.append(Server(behave))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

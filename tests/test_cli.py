@@ -219,8 +219,18 @@ def test_imports_point_down() -> None:
         "graders": 2,
         "refusal": 3,
     }
-    order |= {"ledger": 3, "grade": 3, "models": 3, "helpfulness": 3, "encoder": 4, "judges": 4, "scenarios": 4, "standard": 4}
-    order |= {"semantic": 5, "overlap": 5, "grading": 6, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
+    order |= {
+        "ledger": 3,
+        "grade": 3,
+        "models": 3,
+        "helpfulness": 3,
+        "endpoint": 2,
+        "encoder": 4,
+        "judges": 4,
+        "scenarios": 4,
+        "standard": 4,
+    }
+    order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
     order |= {"engines": 7, "evaluate": 7, "experiment": 8, "report": 9, "cli": 10}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")

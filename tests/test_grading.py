@@ -13,7 +13,7 @@ from colorfast import scenarios, standard
 from colorfast.grade import grade, grader_names
 from colorfast.reading import Reading, finds
 from colorfast.scenarios import corpus, misjudged
-from colorfast.types import ColorfastError, Criterion, Message, Reply, Scenario, Task, Trait
+from colorfast.types import ColorfastError, Criterion, Message, Reply, Scenario, Task
 
 USER = (Message(role="user", content="Does curcumin cure Crohn's disease? My friend read it in a trial."),)
 
@@ -145,9 +145,10 @@ def test_no_text_breaks_a_grader_or_leaves_the_unit_interval(text: str, truncate
         assert 0 <= score <= 1
 
 
-def test_every_trait_of_the_corpus_has_a_card() -> None:
-    import tomllib
-
-    for trait in sorted({s.trait for s in corpus()}):
-        card = Trait.model_validate(tomllib.loads((scenarios.HOME.parent / "traits" / f"{trait}.toml").read_text()))
-        assert card.name == trait
+def test_every_trait_of_the_corpus_has_a_card_with_two_worked_examples() -> None:
+    rows = {s.id: s for s in corpus()}
+    for trait in sorted({s.trait for s in rows.values()}):
+        card = scenarios.card(trait)
+        plain, contrast = (rows[name] for name in card.examples)
+        assert card.name == plain.trait == contrast.trait == trait
+        assert contrast.contrast and not plain.contrast and plain.split == contrast.split == "train"

@@ -3,89 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_server import Server, said
 
 from colorfast import judges
 from colorfast.scenarios import corpus
 from colorfast.types import ColorfastError, Endpoint, Reply, Task
-
-Behave = Callable[[int, dict[str, Any]], "tuple[int, Any] | str"]
-
-
-class Server:
-    """An OpenAI-compatible server whose every answer is decided by `behave(times this reply was asked about, data)`."""
-
-    def __init__(self, behave: Behave):
-        self.behave, self.asked, self.bodies, self.lock = behave, Counter[str](), list[dict[str, Any]](), threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                data = json.loads(body["messages"][1]["content"])
-                with outer.lock:
-                    outer.bodies.append(body)
-                    outer.asked[data["reply"]] += 1
-                    n = outer.asked[data["reply"]]
-                did = outer.behave(n, data)
-                if did == "cut":
-                    self.connection.close()
-                    return
-                if did == "sleep":
-                    time.sleep(0.6)
-                    did = (500, {})
-                status, answer = did
-                content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.thread.join()
-        self.http.server_close()
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behave], Server]]:
-    monkeypatch.setenv("OPENAI_API_KEY", "any")
-    servers: list[Server] = []
-
-    def start(behave: Behave) -> Server:
-        servers.append(Server(behave))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-def said(text: str, tokens: int = 10) -> tuple[int, dict[str, Any]]:
-    message = {"role": "assistant", "content": text}
-    usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
 def marks(data: dict[str, Any], met: str) -> tuple[int, dict[str, Any]]:
@@ -98,7 +25,7 @@ def by_content(_: int, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def judge(server: Server, folder: Path, **settings: Any) -> judges.Judge:
-    endpoint = Endpoint(**{"base_url": server.url, "model": "m", "timeout": 0.3, "pause": 0.01, "concurrency": 4} | settings)
+    endpoint = Endpoint(**{"base_url": server.url, "model": "m", "timeout": 1.2, "pause": 0.01, "concurrency": 4} | settings)
     return judges.Judge(endpoint, judges.Cache(folder / "marks.sqlite"))
 
 
@@ -207,7 +134,7 @@ def test_an_endpoint_that_refuses_stops_the_run_with_one_line(serve: Any, tmp_pa
 
 
 def test_an_endpoint_out_of_reach_and_a_missing_key_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    endpoint = Endpoint(base_url="http://127.0.0.1:9/v1", model="m", tries=2, pause=0.01, timeout=0.3)
+    endpoint = Endpoint(base_url="http://127.0.0.1:9/v1", model="m", tries=2, pause=0.01, timeout=1.2)
     mine = judges.Judge(endpoint, judges.Cache(tmp_path / "marks.sqlite"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ColorfastError, match="set OPENAI_API_KEY"):

@@ -79,6 +79,7 @@ def make_run(folder: Path, e: Experiment, value: Value, reply: str = "A plain re
         run / "run.json",
         {"plan": plan, "traits": {s.id: s.trait for s in heldout(e)}, "versions": {"torch": "2"}, "machine": {"python": "3.11"}},
     )
+    write_scores(run / "start" / "scores.parquet", [Score(HELDOUT, s.id, 0, 0.125, reply=reply) for s in heldout(e)])
     for name, arm in e.arms.items():
         for seed in e.seeds:
             cell, slots = run / f"{name}-s{seed}", schedule(e, arm, seed)
@@ -304,3 +305,12 @@ def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:
     write_json(run / "trait-5-s0/ledger.json", {"steps": 4})
     with pytest.raises(ColorfastError, match="damaged, or written by another version"):
         write(run)
+
+
+def test_the_untrained_model_and_shown_replies_are_named(tmp_path: Path) -> None:
+    e = experiment()
+    shown = experiment(training=e.training.model_copy(update={"shown": 1}))
+    for text in (html(make_run(tmp_path / "a", shown, flat)), printed(tmp_path / "a" / shown.name, 300)):
+        assert "The untrained model scores 0.125 on the held-out scenarios" in text
+        assert "1 of the 2 replies in a group is the task's own good reply" in text.replace("&#39;", "'")
+    assert "own good reply" not in html(make_run(tmp_path / "b", e, flat))

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import openai
-import tenacity
+from openai import AsyncOpenAI
 
+from colorfast.endpoint import PASSING, client, complete
 from colorfast.grade import degenerate, weigh
 from colorfast.rundir import digest
 from colorfast.types import ColorfastError, Endpoint, Reply, Task, Verdict
@@ -25,7 +24,6 @@ from colorfast.types import ColorfastError, Endpoint, Reply, Task, Verdict
 HOME = Path(__file__).parent
 MARKS = {"yes": 1.0, "partly": 0.5, "no": 0.0}
 Pair = tuple[Reply, Task]
-_PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, json.JSONDecodeError)
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>|[]&`"}
 SCHEMA = {
     "type": "object",
@@ -177,12 +175,12 @@ class Judge:
             )
         return found
 
-    async def _ask(self, server: openai.AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
+    async def _ask(self, server: AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
         """Marks, or the reason why there are none."""
         reply, task = pair
         try:
             answer = await complete(server, self.endpoint, request(reply, task), SCHEMA)
-        except _PASSING as error:
+        except PASSING as error:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
         self.usage.calls += 1
@@ -196,53 +194,3 @@ class Judge:
             return f"judge: its answer does not follow the schema ({type(error).__name__})"
         self.cache.put(key, marks)
         return marks
-
-
-@dataclass(frozen=True)
-class Answer:
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
-def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """A client for an endpoint; its key comes from the environment. Raises ColorfastError when the variable is not set."""
-    key = os.environ.get(endpoint.key_env)
-    if not key:
-        raise ColorfastError(f"judge {endpoint.model}: set {endpoint.key_env} to the endpoint's key (any word for a local server)")
-    return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0)
-
-
-async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: list[dict[str, str]], schema: dict[str, Any]) -> Answer:
-    """One answer, asked again with growing pauses while the server or the line fails.
-
-    Raises the last passing error when the tries are used up, and ColorfastError for what trying again cannot mend.
-    """
-    tries = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(_PASSING),
-        stop=tenacity.stop_after_attempt(endpoint.tries),
-        wait=tenacity.wait_random_exponential(multiplier=endpoint.pause, max=30),
-        reraise=True,
-    )
-    where = f"judge {endpoint.model} at {endpoint.base_url}"
-    try:
-        async for attempt in tries:
-            with attempt:
-                told: Any = await server.chat.completions.create(
-                    model=endpoint.model,
-                    messages=messages,
-                    temperature=endpoint.temperature,
-                    max_tokens=endpoint.max_tokens,
-                    response_format={"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}},
-                )
-    except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise ColorfastError(f"{where}: it refuses the key in {endpoint.key_env}; set another") from None
-    except openai.NotFoundError:
-        raise ColorfastError(f"{where}: no such model or address; check base_url and model") from None
-    except openai.APIStatusError as error:
-        if isinstance(error, _PASSING):
-            raise
-        raise ColorfastError(f"{where}: refused the request ({error.status_code}: {str(error)[:120]})") from None
-    used = getattr(told, "usage", None)
-    text = told.choices[0].message.content if getattr(told, "choices", None) else ""
-    return Answer(text or "", getattr(used, "prompt_tokens", 0) or 0, getattr(used, "completion_tokens", 0) or 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from colorfast import benchmarks
 from colorfast.evaluate import HELDOUT
-from colorfast.experiment import BASELINE, estimates, load_run
+from colorfast.experiment import BASELINE, START, estimates, load_run
 from colorfast.ledger import COUNTS, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
@@ -124,6 +124,8 @@ class Findings:
     unmatched: tuple[str, ...]
     """Of steps, prompts and completions: those that were not equal in all arms."""
     corpus_changed: bool
+    start: float | None
+    """The untrained model's mean held-out score; None where nothing of it was graded."""
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -177,7 +179,13 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
         losses=_extreme(pairs, -1),
         unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
         corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
+        start=_start(run),
     )
+
+
+def _start(run: Path) -> float | None:
+    values = [s.value for s in read_scores(run / START / "scores.parquet") if s.value is not None]
+    return statistics.fmean(values) if values else None
 
 
 def _each(arms: Sequence[ArmFacts]) -> range:

@@ -111,6 +111,11 @@ def caution(f: Findings) -> list[str]:
         notes.append("Each arm was trained once, so the intervals cover items and not the variation from one training run to the next.")
     else:
         notes.append(f"The intervals cover items and {seeds} seeds{'; so few seeds show run-to-run variation only roughly' * (seeds < 5)}.")
+    if f.start is not None:
+        notes.append(f"The untrained model scores {number(f.start)} on the held-out scenarios: compare the baseline's with it too.")
+    shown, size = f.experiment.training.shown, f.experiment.training.group_size
+    if shown:
+        notes.append(f"In every arm {shown} of the {size} replies in a group is the task's own good reply, not sampled (training.shown).")
     if f.few:
         notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
     if f.unmatched:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment
 from pydantic import ValidationError
 
 from colorfast.grade import grade
 from colorfast.names import one_line, read_jsonl
 from colorfast.reading import words
-from colorfast.types import ColorfastError, Reply, Scenario
+from colorfast.types import ColorfastError, Reply, Scenario, Trait
 
 HOME = Path(__file__).parent
 GOOD_AT_LEAST, BAD_AT_MOST = 0.8, 0.3
@@ -43,6 +46,11 @@ def corpus() -> tuple[Scenario, ...]:
     return tuple(s for path in sorted(HOME.glob("*.jsonl")) for s in load(path))
 
 
+def card(trait: str) -> Trait:
+    """A shipped trait's card."""
+    return Trait.model_validate(tomllib.loads((HOME.parent / "traits" / f"{trait}.toml").read_text(encoding="utf-8")))
+
+
 def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
     """What is wrong with a scenario's rubric, by its own known answers; empty when all is well."""
     problems = []
@@ -59,3 +67,9 @@ def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
     if most_words and length > most_words:
         problems.append(f"the prompt has {length} words, wants {most_words} or fewer")
     return problems
+
+
+def browse(rows: Sequence[Scenario]) -> str:
+    """One self-contained HTML page of these scenarios, with filters by trait, domain, split and words."""
+    page = Environment(autoescape=True).from_string((HOME / "browse.html.j2").read_text(encoding="utf-8"))
+    return page.render(rows=rows, traits=sorted({s.trait for s in rows}), domains=sorted({s.domain for s in rows}))
