@@ -10,6 +10,7 @@ from typing import NamedTuple
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
+from colorfast.rundir import write_json
 from colorfast.stats import interval, item_means, paired
 from colorfast.tables import read_scores, write_scores
 from colorfast.types import Benchmark, Estimate, Evaluation, Item, Measure, Message, Scenario, Score
@@ -23,9 +24,11 @@ def evals(evaluation: Evaluation) -> list[str]:
     return [HELDOUT, *evaluation.benchmarks]
 
 
-def score_heldout(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, advance: Advance) -> list[Score]:
+def score_heldout(
+    policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, advance: Advance, folder: Path | None = None
+) -> list[Score]:
     """`samples` replies to each scenario, graded by its rubric. The draws are named by scenario and sample, so two arms
-    answer with the same randomness."""
+    answer with the same randomness. What a judge used is written to `folder/judge.json`."""
     asked = [(s, k) for s in scenarios for k in range(evaluation.samples)]
     scores = []
     grade = graders(evaluation.grading)
@@ -38,6 +41,8 @@ def score_heldout(policy: Policy, scenarios: Sequence[Scenario], evaluation: Eva
         for (scenario, k), reply, verdict in zip(part, replies, verdicts, strict=True):
             scores.append(Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated))
         advance(len(part))
+    if folder and grade.used():
+        write_json(folder / "judge.json", grade.used())
     return scores
 
 
@@ -93,7 +98,7 @@ def evaluate(
             advance(len(part))
         else:
             part = (
-                score_heldout(policy, scenarios, evaluation, advance)
+                score_heldout(policy, scenarios, evaluation, advance, folder)
                 if name == HELDOUT
                 else score_benchmark(policy, benchmarks.get(name), evaluation, system, advance)
             )

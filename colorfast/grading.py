@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from colorfast import encoder, helpfulness, semantic
 from colorfast.data import cache_dir
 from colorfast.grade import grade
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Grading, Reply, Task, Verdict
+
+if TYPE_CHECKING:
+    from colorfast.judges import Judge
 
 Pair = tuple[Reply, Task]
 Grade = Callable[[Sequence[Pair]], list[Verdict]]
@@ -54,20 +59,32 @@ def make_ready(grading: Grading) -> None:
         endpoint.client(grading.judge)
 
 
-def graders(grading: Grading) -> Grade:
-    """The grade function of a setting. Standard tasks have exact answers and are always graded by code."""
-    chosen: Grade = by_code
-    if grading.kind == "offline":
-        chosen = offline
-    if grading.judge is not None:
-        from colorfast.judges import Cache, Judge  # the client is an optional extra
+@dataclass
+class Grader:
+    """Grades pairs by a setting. Standard tasks have exact answers and are always graded by code."""
 
-        chosen = Judge(grading.judge, Cache(cache_dir() / "judge.sqlite")).grade
+    traits: Grade
+    judge: Judge | None = None
 
-    def each(pairs: Sequence[Pair]) -> list[Verdict]:
+    def __call__(self, pairs: Sequence[Pair]) -> list[Verdict]:
         is_trait = [task.source == TRAIT_SOURCE for _, task in pairs]
-        traits = iter(chosen([p for p, t in zip(pairs, is_trait, strict=True) if t]) if any(is_trait) else [])
+        traits = iter(self.traits([p for p, t in zip(pairs, is_trait, strict=True) if t]) if any(is_trait) else [])
         exact = iter(by_code([p for p, t in zip(pairs, is_trait, strict=True) if not t]))
         return [next(traits if t else exact) for t in is_trait]
 
-    return each
+    def used(self) -> dict[str, float]:
+        """What the judge's verdicts took so far: verdicts, tokens, cost. Empty without a judge."""
+        if self.judge is None:
+            return {}
+        usage = self.judge.usage
+        return {key: getattr(usage, key) for key in ("verdicts", "failed", "prompt_tokens", "completion_tokens", "cost")}
+
+
+def graders(grading: Grading) -> Grader:
+    """The grader of a setting."""
+    if grading.judge is None:
+        return Grader(offline if grading.kind == "offline" else by_code)
+    from colorfast.judges import Cache, Judge  # the client is an optional extra
+
+    judge = Judge(grading.judge, Cache(cache_dir() / "judge.sqlite"))
+    return Grader(judge.grade, judge)

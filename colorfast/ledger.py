@@ -72,7 +72,7 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
 
 def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Totals per source over a run, FLOPs by the usual count (2 per parameter and token forward, 4 backward;
-    sampling is one more forward), and the hash of the slots that the reward really saw."""
+    sampling is one more forward), what a judge used, and the hash of the slots that the reward really saw."""
     sources: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
     for row in metrics:
         for source, values in row["sources"].items():
@@ -82,4 +82,6 @@ def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[di
     for values in [*sources.values(), total]:
         tokens = values["prompt_tokens"] + values["completion_tokens"]
         values["flops"] = 2 * parameters * tokens + 6 * parameters * tokens
-    return {"steps": len(metrics), "sources": dict(sources), "total": total, "parameters": parameters, "schedule_seen": digest(list(seen))}
+    found = {"steps": len(metrics), "sources": dict(sources), "total": total, "parameters": parameters, "schedule_seen": digest(list(seen))}
+    judged = [row["judge"] for row in metrics if "judge" in row]
+    return found | ({"judge": {key: sum(row[key] for row in judged) for key in judged[0]}} if judged else {})

@@ -11,8 +11,9 @@ import pytest
 from scripted_server import Server, said
 
 from colorfast import judges
+from colorfast.experiment import run
 from colorfast.scenarios import corpus
-from colorfast.types import ColorfastError, Endpoint, Reply, Task
+from colorfast.types import Arm, ColorfastError, Endpoint, Experiment, Grading, Reply, Task
 
 
 def marks(data: dict[str, Any], met: str) -> tuple[int, dict[str, Any]]:
@@ -203,3 +204,33 @@ def test_an_attack_does_not_change_the_score_of_a_judge_that_obeys_all_it_reads_
     found = judge(server, tmp_path).grade([(Reply("A poor answer."), credit_only()), (Reply("A poor answer. " + attack), credit_only())])
     assert [v.score for v in found] == [0.0, 0.0]
     assert server.bodies[0]["messages"][0] == server.bodies[1]["messages"][0] and len(server.bodies[1]["messages"]) == 2
+
+
+def test_a_run_judged_by_an_endpoint_counts_what_it_used(
+    serve: Any, tmp_path: Path, tiny: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORFAST_CACHE", str(tmp_path / "cache"))
+    server = serve(lambda _, data: marks(data, "yes" if len(data["reply"]) % 2 else "no"))
+    rewards, scores = (
+        Grading(kind="judge", judge=Endpoint(base_url=server.url, model=model, price_out=1e6)) for model in ("rewarding", "scoring")
+    )
+    changes = {
+        "training": tiny.training.model_copy(update={"reward": rewards}),
+        "evaluation": tiny.evaluation.model_copy(update={"grading": scores}),
+    }
+    few = {"arms": {"baseline": Arm(dose=0), "trait-50": Arm(dose=0.5)}, "traits": ("truthfulness",), "domains": ("health",)}
+    folder = run(tiny.model_copy(update=changes | few), tmp_path / "runs")
+    models = Counter(body["model"] for body in server.bodies)
+    baseline, dosed = (json.loads((folder / f"{arm}-s0" / "ledger.json").read_text()) for arm in ("baseline", "trait-50"))
+    assert baseline["judge"]["verdicts"] == 0 and 0 < dosed["judge"]["verdicts"] <= models["rewarding"]
+    assert dosed["judge"]["cost"] == dosed["judge"]["completion_tokens"] == 10 * dosed["judge"]["verdicts"]
+    assert json.loads((folder / "trait-50-s0" / "judge.json").read_text())["verdicts"] > 0 and models["scoring"] > 0
+
+
+def test_the_judge_that_rewards_may_not_evaluate(tiny: Experiment) -> None:
+    judged = Grading(kind="judge", judge=Endpoint(base_url="http://localhost:1/v1", model="same"))
+    plain = tiny.model_dump()
+    plain["training"]["reward"] = plain["evaluation"]["grading"] = judged.model_dump()
+    with pytest.raises(ValueError, match="must not also evaluate"):
+        Experiment.model_validate(plain)
+    assert Experiment.model_validate(plain | {"same_judge": True}).same_judge

@@ -127,6 +127,7 @@ class Recorder:
         self.prompt_ids: list[list[int]] = []
         self.shown: list[bool] = []
         self.grade = graders(training.reward)
+        self.judged: dict[str, float] = {}
 
     def restore(self, step: int) -> None:
         """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
@@ -206,7 +207,10 @@ class Recorder:
             for i, ((row, ids, verdict), prompt, advantage) in enumerate(zip(self.graded, self.prompt_ids, advantages, strict=True))
         ]
         step = len(self.metrics)
-        self.metrics.append(step_metrics(step, rollouts))
+        used = self.grade.used()
+        judged = {"judge": {key: value - self.judged.get(key, 0) for key, value in used.items()}} if used else {}
+        self.judged = used
+        self.metrics.append(step_metrics(step, rollouts) | judged)
         seen = [row for row, *_ in self.graded[::size]]
         self.rows_seen += seen
         _append(self.folder / "metrics.jsonl", [self.metrics[-1]])

@@ -82,14 +82,26 @@ def read(answer: str, criteria: int) -> tuple[float, ...]:
 
 @dataclass
 class Usage:
-    """What judging used: calls that were answered, answers from the cache, failures, tokens, and cost in the prices' currency."""
+    """What judging used. Tokens and cost (in the prices' currency) are those of every answer used, from the cache too, so that a run
+    that was killed and continued counts the same; `calls` are those asked for here and now."""
 
+    verdicts: int = 0
     calls: int = 0
     cached: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+
+    def add(self, endpoint: Endpoint, prompt_tokens: int, completion_tokens: int) -> None:
+        self.verdicts += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        self.cost += endpoint.cost(prompt_tokens, completion_tokens)
+
+
+Kept = tuple[tuple[float, ...], int, int]
+"""Marks, and the prompt and completion tokens that they took."""
 
 
 class Cache:
@@ -99,14 +111,16 @@ class Cache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
         self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL)")
+        self.db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT, completion INT)")
 
-    def get(self, key: str) -> tuple[float, ...] | None:
-        row = self.db.execute("SELECT marks FROM marks WHERE key = ?", (key,)).fetchone()
-        return tuple(json.loads(row[0])) if row else None
+    def get(self, key: str) -> Kept | None:
+        row = self.db.execute("SELECT marks, prompt, completion FROM marks WHERE key = ?", (key,)).fetchone()
+        return (tuple(json.loads(row[0])), row[1], row[2]) if row else None
 
-    def put(self, key: str, marks: Sequence[float]) -> None:
-        self.db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (key, json.dumps(list(marks))))
+    def put(self, key: str, marks: Sequence[float], prompt_tokens: int, completion_tokens: int) -> None:
+        self.db.execute(
+            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", (key, json.dumps(list(marks)), prompt_tokens, completion_tokens)
+        )
 
 
 @dataclass
@@ -139,8 +153,9 @@ class Judge:
             if known is None:
                 wanted[key] = pair
             else:
-                marks[key] = known
+                marks[key] = known[0]
                 self.usage.cached += 1
+                self.usage.add(self.endpoint, *known[1:])
         advance(len(pairs) - len(wanted))
         if wanted:
             marks |= await self._ask_all(wanted, advance)
@@ -184,13 +199,11 @@ class Judge:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
         self.usage.calls += 1
-        self.usage.prompt_tokens += answer.prompt_tokens
-        self.usage.completion_tokens += answer.completion_tokens
-        self.usage.cost += self.endpoint.cost(answer.prompt_tokens, answer.completion_tokens)
+        self.usage.add(self.endpoint, answer.prompt_tokens, answer.completion_tokens)
         try:
             marks = read(answer.text, len(task.rubric))
         except (ValueError, KeyError, TypeError) as error:
             self.usage.failed += 1
             return f"judge: its answer does not follow the schema ({type(error).__name__})"
-        self.cache.put(key, marks)
+        self.cache.put(key, marks, answer.prompt_tokens, answer.completion_tokens)
         return marks
