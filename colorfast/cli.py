@@ -19,7 +19,7 @@ from rich.table import Table
 
 from colorfast import __version__
 from colorfast.console import console, progress
-from colorfast.types import ColorfastError, Scenario
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Scenario
 
 app = typer.Typer(
     name="colorfast",
@@ -136,6 +136,34 @@ def schedule(
     counts = Counter(slot.task.source for slot in slots)
     out.print(f"{len(slots)} slots: " + ", ".join(f"{n} {source}" for source, n in counts.most_common()))
     out.print(f"sha256 {schedule_hash(slots)}")
+
+
+@app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan my.toml --json`")
+def plan(experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], as_json: Json = False) -> None:
+    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost."""
+    from colorfast import experiment as exp
+    from colorfast.plan import plain
+    from colorfast.plan import plan as make
+
+    loaded = exp.load(experiment)
+    with progress("trying a little of it", 3) as advance:
+        found = make(loaded, advance)
+    if as_json:
+        _print_json(plain(found))
+        return
+    table = _table(
+        f"{loaded.name}: {len(found.arms)} arms x {found.seeds} seeds, {found.steps} steps each",
+        *("arm", "slots", "trait", "completions", "prompt tokens", "completion tokens", "training", "evaluation"),
+    )
+    for name, arm in found.arms.items():
+        counts = (sum(arm.slots.values()), arm.slots.get(TRAIT_SOURCE, 0), arm.completions, arm.prompt_tokens, arm.completion_tokens)
+        minutes = (f"{seconds / 60:.1f} min" for seconds in (arm.training_seconds, arm.evaluation_seconds))
+        table.add_row(name, *(f"{n:,}" for n in counts), *minutes)
+    out.print(table)
+    out.print(f"in all about {found.seconds / 60:.0f} minutes on this machine, {found.memory / 1e9:.1f} GB of memory")
+    for use, judged in found.judges.items():
+        tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
+        out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")
 
 
 @app.command(epilog="Examples: `colorfast scenarios --trait truthfulness` - `--stats` - `--html corpus.html` - `--check my.jsonl`")

@@ -50,8 +50,7 @@ def _ask(item: Item, system: str | None) -> tuple[Message, ...]:
     return ((Message(role="system", content=system),) if system else ()) + item.messages
 
 
-def _choice(policy: Policy, eval_id: str, item: Item, system: str | None) -> Score:
-    logs = policy.logprobs(_ask(item, system), item.choices)
+def _choice(eval_id: str, item: Item, logs: Sequence[float]) -> Score:
     top = max(logs)
     mass = [math.exp(v - top) for v in logs]
     probability = sum(mass[i] for i in item.aligned) / sum(mass)
@@ -64,14 +63,17 @@ def score_benchmark(policy: Policy, benchmark: Benchmark, evaluation: Evaluation
     benchmark's own score of a greedy reply."""
     items = benchmarks.chosen(benchmark, evaluation.items)
     scores = []
+    size = evaluation.batch_size
     if benchmark.kind == "choice":
-        for item in items:
-            scores.append(_choice(policy, benchmark.id, item, system))
-            advance(1)
+        for start in range(0, len(items), 2 * size):  # more than one batch, so that there is something to sort by length
+            part = items[start : start + 2 * size]
+            logs = policy.logprobs([_ask(i, system) for i in part], [i.choices for i in part])
+            scores += [_choice(benchmark.id, item, found) for item, found in zip(part, logs, strict=True)]
+            advance(len(part))
         return scores
     assert benchmark.score is not None
-    for start in range(0, len(items), evaluation.batch_size):
-        part = items[start : start + evaluation.batch_size]
+    for start in range(0, len(items), size):
+        part = items[start : start + size]
         replies = policy.sample([_ask(i, system) for i in part], [f"{benchmark.id}-{i.id}" for i in part], evaluation.max_tokens, 0.0)
         for item, reply in zip(part, replies, strict=True):
             value, reason = benchmark.score(item, reply)

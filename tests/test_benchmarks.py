@@ -31,9 +31,9 @@ class Scripted:
         assert say is not None
         return [Reply(say(self.by_text[c[-1].content])) for c in conversations]
 
-    def logprobs(self, conversation: Conversation, choices: Sequence[str]) -> list[float]:
-        item = self.by_text[conversation[-1].content]
-        return [0.0 if (i in item.aligned) == self.best else -9.0 for i in range(len(choices))]
+    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+        items = [self.by_text[c[-1].content] for c in conversations]
+        return [[0.0 if (i in item.aligned) == self.best else -9.0 for i in range(len(item.choices))] for item in items]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -187,7 +187,7 @@ def test_middle_difficulty_is_measured_on_the_policy(bag: Bag) -> None:
             by_id = {s.id: s for s in ROWS}
             return [Reply(by_id[i].replies[text.get(i, "good" if int(k) % 2 else "bad")]) for i, k in ids]
 
-        def logprobs(self, conversation: Any, choices: Any) -> list[float]:
+        def logprobs(self, conversations: Any, choices: Any) -> list[list[float]]:
             raise AssertionError
 
     found = generate.of_middle_difficulty(generate.Candidates(kept=list(ROWS[:3])), Scripted())

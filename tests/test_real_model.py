@@ -30,9 +30,8 @@ def test_the_model_knows_a_capital(policy: LocalPolicy) -> None:
     reply = policy.sample([ask("What is the capital of France?")], ["x"], 16, 0)[0]
     assert "Paris" in reply.text
     assert not reply.truncated
-    paris, london = policy.logprobs(
-        ask("What is the capital of France?"), ["The capital of France is Paris.", "The capital of France is London."]
-    )
+    options = ["The capital of France is Paris.", "The capital of France is London."]
+    ((paris, london),) = policy.logprobs([ask("What is the capital of France?")], [options])
     assert paris > london
 
 

@@ -10,7 +10,8 @@ from peft import LoraConfig, get_peft_model
 
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.packed import packed
-from colorfast.policies.sampling import pick, sample, score
+from colorfast.policies.sampling import pick, sample
+from colorfast.policies.scoring import score, shared_prefix
 from colorfast.types import ColorfastError, Message
 
 
@@ -69,15 +70,24 @@ def test_a_reply_does_not_depend_on_its_company(policy: LocalPolicy) -> None:
     assert len({r.text for r in together}) > 3
 
 
-def test_choice_scores_equal_a_plain_forward_pass(policy: LocalPolicy) -> None:
-    prompt = policy.encode(ask(PROMPTS[1]))
-    choices = [[5, 9, 30], [7], [40, 41, 42, 43]]
-    ours = score(policy.model, prompt, choices, 0)
-    for choice, found in zip(choices, ours, strict=True):
-        with torch.no_grad():
-            logps = policy.model(torch.tensor([prompt + choice])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-        plain = sum(float(logps[i, token]) for i, token in enumerate(choice))
-        assert found == pytest.approx(plain, abs=1e-4)
+@pytest.mark.parametrize("header", ["", "You are asked about colours. "])
+def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(policy: LocalPolicy, header: str) -> None:
+    prompts = [policy.encode(ask(header + p)) for p in PROMPTS * 2]
+    choices = [[[5, 9, 30], [7], [40, 41, 42, 43]], [[3], [4]], [[8, 8], [9, 9], [10]]] * 2
+    ours = score(policy.model, list(zip(prompts, choices, strict=True)), 0, batch_size=4)
+    assert shared_prefix(prompts) >= len(header.split())
+    for prompt, options, found in zip(prompts, choices, ours, strict=True):
+        for choice, value in zip(options, found, strict=True):
+            with torch.no_grad():
+                logps = policy.model(torch.tensor([prompt + choice])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+            assert value == pytest.approx(sum(float(logps[i, token]) for i, token in enumerate(choice)), abs=1e-4)
+
+
+def test_a_shared_prefix_leaves_every_prompt_a_token_of_its_own() -> None:
+    assert shared_prefix([[1, 2, 3], [1, 2]]) == 1
+    assert shared_prefix([[1, 2], [1, 2]]) == 1
+    assert shared_prefix([[1, 2], [3]]) == 0
+    assert shared_prefix([[1, 2]]) == 0
 
 
 def test_a_reply_that_hits_the_cap_is_truncated_and_one_that_ends_is_not(policy: LocalPolicy) -> None:

@@ -294,6 +294,25 @@ def rows(slots: Sequence[Slot]) -> list[dict[str, Any]]:
     return [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
 
 
+def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCallback]) -> GroupTrainer:
+    """TRL's trainer, ready to train the recorder's policy on its slots. `folder` holds the checkpoints."""
+    training = recorder.training
+    lora = LoraConfig(r=training.lora_rank, lora_alpha=2 * training.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = GroupTrainer(
+        model=recorder.policy.model,
+        reward_funcs=recorder.reward,
+        args=config(training, recorder.seed, folder),
+        train_dataset=Dataset.from_list(rows(recorder.slots)),
+        processing_class=recorder.policy.tokenizer,
+        callbacks=list(callbacks),
+        peft_config=lora if training.method == "lora" else None,
+        rollout_func=recorder.rollout,
+    )
+    trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
 def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
     """Train one arm; see `engines.Engine`. Raises ColorfastError when the rewards saw other slots than the schedule."""
     final = folder / "checkpoint"
@@ -307,20 +326,8 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     resume = _last_whole_checkpoint(work)
     done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
     recorder.restore(done)
-    lora = LoraConfig(r=training.lora_rank, lora_alpha=2 * training.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    with progress(f"train {folder.name}", training.steps, done) as advance, _quiet():
-        trainer = GroupTrainer(
-            model=policy.model,
-            reward_funcs=recorder.reward,
-            args=config(training, seed, work),
-            train_dataset=Dataset.from_list(rows(slots)),
-            processing_class=policy.tokenizer,
-            callbacks=[Watch(recorder, advance)],
-            peft_config=lora if training.method == "lora" else None,
-            rollout_func=recorder.rollout,
-        )
-        trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
-        trainer.remove_callback(PrinterCallback)
+    with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
+        trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return _finish(trainer, recorder, slots, final)
 
@@ -347,7 +354,7 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], fi
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Libraries' own bars and notices off: the progress bar is ours."""
     level = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()

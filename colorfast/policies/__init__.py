@@ -18,6 +18,7 @@ class Policy(Protocol):
         whatever else is in the call. Temperature 0 is greedy."""
         ...
 
-    def logprobs(self, conversation: Conversation, choices: Sequence[str]) -> list[float]:
-        """Natural log-likelihood of each choice as the whole next reply's beginning, summed over its tokens."""
+    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+        """For each conversation, the natural log-likelihood of each of its choices as the whole next reply's beginning,
+        summed over the choice's tokens."""
         ...

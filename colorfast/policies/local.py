@@ -12,8 +12,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from colorfast.models import PLAIN_TEMPLATE, resolve
 from colorfast.policies import Conversation
 from colorfast.policies.packed import packed
-from colorfast.policies.sampling import sample, score, uniforms
+from colorfast.policies.sampling import sample, uniforms
+from colorfast.policies.scoring import score
 from colorfast.types import ColorfastError, Reply
+
+PACKED_ROWS = 1024
+"""Tokens in one forward pass of a batch of questions, about."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,16 @@ class LocalPolicy:
         """The reply that these completion ids spell."""
         return Reply(self.tokenizer.decode(ids, skip_special_tokens=True), truncated=not ids or ids[-1] not in self.stops, tokens=len(ids))
 
-    def logprobs(self, conversation: Conversation, choices: Sequence[str]) -> list[float]:
+    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """See `Policy.logprobs`."""
         self.model.eval()
         gap = " " if self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
-        ids = [self.tokenizer(gap + choice.strip(), add_special_tokens=False)["input_ids"] for choice in choices]
-        return score(self.model, self.encode(conversation), ids, self.tokenizer.pad_token_id)
+        asked = [
+            (self.encode(c), [self.tokenizer(gap + choice.strip(), add_special_tokens=False)["input_ids"] for choice in options])
+            for c, options in zip(conversations, choices, strict=True)
+        ]
+        with packed(self.model, PACKED_ROWS):
+            return score(self.model, asked, self.tokenizer.pad_token_id, self.batch_size)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

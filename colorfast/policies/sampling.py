@@ -1,4 +1,4 @@
-"""Sampling and scoring on a causal LM: each distinct prompt is computed once, every row draws from its own stream."""
+"""Sampling on a causal LM: each distinct prompt is computed once, every row draws from its own stream."""
 
 from __future__ import annotations
 
@@ -128,28 +128,3 @@ def sample(
         out = model(input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1)
         logits = out.logits[:, -1]
     return completions
-
-
-@torch.no_grad()
-def score(model: PreTrainedModel, prompt: Tokens, choices: Sequence[Tokens], pad: int) -> list[float]:
-    """Log-likelihood of each choice (a list of ids) after `prompt`; the prompt is computed once for all of them."""
-    cache = DynamicCache(config=model.config)
-    device = model.device
-    first = (
-        model(input_ids=torch.tensor([prompt], device=device), past_key_values=cache, logits_to_keep=1)
-        .logits[0, -1]
-        .float()
-        .log_softmax(-1)
-    )
-    totals = [float(first[c[0]]) for c in choices]
-    rest = [i for i, c in enumerate(choices) if len(c) > 1]
-    if not rest:
-        return totals
-    longest = max(len(choices[i]) for i in rest)
-    rows = torch.tensor([choices[i] + [pad] * (longest - len(choices[i])) for i in rest], device=device)
-    cache.batch_select_indices(torch.zeros(len(rest), dtype=torch.long, device=device))
-    logps = model(input_ids=rows[:, :-1], past_key_values=cache).logits.float().log_softmax(-1)
-    told = logps.gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1)
-    for i, row in zip(rest, told, strict=True):
-        totals[i] += float(row[: len(choices[i]) - 1].sum())
-    return totals
