@@ -27,7 +27,7 @@ lint: $(BIN)/.dev
 
 check: lint test
 
-bench: $(BIN)/colorfast
+bench: $(BIN)/.bench
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 $(BIN)/python:
@@ -41,6 +41,10 @@ $(BIN)/colorfast: $(BIN)/python pyproject.toml
 
 $(BIN)/.dev: $(BIN)/colorfast
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(BIN)/.bench: $(BIN)/colorfast
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@
 
 clean:
