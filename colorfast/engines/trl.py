@@ -100,12 +100,12 @@ class GroupTrainer(GRPOTrainer):
         longest = int(mask[:, -keep:].sum(-1).max())
         completions, live = ids[:, -keep:][:, :longest], mask[:, -keep:][:, :longest]
         cache = DynamicCache(config=self.accelerator.unwrap_model(model).config)
-        first = model(input_ids=prompt, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+        first = model(input_ids=prompt, cache=cache, use_cache=True, logits_to_keep=1).logits
         logits = first.expand(len(ids), -1, -1)
         if longest > 1:
             cache.batch_repeat_interleave(len(ids))
             seen = torch.cat([live.new_ones(len(ids), prompt.shape[1]), live[:, :-1]], dim=1)
-            rest = model(input_ids=completions[:, :-1], attention_mask=seen, past_key_values=cache, use_cache=True).logits
+            rest = model(input_ids=completions[:, :-1], attention_mask=seen, cache=cache, use_cache=True).logits
             logits = torch.cat([logits, rest], dim=1)
         told = (logits.float() / self.temperature).log_softmax(-1)
         logps = told.gather(-1, completions.unsqueeze(-1)).squeeze(-1)

@@ -100,7 +100,7 @@ def sample(
     ids, mask = left_padded([prompts[i] for i in firsts], pad, device)
     cache = roomy_cache(model)
     out = model(
-        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, logits_to_keep=1
+        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), cache=cache, logits_to_keep=1
     )
     source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
     cache.batch_select_indices(source)
@@ -125,6 +125,6 @@ def sample(
             live, token, mask, running = live[kept], token[kept], mask[kept], running[kept]
         position = mask.sum(-1, keepdim=True)
         mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
-        out = model(input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1)
+        out = model(input_ids=token.unsqueeze(1), attention_mask=mask, position_ids=position, cache=cache, logits_to_keep=1)
         logits = out.logits[:, -1]
     return completions

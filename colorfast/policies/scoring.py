@@ -43,7 +43,7 @@ def score(model: PreTrainedModel, asked: Sequence[Asked], pad: int, batch_size: 
     start = shared_prefix([prompt for prompt, _ in asked])
     header = DynamicCache(config=model.config)
     if start:
-        model(input_ids=torch.tensor([asked[0][0][:start]], device=model.device), past_key_values=header, logits_to_keep=1)
+        model(input_ids=torch.tensor([asked[0][0][:start]], device=model.device), cache=header, logits_to_keep=1)
     totals: list[list[float]] = [[] for _ in asked]
     for batch in _batches(asked, batch_size):
         for i, row in zip(batch, _one_batch(model, [asked[i] for i in batch], header, start, pad), strict=True):
@@ -66,7 +66,7 @@ def _one_batch(model: PreTrainedModel, asked: Sequence[Asked], header: DynamicCa
     ids, own = left_padded([prompt[start:] for prompt, _ in asked], pad, device)
     mask = torch.cat([own.new_ones(len(asked), start), own], dim=1)
     positions = (mask.cumsum(-1) - 1)[:, start:].clamp(min=0)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
+    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, logits_to_keep=1)
     first = out.logits[:, -1].float().log_softmax(-1)
     totals = [[float(first[row, choice[0]]) for choice in choices] for row, (_, choices) in enumerate(asked)]
     longer = [(row, k) for row, (_, choices) in enumerate(asked) for k, choice in enumerate(choices) if len(choice) > 1]
@@ -91,6 +91,6 @@ def _continued(
     rows = torch.tensor([choice + [pad] * (longest - len(choice)) for choice in choices], device=mask.device)
     seen = torch.cat([mask, mask.new_ones(len(choices), longest - 1)], dim=1)
     positions = mask.sum(-1, keepdim=True) + torch.arange(longest - 1, device=mask.device)
-    logits = model(input_ids=rows[:, :-1], attention_mask=seen, position_ids=positions, past_key_values=own).logits
+    logits = model(input_ids=rows[:, :-1], attention_mask=seen, position_ids=positions, cache=own).logits
     told = logits.float().log_softmax(-1).gather(-1, rows[:, 1:].unsqueeze(-1)).squeeze(-1)
     return [float(row[: len(choice) - 1].sum()) for row, choice in zip(told, choices, strict=True)]
