@@ -99,9 +99,7 @@ def sample(
     repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
     ids, mask = left_padded([prompts[i] for i in firsts], pad, device)
     cache = roomy_cache(model)
-    out = model(
-        input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), cache=cache, logits_to_keep=1
-    )
+    out = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), cache=cache, logits_to_keep=1)
     source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
     cache.batch_select_indices(source)
     mask, logits = mask[source], out.logits[source, -1]
