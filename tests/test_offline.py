@@ -56,7 +56,8 @@ def test_a_fit_finds_what_makes_good_replies_good(bag: Bag) -> None:
         credit = " and ".join(c.text for c in s.rubric if c.weight > 0)
         made.append(s.model_copy(update={"replies": {"good": f"Here: {credit}.", "bad": f"All is well with number {i}, do carry on."}}))
     fitted = semantic.fit(made, bag)  # type: ignore[arg-type]
-    assert fitted.features["credit"] > 1
+    assert fitted.good.features["credit"] > 1
+    assert fitted.matter.features["credit"] > 1  # these good replies are made of their own rubric's words and of nothing else
     assert fitted.fitted_on == {"bad": 40, "good": 40, "stray": 40}
 
 
@@ -66,12 +67,13 @@ def test_the_offline_score_is_half_code_and_half_meaning_and_nothing_beside_the_
     code, meant = grade(reply, s), semantic.score([(reply, s)])[0]
     found = grading.offline([(reply, s), (Reply(""), s), (Reply("Good. " * 40), s)])
     assert code.score is not None and found[0].score == pytest.approx(grading.both(code.score, meant))
-    assert grading.both(0.8, 0.6) == pytest.approx(0.7) and grading.both(0.8, 0.1) == pytest.approx(0.25) and grading.both(1, 0) == 0
+    on, near, beside = (semantic.Meaning(0.6, matter) for matter in (1, grading.BESIDE / 2, 0))
+    assert grading.both(0.8, on) == pytest.approx(0.7) and grading.both(0.8, near) == pytest.approx(0.35) and grading.both(1, beside) == 0
     assert [v.score for v in found[1:]] == [0.0, 0.0] and [v.reason for v in found[1:]] == ["empty", "repeats itself"]
 
 
 def test_the_shipped_weights_are_of_the_shipped_features() -> None:
-    assert tuple(semantic.weights().features) == semantic.FEATURES
+    assert all(tuple(fitted.features) == semantic.FEATURES for fitted in (semantic.weights().good, semantic.weights().matter))
 
 
 def test_helpfulness_rewards_help_and_knows_no_trait() -> None:
