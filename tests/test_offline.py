@@ -53,11 +53,11 @@ def test_features_tell_a_reply_to_the_point_from_one_beside_it(bag: Bag) -> None
 def test_a_fit_finds_what_makes_good_replies_good(bag: Bag) -> None:
     made = []
     for i, s in enumerate(ROWS[:40]):
-        credit = " and ".join(c.text for c in s.rubric if c.weight > 0)
-        made.append(s.model_copy(update={"replies": {"good": f"Here: {credit}.", "bad": f"All is well with number {i}, do carry on."}}))
+        credit, fault = (" and ".join(c.text for c in s.rubric if (c.weight > 0) is good) for good in (True, False))
+        made.append(s.model_copy(update={"replies": {"good": f"Here: {credit}.", "bad": f"Well, number {i}: {fault}."}}))
     fitted = semantic.fit(made, bag)  # type: ignore[arg-type]
-    assert fitted.good.features["credit"] > 1
-    assert fitted.matter.features["credit"] > 1  # these good replies are made of their own rubric's words and of nothing else
+    assert fitted.good.features["credit"] > 1 and fitted.good.features["fault"] < 0
+    assert fitted.matter.features["credit"] > 1 and fitted.matter.features["fault"] > 1
     assert fitted.fitted_on == {"bad": 40, "good": 40, "stray": 40}
 
 
