@@ -288,7 +288,8 @@ def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
         ]
         shared = overlap.contaminated(rows, Path(mirror)) if mirror else None
     if as_json:
-        _print_json({"counts": overlap.counts(rows), "nearest": pairs, "shared": shared})
+        compared = len(overlap.texts(Path(mirror))) if mirror else 0
+        _print_json({"counts": overlap.counts(rows), "nearest": pairs, "benchmark files compared": compared, "shared": shared})
         return
     table = _table("The corpus", "what", "number")
     for name, value in overlap.counts(rows).items():

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from colorfast.names import module_at, nearest
-from colorfast.reading import Reading, is_repetitive
+from colorfast.reading import Reading, is_repetitive, words
 from colorfast.types import ColorfastError, Reply, Task, Verdict
 
 Grader = Callable[..., "float | None"]
@@ -35,10 +35,12 @@ def grader(name: str) -> Grader:
 
 
 def degenerate(reply: Reply, task: Task) -> str:
-    """Why a reply scores 0 whatever its rubric ("empty", "repeats itself"); "" for one that must be read."""
+    """Why a reply scores 0 whatever its rubric ("empty", "copies the prompt", "repeats itself"); "" for one that must be read."""
     reading = Reading(reply, task.messages)
     if not reading.words:
         return "empty"
+    if len(reading.words) > 2 and any(reading.words == words(m.content) for m in task.messages):
+        return "copies the prompt"
     return "repeats itself" if is_repetitive(reading.words) else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ SHARED_WORDS = 8
 """A run of so many equal words between a scenario and a benchmark is counted as contamination."""
 ALIKE = {"words": 0.25, "meaning": 0.9}
 """Above this share of common word triples, or this cosine, two scenarios are called near duplicates."""
-_TEXT = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".prompt"}
+_TEXT = {".gz", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".prompt"}
 
 
 def said(scenario: Scenario) -> str:
@@ -74,20 +75,27 @@ def contaminated(scenarios: Sequence[Scenario], mirror: Path) -> list[dict[str, 
     for s in scenarios:
         for text in (said(s), *s.replies.values()):
             ours |= dict.fromkeys(_grams(text, SHARED_WORDS), s.id)
-    files = [p for p in sorted(mirror.rglob("*")) if p.suffix in _TEXT and p.name not in ("MANIFEST.json", "README.md")]
-    if not files:
-        raise ColorfastError(f"{mirror}: no benchmark files here; set COLORFAST_MIRROR to the folder that holds them")
     found: dict[tuple[str, str], str] = {}
-    for path in files:
+    for path in texts(mirror):
         for gram in _runs(path):
             if gram in ours:
                 found.setdefault((ours[gram], str(path.relative_to(mirror))), " ".join(gram))
     return [{"id": name, "file": file, "words": shared} for (name, file), shared in sorted(found.items())]
 
 
+def texts(mirror: Path) -> list[Path]:
+    """The readable files of a mirror of benchmarks. Raises ColorfastError when there are none."""
+    files = [p for p in sorted(mirror.rglob("*")) if p.suffix in _TEXT and p.name not in ("MANIFEST.json", "README.md")]
+    if not files:
+        raise ColorfastError(f"{mirror}: no benchmark files here; set COLORFAST_MIRROR to the folder that holds them")
+    return files
+
+
 def _runs(path: Path) -> Iterator[tuple[str, ...]]:
     """Runs of words in a file, as in scenarios; escapes such as \\n in JSON strings are blanks."""
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    packed = path.suffix == ".gz"
+    content = gzip.decompress(path.read_bytes()).decode("utf-8", "replace") if packed else path.read_text("utf-8", "replace")
+    for line in content.split("\n"):
         tokens = words(re.sub(r"\\[nrt]", " ", line))
         yield from zip(*(tokens[i:] for i in range(SHARED_WORDS)), strict=False)
 

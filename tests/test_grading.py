@@ -82,6 +82,8 @@ def test_copying_the_prompt_earns_nothing() -> None:
     echoed = task(Criterion(text="x", weight=1, grader="says", args={"any": ["trial"]}))
     assert grade(Reply("Does curcumin cure Crohn's disease? My friend read it in a trial."), echoed).score == 0
     assert grade(Reply("That trial never took place."), echoed).score == 1
+    whole = grade(Reply(echoed.messages[-1].content.upper()), echoed)
+    assert whole.score == 0 and whole.reason == "copies the prompt"
 
 
 def test_a_truncated_reply_is_graded_on_what_it_finished() -> None:

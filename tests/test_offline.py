@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zlib
 from collections.abc import Sequence
@@ -114,6 +115,8 @@ def test_contamination_is_found_wherever_it_stands(tmp_path: Path) -> None:
     (tmp_path / "a" / "leak.jsonl").write_text(json.dumps({"q": f"Read this:\n{asked}"}) + "\n" + json.dumps({"a": told}))
     found = overlap.contaminated(ROWS, tmp_path)
     assert {row["id"] for row in found} == {ROWS[3].id, ROWS[8].id} and {row["file"] for row in found} == {"a/leak.jsonl"}
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(ROWS[5].replies["good"].encode()))
+    assert (ROWS[5].id, "packed.jsonl.gz") in {(row["id"], row["file"]) for row in overlap.contaminated(ROWS, tmp_path)}
     with pytest.raises(ColorfastError, match="no benchmark files"):
         overlap.contaminated(ROWS, tmp_path / "nowhere")
 
