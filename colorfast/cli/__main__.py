@@ -1,0 +1,5 @@
+"""`python -m colorfast.cli`."""
+
+from colorfast.cli import main
+
+main()

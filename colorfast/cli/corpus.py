@@ -1,0 +1,225 @@
+"""Commands on the scenarios and on what grades them: scenarios, generate, graders."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from colorfast.cli.shown import Json, out, print_json, table_of
+from colorfast.console import console, progress
+from colorfast.types import ColorfastError, Scenario
+
+app = typer.Typer()
+
+
+@app.command(epilog="Examples: `colorfast scenarios --trait truthfulness` - `--stats` - `--html corpus.html` - `--check my.jsonl`")
+def scenarios(
+    trait: Annotated[str | None, typer.Option(help="Only this trait.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only this domain.")] = None,
+    split: Annotated[str | None, typer.Option(help="train or heldout.")] = None,
+    check: Annotated[Path | None, typer.Option(help="A JSONL file to check: every row, and each rubric by its own replies.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write them as one HTML page to browse.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Counts, the most alike pairs, and what they share with the benchmarks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the trait scenarios, browse them, measure them, or check a file of your own."""
+    from colorfast import scenarios as corpus
+    from colorfast.names import check_known
+    from colorfast.rundir import write_text
+
+    rows = corpus.load(check) if check else corpus.corpus()
+    if trait:
+        check_known("trait", [trait], {s.trait for s in rows})
+    if domain:
+        check_known("domain", [domain], {s.domain for s in rows})
+    if split:
+        check_known("split", [split], {"train", "heldout"})
+    rows = tuple(
+        s for s in rows if (not trait or s.trait == trait) and (not domain or s.domain == domain) and (not split or s.split == split)
+    )
+    if check:
+        wrong = {s.id: found for s in rows if (found := corpus.misjudged(s))}
+        if wrong:
+            name, found = next(iter(wrong.items()))
+            raise ColorfastError(f"{check}: {name}: {found[0]}" + (f" (and {len(wrong) - 1} more scenarios)" if len(wrong) > 1 else ""))
+    if html:
+        write_text(html, corpus.browse(rows))
+        out.print(f"{len(rows)} scenarios: {html}", markup=False, soft_wrap=True)
+        return
+    if stats:
+        _stats(rows, as_json)
+        return
+    if as_json:
+        print_json([s.model_dump(mode="json") | {"split": s.split} for s in rows])
+        return
+    if trait and not check:
+        about = corpus.card(trait)
+        for line in (f"{about.title}: {about.definition}", f"Why: {about.why}", f"Not: {about.is_not}"):
+            out.print(line + "\n", markup=False)
+        for scenario in (s for s in corpus.corpus() if s.id in about.examples):
+            out.print(f"Example {scenario.id}: {scenario.messages[-1].content}\n  good: {scenario.replies['good']}\n", markup=False)
+    table = table_of(f"{len(rows)} scenarios", "trait", "domain", "train", "held out", "contrast", "multi-turn")
+    cells: dict[tuple[str, str], list[Any]] = {}
+    for s in rows:
+        cells.setdefault((s.trait, s.domain), []).append(s)
+    for (t, d), cell in sorted(cells.items()):
+        turns = sum(any(m.role == "assistant" for m in s.messages) for s in cell)
+        kinds = Counter(s.split for s in cell)
+        table.add_row(t, d, str(kinds["train"]), str(kinds["heldout"]), str(sum(s.contrast for s in cell)), str(turns))
+    out.print(table)
+
+
+@app.command(
+    epilog="Example: `colorfast generate --trait truthfulness --domain law -n 20 --endpoint http://localhost:8000/v1 --model NAME`"
+)
+def generate(
+    trait: Annotated[str, typer.Option(help="Which trait.")],
+    domain: Annotated[str, typer.Option(help="Which domain.")],
+    endpoint: Annotated[str, typer.Option(help="Base URL of an OpenAI-compatible server; its key stands in OPENAI_API_KEY.")],
+    model: Annotated[str, typer.Option(help="The model that writes.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many to ask for.")] = 10,
+    policy: Annotated[str | None, typer.Option(help="Keep only what this model finds neither impossible nor easy.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Where the candidates go; never into the corpus.")] = None,
+) -> None:
+    """Ask a model for candidate scenarios, check them, drop copies and leaks, and write the rest for a person to accept."""
+    from colorfast import generate as gen
+    from colorfast import scenarios as corpus
+    from colorfast.encoder import encoder
+    from colorfast.names import check_known
+    from colorfast.rundir import write_text
+    from colorfast.types import Endpoint
+
+    rows = corpus.corpus()
+    check_known("trait", [trait], {s.trait for s in rows})
+    check_known("domain", [domain], {s.domain for s in rows})
+    server = Endpoint(base_url=endpoint, model=model, max_tokens=1500, temperature=1)
+    path = to or Path("candidates") / f"{trait}-{domain}.jsonl"
+    if path.exists():
+        raise ColorfastError(f"{path}: there are candidates already; accept or move them first, or give another --to")
+    with progress(f"asking {model}", n) as advance:
+        found = gen.generate(server, trait, domain, n, rows, advance)
+    mirror = os.environ.get("COLORFAST_MIRROR")
+    with console.status("comparing with the corpus"):
+        found = gen.without_copies(found, rows, encoder(), Path(mirror) if mirror else None)
+    if policy:
+        from colorfast.policies.local import load_policy
+
+        with console.status(f"trying {len(found.kept)} candidates on {policy}"):
+            found = gen.of_middle_difficulty(found, load_policy(policy))
+    for reason, count in Counter(reason for reason, _ in found.dropped).most_common():
+        out.print(f"dropped {count}: {reason}", markup=False, soft_wrap=True)
+    if not found.kept:
+        raise ColorfastError(f"none of {n} candidates is left; see the reasons above, or ask a larger model")
+    write_text(path, "".join(s.model_dump_json(exclude_defaults=True) + "\n" for s in found.kept))
+    out.print(
+        f"kept {len(found.kept)}: {path} (to read them: colorfast scenarios --check {path} --html candidates.html)",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
+    """Counts, near duplicates within and across cells, and contamination by the benchmarks of COLORFAST_MIRROR."""
+    from colorfast import overlap
+    from colorfast.encoder import encoder
+
+    mirror = os.environ.get("COLORFAST_MIRROR")
+    with console.status("comparing every scenario with every other" + (" and with the benchmarks" if mirror else "")):
+        tables = {"words": overlap.by_words(rows), "meaning": overlap.by_meaning(rows, encoder())}
+        pairs = [
+            {"by": by, "where": where} | pair
+            for by, table in tables.items()
+            for where in ("within", "across")
+            for pair in overlap.nearest(rows, table, where, 3)
+        ]
+        shared = overlap.contaminated(rows, Path(mirror)) if mirror else None
+    if as_json:
+        compared = len(overlap.texts(Path(mirror))) if mirror else 0
+        print_json({"counts": overlap.counts(rows), "nearest": pairs, "benchmark files compared": compared, "shared": shared})
+        return
+    table = table_of("The corpus", "what", "number")
+    for name, value in overlap.counts(rows).items():
+        table.add_row(name, str(value))
+    out.print(table)
+    table = table_of("\nThe most alike pairs, within one cell and across cells", "by", "where", "likeness", "a", "b")
+    for pair in pairs:
+        table.add_row(pair["by"], pair["where"], f"{pair['likeness']:.2f}", pair["a"], pair["b"])
+    out.print(table)
+    alike = ", ".join(f"{by} {overlap.ALIKE[by]:g}: {int((t > overlap.ALIKE[by]).sum()) // 2}" for by, t in tables.items())
+    out.print(f"near duplicates, pairs above {alike}")
+    if shared is None:
+        out.print("benchmarks: not compared; set COLORFAST_MIRROR to the folder that holds them")
+        return
+    out.print(f"scenarios that share {overlap.SHARED_WORDS} words in a row with a benchmark file: {len({row['id'] for row in shared})}")
+    for row in shared:
+        out.print(f"  {row['id']}  {row['file']}  {row['words']}", markup=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples: `colorfast graders` - `colorfast graders --fit` - `colorfast graders --judge http://localhost:8000/v1 --model NAME`"
+)
+def graders(
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit the semantic criterion again, on the training scenarios; writes its weights.")
+    ] = False,
+    judge: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, to compare with.")] = None,
+    model: Annotated[str, typer.Option(help="The judge's model.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Measure the graders: on replies of known quality, on degenerate ones, and on people's labels of refusals."""
+    from colorfast import accuracy, semantic
+    from colorfast.encoder import encoder
+    from colorfast.grading import graders as make
+    from colorfast.grading import offline
+    from colorfast.rundir import write_json
+    from colorfast.scenarios import corpus
+    from colorfast.types import Endpoint, Grading
+
+    if bool(judge) != bool(model):
+        raise ColorfastError("--judge and --model go together: the server's base URL, and the name of a model on it")
+    train, rows = [s for s in corpus() if s.split == "train"], list(corpus())
+    if fit:
+        with console.status("fitting on the known replies of the training scenarios"):
+            write_json(semantic.WEIGHTS, semantic.fit(train, encoder()).model_dump())
+        semantic.weights.cache_clear()
+    with console.status("grading the known replies of every scenario"):
+        found: dict[str, Any] = {
+            "kinds": accuracy.by_kind(rows),
+            "domains": accuracy.by_domain(rows),
+            "degenerate": accuracy.degenerates(rows),
+            "refusals": accuracy.refusals(),
+            "replies_a_second": accuracy.speed(rows[:200], offline),
+        }
+        if judge:
+            grade = make(Grading(kind="judge", judge=Endpoint(base_url=judge, model=model)))
+            found["agreement"] = accuracy.agreement([s for s in rows if s.split == "heldout"], grade)
+    if as_json:
+        print_json(found)
+        return
+    titles = {
+        "kinds": f"Known replies to {len(rows)} scenarios (AUC: a good reply scores above one of this kind)",
+        "domains": "Per domain: AUC of good replies over poor ones",
+        "degenerate": "Replies that say nothing about the matter: offline score",
+        "refusals": "The refusal detector, against people's labels",
+    }
+    for key, title in titles.items():
+        columns = list(dict.fromkeys(name for row in found[key] for name in row))
+        table = table_of(title, *columns)
+        for row in found[key]:
+            table.add_row(*(f"{v:.3f}" if isinstance(v := row.get(name, ""), float) else str(v) for name in columns))
+        out.print(table)
+        out.print()
+    out.print(f"{found['replies_a_second']:.0f} replies a second by the offline grader")
+    out.print("The code criteria were written beside these replies, so their AUC is no blind test;")
+    out.print("each scenario's semantic score is by a fit on the other half of the corpus.")
+    if judge:
+        values = found["agreement"]
+        out.print(
+            f"Rank agreement with {model}, on {values.pop('graded')} of {values.pop('asked')} replies: "
+            + ", ".join(f"{k} {v:.2f}" for k, v in values.items())
+        )

@@ -1,0 +1,135 @@
+"""Commands on an experiment and its runs: run, report, evaluate, schedule, plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from colorfast.cli.shown import Json, Out, out, print_json, table_of
+from colorfast.console import progress
+from colorfast.types import TRAIT_SOURCE
+
+app = typer.Typer()
+
+
+@app.command(epilog="Examples: `colorfast run quick` - `colorfast run my.toml --out /data/runs`")
+def run(
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], out_dir: Out = Path("runs")
+) -> None:
+    """Train and score every arm, then write the report. Stopped at any point, the same command continues."""
+    from colorfast import experiment as exp
+
+    folder = exp.run(exp.load(experiment), out_dir)
+    report(folder)
+
+
+@app.command(epilog="Example: `colorfast report runs/quick`")
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report."""
+    from colorfast.report import show, write
+
+    written = write(run)
+    show(run, out)
+    out.print(f"\nreport: {written}", markup=False)
+
+
+@app.command(
+    epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct` - `colorfast evaluate runs/quick/baseline-s0/checkpoint --items 50`"
+)
+def evaluate(
+    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file or a hub id.")],
+    benchmarks: Annotated[str, typer.Option(help="Benchmarks, separated by commas; 'all', or 'none'.")] = "all",
+    items: Annotated[int, typer.Option(min=1, help="Items per benchmark.")] = 100,
+    samples: Annotated[int, typer.Option(min=1, help="Replies to each held-out scenario.")] = 1,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 64,
+    save: Annotated[Path | None, typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score one model on the held-out scenarios and on benchmarks written by others."""
+    import tempfile
+
+    from colorfast import benchmarks as bench
+    from colorfast import evaluate as ev
+    from colorfast.names import check_known
+    from colorfast.policies.local import load_policy
+    from colorfast.scenarios import corpus
+    from colorfast.stats import summary
+    from colorfast.types import Evaluation
+
+    chosen = {"all": bench.names(), "none": []}.get(benchmarks, [b.strip() for b in benchmarks.split(",")])
+    check_known("benchmark", [b for b in chosen if not b.endswith(".py")], bench.names())
+    evaluation = Evaluation(benchmarks=tuple(chosen), items=items, samples=samples, max_tokens=max_tokens)
+    held = tuple(s for s in corpus() if s.split == "heldout")
+    policy = load_policy(model)
+    with tempfile.TemporaryDirectory() as scratch, progress(f"evaluate {model}", ev.work(evaluation, held)) as advance:
+        scores = ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance)
+    rows = summary(scores)
+    if as_json:
+        print_json(rows)
+        return
+    table = table_of(f"{model}", "eval", "score", "95% interval", "p(aligned)", "items", "ungraded")
+    for row in rows:
+        p = "" if row["probability"] is None else f"{row['probability']:.3f}"
+        score = "-" if row["score"] is None else f"{row['score']:.3f}"
+        between = "-" if row["score"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+        table.add_row(row["eval"], score, between, p, str(row["items"]), str(row["ungraded"]))
+    out.print(table)
+
+
+@app.command(epilog="Example: `colorfast schedule quick --arm trait-25 --seed 0 --json`")
+def schedule(
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    arm: Annotated[str, typer.Option(help="Which arm.")],
+    seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Print the slots of one arm: what is trained on, in which order."""
+    from colorfast import experiment as exp
+    from colorfast.names import check_known
+    from colorfast.schedule import schedule as make
+    from colorfast.schedule import schedule_hash
+
+    loaded = exp.load(experiment)
+    check_known("arm", [arm], loaded.arms)
+    slots = make(loaded, loaded.arms[arm], seed)
+    if as_json:
+        print_json([slot.row() for slot in slots])
+        return
+    table = table_of(f"{loaded.name} / {arm} / seed {seed}", "slot", "step", "source", "task")
+    for slot in slots:
+        table.add_row(str(slot.index), str(slot.step), slot.task.source, slot.task.id)
+    out.print(table)
+    counts = Counter(slot.task.source for slot in slots)
+    out.print(f"{len(slots)} slots: " + ", ".join(f"{n} {source}" for source, n in counts.most_common()))
+    out.print(f"sha256 {schedule_hash(slots)}")
+
+
+@app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan my.toml --json`")
+def plan(experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], as_json: Json = False) -> None:
+    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost."""
+    from colorfast import experiment as exp
+    from colorfast.plan import plain
+    from colorfast.plan import plan as make
+
+    loaded = exp.load(experiment)
+    with progress("trying a little of it", 3) as advance:
+        found = make(loaded, advance)
+    if as_json:
+        print_json(plain(found))
+        return
+    table = table_of(
+        f"{loaded.name}: {len(found.arms)} arms x {found.seeds} seeds, {found.steps} steps each",
+        *("arm", "slots", "trait", "completions", "prompt tokens", "completion tokens", "training", "evaluation"),
+    )
+    for name, arm in found.arms.items():
+        counts = (sum(arm.slots.values()), arm.slots.get(TRAIT_SOURCE, 0), arm.completions, arm.prompt_tokens, arm.completion_tokens)
+        minutes = (f"{seconds / 60:.1f} min" for seconds in (arm.training_seconds, arm.evaluation_seconds))
+        table.add_row(name, *(f"{n:,}" for n in counts), *minutes)
+    out.print(table)
+    out.print(f"in all about {found.seconds / 60:.0f} minutes on this machine, {found.memory / 1e9:.1f} GB of memory")
+    for use, judged in found.judges.items():
+        tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
+        out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")
