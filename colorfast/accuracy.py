@@ -121,12 +121,19 @@ def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
     return len(fresh) / (time.perf_counter() - started)
 
 
-def agreement(scenarios: Sequence[Scenario], judge: Grade) -> dict[str, float]:
-    """Spearman's rank correlation of each offline way of grading with a judge, over the known replies it could judge."""
-    pairs = [(reply, s) for kind, reply, s in semantic.known_replies(scenarios) if kind != "stray"]
+def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, float | None]:
+    """Spearman's rank correlation of each offline way of grading with a judge, over `n` known replies, evenly taken.
+
+    None where the judge gave all replies that it could grade one score.
+    """
+    known = [(reply, s) for kind, reply, s in semantic.known_replies(scenarios) if kind != "stray"]
+    pairs = known[:: -(-len(known) // n)]
     told = np.array([np.nan if v.score is None else v.score for v in judge(pairs)])
     graded = ~np.isnan(told)
-    found = {name: float(spearmanr(values[graded], told[graded]).statistic) for name, values in _scores(pairs).items()}
+    known_ranks = len(set(told[graded])) > 1
+    found: dict[str, float | None] = {
+        name: float(spearmanr(values[graded], told[graded]).statistic) if known_ranks else None for name, values in _scores(pairs).items()
+    }
     return found | {"graded": int(graded.sum()), "asked": len(pairs)}
 
 

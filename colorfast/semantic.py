@@ -1,11 +1,14 @@
 """The semantic half of the offline grader: does a reply lie near its rubric's credits, and is it about the matter at all?
 
-Five cosines of the embedded encoder, weighted by two logistic regressions that were fitted on the corpus' own replies (training
-scenarios only; `colorfast graders --fit`). Nothing of them is specific to a scenario but the rubric's own lines.
+Five cosines of the embedded encoder, and two counts of the words that reply and task share, weighted by two logistic regressions
+that were fitted on the corpus' own replies (training scenarios only; `colorfast graders --fit`). Nothing of them is specific to a
+scenario but its own words. The counts tell only what a reply is about: words taken over earn nothing.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -17,25 +20,27 @@ from scipy.optimize import minimize
 
 from colorfast.encoder import Encoder, encoder
 from colorfast.grade import degenerate
-from colorfast.reading import Reading
+from colorfast.reading import Reading, words
 from colorfast.rundir import read_json
+from colorfast.scenarios import corpus
 from colorfast.types import Frozen, Reply, Scenario, Task
 
 WEIGHTS = Path(__file__).with_name("semantic.json")
-FEATURES = ("credit", "least_credit", "fault", "topic", "nearest_topic")
+COSINES = ("credit", "least_credit", "fault", "topic", "nearest_topic")
+FEATURES = (*COSINES, "shared", "shared_weight")
 Array = npt.NDArray[np.float64]
 Pair = tuple[Reply, Task]
 
 
 class Regression(Frozen):
-    """A logistic regression on FEATURES."""
+    """A logistic regression on the first of FEATURES, as many as it names."""
 
     intercept: float
     features: dict[str, float]
 
     def __call__(self, found: Array) -> Array:
         """Probabilities [rows] of features [rows, FEATURES]; 0 for rows of NaN."""
-        z = self.intercept + found @ np.array([self.features[name] for name in FEATURES])
+        z = self.intercept + found[:, : len(self.features)] @ np.array([self.features[name] for name in FEATURES[: len(self.features)]])
         return np.where(np.isnan(z), 0.0, 1 / (1 + np.exp(-z)))
 
 
@@ -60,18 +65,49 @@ def weights() -> Weights:
     return Weights.model_validate(read_json(WEIGHTS))
 
 
+def _words(text: str) -> frozenset[str]:
+    """The longer words of a text, cut to their first six letters, which stand for a stem."""
+    return frozenset(w[:6] for w in words(text) if len(w) > 3 or w.isdigit())
+
+
+def _context(task: Task) -> frozenset[str]:
+    return _words(" ".join([*(m.content for m in task.messages), *(c.text for c in task.rubric)]))
+
+
+@cache
+def _rarity() -> dict[str, float]:
+    """Inverse document frequency of each word over the corpus' tasks, in nats; one it does not hold is as rare as can be (key "")."""
+    tasks = corpus()
+    held_by = Counter(w for task in tasks for w in _context(task))
+    return {w: math.log((len(tasks) + 1) / (n + 1)) for w, n in held_by.items()} | {"": math.log(len(tasks) + 1)}
+
+
 def features(pairs: Sequence[Pair], encode: Encoder) -> Array:
-    """[pairs, FEATURES] cosines; a row of NaN where a reply has no sentence that counts.
+    """[pairs, FEATURES]; a row of NaN where a reply has no sentence that counts.
 
     `credit`: per credit line the nearest sentence, averaged by weight; `least_credit`: the worst of them; `fault`: the
     nearest sentence to any deduction line; `topic`, `nearest_topic`: the whole reply and its nearest sentence to the user's
-    last message.
+    last message; `shared`: the share of the reply's words, weighted by rarity, that the task uses too; `shared_weight`: their
+    summed rarity, full at 20.
     """
     said = [() if degenerate(*pair) else Reading(pair[0], pair[1].messages).prose for pair in pairs]
     encode(
         [t for own in said for t in own] + [c.text for _, task in pairs for c in task.rubric] + [t.messages[-1].content for _, t in pairs]
     )
-    return np.array([_row(own, task, encode) if own else [np.nan] * len(FEATURES) for own, (_, task) in zip(said, pairs, strict=True)])
+    return np.array(
+        [
+            [*_row(own, task, encode), *_shared(reply, task)] if own else [np.nan] * len(FEATURES)
+            for own, (reply, task) in zip(said, pairs, strict=True)
+        ]
+    )
+
+
+def _shared(reply: Reply, task: Task) -> tuple[float, float]:
+    rarity = _rarity()
+    own, context = _words(reply.text), _context(task)
+    shared = sum(rarity.get(w, rarity[""]) for w in sorted(own & context))
+    whole = sum(rarity.get(w, rarity[""]) for w in sorted(own))
+    return (shared / whole if whole else 0.0), min(1.0, shared / 20)
 
 
 def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
@@ -119,21 +155,23 @@ def fit(scenarios: Sequence[Scenario], encode: Encoder) -> Weights:
     use = ~np.isnan(found[:, 0])
     own = use & np.isin(kinds, ["good", "bad", "overhelpful", "stray"])  # the others may well be about nothing
     return Weights(
-        good=_regression(found[use], kinds[use] == "good"), matter=_regression(found[own], kinds[own] != "stray"), fitted_on=counts
+        good=_regression(found[use][:, : len(COSINES)], kinds[use] == "good"),
+        matter=_regression(found[own], kinds[own] != "stray"),
+        fitted_on=counts,
     )
 
 
 def _regression(found: Array, yes: npt.NDArray[np.bool_]) -> Regression:
-    """Fitted on features [rows, FEATURES]; both sides have equal weight."""
+    """Fitted on the first of FEATURES, as many as `found` [rows, n] has; both sides have equal weight."""
     share = np.where(yes, 0.5 / yes.sum(), 0.5 / (~yes).sum())
     x = np.hstack([found, np.ones((len(found), 1))])
     sign = np.where(yes, 1.0, -1.0)
 
     def loss(v: Array) -> tuple[float, Array]:
         z = sign * (x @ v)
-        ridge = 1e-4 * v * np.array([1.0] * len(FEATURES) + [0.0])
+        ridge = 1e-4 * v * np.array([1.0] * found.shape[1] + [0.0])
         return float(share @ np.logaddexp(0, -z) + ridge @ v / 2), -x.T @ (share * sign / (1 + np.exp(z))) + ridge
 
-    v = minimize(loss, np.zeros(len(FEATURES) + 1), jac=True, method="L-BFGS-B").x
+    v = minimize(loss, np.zeros(found.shape[1] + 1), jac=True, method="L-BFGS-B").x
     rounded = [round(float(a), 3) for a in v]
-    return Regression(intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=True)))
+    return Regression(intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=False)))

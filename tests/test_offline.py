@@ -17,7 +17,7 @@ from colorfast import accuracy, encoder, generate, grading, helpfulness, overlap
 from colorfast.grade import grade
 from colorfast.reading import words
 from colorfast.schedule import schedule
-from colorfast.types import Arm, ColorfastError, Endpoint, Experiment, Reply
+from colorfast.types import Arm, ColorfastError, Endpoint, Experiment, Reply, Verdict
 
 
 class Bag:
@@ -58,7 +58,7 @@ def test_a_fit_finds_what_makes_good_replies_good(bag: Bag) -> None:
         made.append(s.model_copy(update={"replies": {"good": f"Here: {credit}.", "bad": f"Well, number {i}: {fault}."}}))
     fitted = semantic.fit(made, bag)  # type: ignore[arg-type]
     assert fitted.good.features["credit"] > 1 and fitted.good.features["fault"] < 0
-    assert fitted.matter.features["credit"] > 1 and fitted.matter.features["fault"] > 1
+    assert fitted.matter.features["shared"] > 1
     assert fitted.fitted_on == {"bad": 40, "good": 40, "stray": 40}
 
 
@@ -69,12 +69,23 @@ def test_the_offline_score_is_half_code_and_half_meaning_and_nothing_beside_the_
     found = grading.offline([(reply, s), (Reply(""), s), (Reply("Good. " * 40), s)])
     assert code.score is not None and found[0].score == pytest.approx(grading.both(code.score, meant))
     on, near, beside = (semantic.Meaning(0.6, matter) for matter in (1, grading.BESIDE / 2, 0))
-    assert grading.both(0.8, on) == pytest.approx(0.7) and grading.both(0.8, near) == pytest.approx(0.35) and grading.both(1, beside) == 0
+    assert grading.both(0.8, on) == pytest.approx(0.7) and grading.both(0.8, near) == pytest.approx(0.175) and grading.both(1, beside) == 0
     assert [v.score for v in found[1:]] == [0.0, 0.0] and [v.reason for v in found[1:]] == ["empty", "repeats itself"]
 
 
 def test_the_shipped_weights_are_of_the_shipped_features() -> None:
-    assert all(tuple(fitted.features) == semantic.FEATURES for fitted in (semantic.weights().good, semantic.weights().matter))
+    assert tuple(semantic.weights().good.features) == semantic.COSINES
+    assert tuple(semantic.weights().matter.features) == semantic.FEATURES
+
+
+def test_words_taken_over_tell_the_matter_and_earn_nothing(bag: Bag) -> None:
+    s = ROWS[0]
+    own, other = semantic.features([(Reply(s.replies["good"]), s), (Reply(ROWS[40].replies["good"]), s)], bag)  # type: ignore[arg-type]
+    assert own[5] > 2 * other[5] and own[6] > 2 * other[6]
+    fuller = own.copy()
+    fuller[5:] = 1
+    fitted = semantic.weights()
+    assert fitted.good(fuller[None]) == fitted.good(own[None]) and fitted.matter(fuller[None]) > fitted.matter(own[None])
 
 
 def test_helpfulness_rewards_help_and_knows_no_trait() -> None:
@@ -207,3 +218,19 @@ def test_the_encoder_puts_like_by_like_and_the_grader_holds_on_scenarios_it_neve
     assert np.linalg.norm(a) == pytest.approx(1, abs=1e-4) and a @ b > 0.6 > 0.3 > a @ c
     table = {row["kind"]: row for row in accuracy.by_kind(ROWS)}
     assert table["bad"]["auc semantic"] > 0.75 and table["stray"]["auc semantic"] > 0.95 and table["bad"]["auc offline"] > 0.95
+
+
+def test_agreement_is_the_judges_rank_correlation_and_unknown_where_it_gives_one_score(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = semantic.fit(ROWS, bag)  # type: ignore[arg-type]
+    monkeypatch.setattr(accuracy, "_halves", lambda: (fitted, fitted))
+
+    def keen(pairs: Any) -> list[Verdict]:
+        return [Verdict(float(reply.text == s.replies["good"]), "", ()) for reply, s in pairs]
+
+    def blunt(pairs: Any) -> list[Verdict]:
+        return [Verdict(0.5 if i % 2 else None, "", ()) for i, _ in enumerate(pairs)]
+
+    found = accuracy.agreement(ROWS, keen, 40)
+    assert found["code"] is not None and found["code"] > 0.8 and found["asked"] == found["graded"] and 30 <= (found["asked"] or 0) <= 40
+    found = accuracy.agreement(ROWS, blunt, 40)
+    assert found["code"] is None and (found["graded"] or 0) * 2 <= (found["asked"] or 0)

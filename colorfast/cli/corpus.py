@@ -169,6 +169,7 @@ def graders(
     ] = False,
     judge: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, to compare with.")] = None,
     model: Annotated[str, typer.Option(help="The judge's model.")] = "",
+    replies: Annotated[int, typer.Option(min=2, help="How many known replies the judge is asked about.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """Measure the graders: on replies of known quality, on degenerate ones, and on people's labels of refusals."""
@@ -196,8 +197,8 @@ def graders(
             "replies_a_second": accuracy.speed(rows[:200], offline),
         }
         if judge:
-            grade = make(Grading(kind="judge", judge=Endpoint(base_url=judge, model=model)))
-            found["agreement"] = accuracy.agreement([s for s in rows if s.split == "heldout"], grade)
+            asked = make(Grading(kind="judge", judge=Endpoint(base_url=judge, model=model, timeout=600)))
+            found["agreement"] = accuracy.agreement([s for s in rows if s.split == "heldout"], asked.traits, replies)
     if as_json:
         print_json(found)
         return
@@ -221,5 +222,5 @@ def graders(
         values = found["agreement"]
         out.print(
             f"Rank agreement with {model}, on {values.pop('graded')} of {values.pop('asked')} replies: "
-            + ", ".join(f"{k} {v:.2f}" for k, v in values.items())
+            + ", ".join(f"{k} {'unknown' if v is None else format(v, '.2f')}" for k, v in values.items())
         )
