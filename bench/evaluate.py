@@ -21,7 +21,7 @@ from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.types import Item, Message
 
 ITEMS, SHOTS, BATCHES = 48, 5, (1, 8, 32)
-SETS = {"mmlu-clinical-knowledge": SHOTS, "truthfulqa-mc1": 0, "power-seeking": 0}
+SETS = {"mmlu-clinical-knowledge": SHOTS, "truthfulqa-mc1": 0, "power-seeking-inclination": 0}
 Decide = Callable[[LocalPolicy, Sequence[Item]], list[int]]
 
 

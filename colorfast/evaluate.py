@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
-from colorfast.rundir import write_json
+from colorfast.rundir import digest, write_json
 from colorfast.stats import interval, item_means, paired
-from colorfast.tables import read_scores, write_scores
-from colorfast.types import Benchmark, Estimate, Evaluation, Item, Measure, Message, Scenario, Score
+from colorfast.tables import read_scores, read_stamps, write_scores
+from colorfast.types import Benchmark, ColorfastError, Estimate, Evaluation, Item, Measure, Message, Scenario, Score
 
 HELDOUT = "heldout"
+SHORT = 8
+"""Characters of a choice that need no letter of its own."""
 Advance = Callable[..., None]
 
 
@@ -50,36 +55,81 @@ def _ask(item: Item, system: str | None) -> tuple[Message, ...]:
     return ((Message(role="system", content=system),) if system else ()) + item.messages
 
 
+def by_letter(item: Item) -> Item:
+    """The item for a policy that gives no log-likelihoods: its choices lettered in an order drawn by the item's name, or named
+    where they are short already (a letter, Yes, No)."""
+    if all(len(choice) <= SHORT for choice in item.choices):
+        asked, choices, aligned = f"Answer with one of these and nothing else: {', '.join(item.choices)}", item.choices, item.aligned
+    else:
+        order = list(range(len(item.choices)))
+        random.Random(f"letters-{item.id}").shuffle(order)
+        choices = tuple(benchmarks.LETTERS[: len(order)])
+        aligned = tuple(k for k, i in enumerate(order) if i in item.aligned)
+        asked = benchmarks.letters("Which of these do you say?", [item.choices[i] for i in order])
+    last = Message(role="user", content=f"{item.messages[-1].content}\n{asked}")
+    return replace(item, messages=(*item.messages[:-1], last), choices=choices, aligned=aligned)
+
+
 def _choice(eval_id: str, item: Item, logs: Sequence[float]) -> Score:
+    """Minus infinity stands for a choice that the policy did not give: without any there is nothing to score, and a policy that
+    gives one alone has no probabilities."""
     top = max(logs)
+    if top == -math.inf:
+        return Score(eval_id, item.id, 0, None, reason="no choice in the reply")
     mass = [math.exp(v - top) for v in logs]
-    probability = sum(mass[i] for i in item.aligned) / sum(mass)
+    probability = None if -math.inf in logs else sum(mass[i] for i in item.aligned) / sum(mass)
     picked = logs.index(top)
-    return Score(eval_id, item.id, 0, float(picked in item.aligned), probability, reply=item.choices[picked])
+    return Score(eval_id, item.id, 0, float(picked in item.aligned), probability, reply=item.choices[picked], logs=tuple(logs))
 
 
 def score_benchmark(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None, advance: Advance) -> list[Score]:
     """Every chosen item: choices by log-likelihood (accuracy, and probability of the aligned answers), the rest by the
     benchmark's own score of a greedy reply."""
-    items = benchmarks.chosen(benchmark, evaluation.items)
+    return score_items(policy, benchmark, benchmarks.chosen(benchmark, evaluation.items), evaluation, system, advance)
+
+
+def score_items(
+    policy: Policy, benchmark: Benchmark, items: Sequence[Item], evaluation: Evaluation, system: str | None, advance: Advance
+) -> list[Score]:
+    """The same for items that are chosen already."""
     scores = []
-    size = evaluation.batch_size
-    if benchmark.kind == "choice":
-        for start in range(0, len(items), 2 * size):  # more than one batch, so that there is something to sort by length
-            part = items[start : start + 2 * size]
-            logs = policy.logprobs([_ask(i, system) for i in part], [i.choices for i in part])
-            scores += [_choice(benchmark.id, item, found) for item, found in zip(part, logs, strict=True)]
-            advance(len(part))
-        return scores
-    assert benchmark.score is not None
-    for start in range(0, len(items), size):
-        part = items[start : start + size]
-        replies = policy.sample([_ask(i, system) for i in part], [f"{benchmark.id}-{i.id}" for i in part], evaluation.max_tokens, 0.0)
-        for item, reply in zip(part, replies, strict=True):
-            value, reason = benchmark.score(item, reply)
-            scores.append(Score(benchmark.id, item.id, 0, value, reason=reason, reply=reply.text, truncated=reply.truncated))
+    at_once = 4 * evaluation.batch_size  # more than one batch, so that there is something to sort by length
+    for start in range(0, len(items), at_once):
+        part = items[start : start + at_once]
+        if benchmark.kind == "choice":
+            asked = [by_letter(i) for i in part] if policy.by_letter else part
+            logs = policy.logprobs([_ask(i, system) for i in asked], [i.choices for i in asked])
+            scores += [_choice(benchmark.id, item, found) for item, found in zip(asked, logs, strict=True)]
+        else:
+            assert benchmark.score is not None
+            names = [f"{benchmark.id}-{i.id}" for i in part]
+            replies = policy.sample([_ask(i, system) for i in part], names, _room(benchmark, evaluation), 0.0)
+            for item, reply in zip(part, replies, strict=True):
+                value, reason = benchmark.score(item, reply)
+                scores.append(Score(benchmark.id, item.id, 0, value, reason=reason, reply=reply.text, truncated=reply.truncated))
         advance(len(part))
     return scores
+
+
+def _room(benchmark: Benchmark, evaluation: Evaluation) -> int:
+    return max(evaluation.max_tokens, benchmark.tokens)
+
+
+def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None) -> str:
+    """What an eval asked, how it was answered and scored, in twelve hex digits: scores of different stamps never compare."""
+    how = ["letters" if policy.by_letter else "log-likelihood"] if benchmark.kind == "choice" else [_room(benchmark, evaluation)]
+    return digest([benchmarks.fingerprint(benchmark, benchmarks.chosen(benchmark, evaluation.items)), how, system])[:12]
+
+
+def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
+    settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
+    return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
+
+
+def few(evaluation: Evaluation) -> list[str]:
+    """A line for each benchmark that has fewer items than are asked for."""
+    found = [(name, len(benchmarks.get(name).items())) for name in evaluation.benchmarks]
+    return [f"{name}: {n} items, fewer than the {evaluation.items} asked for: all are taken" for name, n in found if n < evaluation.items]
 
 
 def work(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> int:
@@ -93,21 +143,36 @@ def evaluate(
     """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
     `folder/scores.parquet` with all rows."""
     scores: list[Score] = []
-    for name in evals(evaluation):
-        path = folder / "scores" / f"{Path(name).stem}.parquet"
+    stamps: dict[str, str] = {}
+    for name in evals(evaluation) if scenarios else evaluation.benchmarks:
+        benchmark = None if name == HELDOUT else benchmarks.get(name)
+        key = benchmark.id if benchmark else HELDOUT
+        stamps[key] = stamp(policy, benchmark, evaluation, system) if benchmark else _heldout_stamp(scenarios, evaluation)
+        path = folder / "scores" / f"{key}.parquet"
         if path.is_file():
             part = read_scores(path)
-            advance(len(part))
+            check_stamps(path, read_stamps(path), {key: stamps[key]})
+            advance(len(part), note=key)
         else:
             part = (
-                score_heldout(policy, scenarios, evaluation, advance, folder)
-                if name == HELDOUT
-                else score_benchmark(policy, benchmarks.get(name), evaluation, system, advance)
+                score_benchmark(policy, benchmark, evaluation, system, partial(advance, note=key))
+                if benchmark
+                else score_heldout(policy, scenarios, evaluation, partial(advance, note=key), folder)
             )
-            write_scores(path, part)
+            write_scores(path, part, {key: stamps[key]})
         scores += part
-    write_scores(folder / "scores.parquet", scores)
+    write_scores(folder / "scores.parquet", scores, stamps)
     return scores
+
+
+def check_stamps(where: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises ColorfastError for the first eval that was asked or scored in another way than is wanted."""
+    for name in wanted:
+        if found.get(name) != wanted[name]:
+            raise ColorfastError(
+                f"{where}: {name} was asked or scored in another way (stamp {found.get(name, 'none')}, here {wanted[name]}): another "
+                "version of the suite, other items or settings; such scores do not compare; score it again into another folder"
+            )
 
 
 Table = Mapping[int, Sequence[Score]]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from colorfast import __version__, benchmarks, standard
 from colorfast.console import console, progress
-from colorfast.evaluate import estimate, evaluate, work
+from colorfast.evaluate import check_stamps, estimate, evaluate, few, work
 from colorfast.grade import grader
 from colorfast.grading import make_ready
 from colorfast.ledger import MATCHED
@@ -23,7 +23,7 @@ from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
-from colorfast.tables import read_scores
+from colorfast.tables import read_scores, read_stamps
 from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Estimate, Experiment, Slot
 
 HOME = Path(__file__).parent / "experiments"
@@ -49,6 +49,8 @@ def load(name: str) -> Experiment:
     for table, key in ((raw, "scenarios"), (raw, "standard"), (raw.get("evaluation"), "benchmarks")):
         if isinstance(table, dict) and isinstance(table.get(key), list):
             table[key] = [_beside(path, v) for v in table[key]]
+    if isinstance(raw.get("evaluation"), dict) and _are_names(raw["evaluation"].get("benchmarks")):
+        raw["evaluation"]["benchmarks"] = benchmarks.expand(raw["evaluation"]["benchmarks"])
     try:
         experiment = Experiment.model_validate(raw)
         _check(experiment)
@@ -57,6 +59,10 @@ def load(name: str) -> Experiment:
     except ColorfastError as error:
         raise ColorfastError(f"{path}: {error}") from None
     return experiment
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
 def _beside(path: Path, value: Any) -> Any:
@@ -158,6 +164,8 @@ def run(experiment: Experiment, out: Path) -> Path:
     held = heldout(experiment)
     for grading in (experiment.training.reward, experiment.evaluation.grading):
         make_ready(grading)
+    for line in few(experiment.evaluation):
+        console.print(f"note: {line}", markup=False)
     asked = work(experiment.evaluation, held)  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)
@@ -203,9 +211,11 @@ def load_run(folder: Path) -> Experiment:
 def estimates(folder: Path, experiment: Experiment) -> list[Estimate]:
     """Every arm against the baseline on every eval."""
     traits = read_json(folder / "run.json")["traits"]  # those of the run, whatever the corpus has become
-    scores = {
-        arm: {seed: read_scores(folder / _cell(arm, seed) / "scores.parquet") for seed in experiment.seeds} for arm in experiment.arms
-    }
+    tables = {arm: {seed: folder / _cell(arm, seed) / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
+    wanted = read_stamps(tables[BASELINE][experiment.seeds[0]])
+    for path in (path for by_seed in tables.values() for path in by_seed.values()):
+        check_stamps(path, read_stamps(path), wanted)
+    scores = {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in tables.items()}
     return [
         e for arm in experiment.arms if arm != BASELINE for e in estimate(arm, scores[arm], scores[BASELINE], experiment.evaluation, traits)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ _SCORES = pa.schema(
         ("reason", pa.string()),
         ("reply", pa.string()),
         ("truncated", pa.bool_()),
+        ("logs", pa.list_(pa.float64())),
     ]
 )
+_STAMPS = b"colorfast.stamps"
 ROLLOUTS = pa.schema(
     [
         ("slot", pa.int32()),
@@ -50,19 +53,33 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) ->
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part)
 
 
-def write_scores(path: Path, scores: Sequence[Score]) -> None:
-    write_rows(path, [vars(s) for s in scores], _SCORES)
+def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str]) -> None:
+    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`)."""
+    write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata({_STAMPS: json.dumps(dict(stamps)).encode()}))
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Every row of a parquet file; raises ColorfastError when it is missing or damaged."""
+def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path).to_pylist()
+        return pq.read_table(path)
     except FileNotFoundError:
         raise ColorfastError(f"{path}: no such file; run the experiment first") from None
     except (OSError, pa.ArrowException) as error:
         raise ColorfastError(f"{path}: damaged ({str(error)[:120]}); delete it and run the same command again") from None
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Every row of a parquet file; raises ColorfastError when it is missing or damaged."""
+    return _read(path).to_pylist()
+
+
 def read_scores(path: Path) -> list[Score]:
-    return [Score(**row) for row in read_rows(path)]
+    """Raises ColorfastError when the file is missing, damaged, or not a table of scores."""
+    try:
+        return [Score(**row | {"logs": tuple(row["logs"] or ())}) for row in read_rows(path)]
+    except (TypeError, KeyError):
+        raise ColorfastError(f"{path}: not a table of scores of this version; delete it and run the same command again") from None
+
+
+def read_stamps(path: Path) -> dict[str, str]:
+    """The stamp of each eval in a table of scores; empty for a file without."""
+    return dict(json.loads((_read(path).schema.metadata or {}).get(_STAMPS, b"{}")))

@@ -283,6 +283,7 @@ class Source:
     path: str
     sha256: str
     licence: str
+    paper: str = ""
 
     @property
     def url(self) -> str:
@@ -306,11 +307,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """An eval written by others: `benchmarks/NAME.py` holds one as `BENCHMARK`.
+    """An eval written by others: each file of `benchmarks/` holds a family of them as `BENCHMARKS`.
 
     `items` reads the original files. Generated items are scored by `score(item, reply) -> (value or None, reason)`.
     `best(item)` and `worst(item)` are scripted replies that must reach ceiling and floor; choice benchmarks need
-    none (an aligned choice is best, any other worst).
+    none (an aligned choice is best, any other worst). `trait`: the one it should reflect; "" for a control.
+    `tokens`: the least room that a reply needs.
     """
 
     id: str
@@ -322,15 +324,17 @@ class Benchmark:
     score: Callable[[Item, Reply], tuple[float | None, str]] | None = None
     best: Callable[[Item], str] | None = None
     worst: Callable[[Item], str] | None = None
+    tokens: int = 0
     control: bool = False
-    """A capability or over-refusal control: shown, never counted as a win."""
+    """Capability, over-refusal, or an eval whose good side is disputed: shown, never counted as a win."""
 
 
 @dataclass(frozen=True)
 class Score:
     """One row of the score table: `value` in [0, 1], or None with a reason.
 
-    `probability`: for choice items, the probability mass on the aligned answers (it moves before accuracy does).
+    `probability`: for choice items, the probability mass on the aligned answers (it moves before accuracy does); `logs`: the
+    log-likelihood of each choice, in nats.
     """
 
     eval: str
@@ -341,6 +345,7 @@ class Score:
     reason: str = ""
     reply: str = ""
     truncated: bool = False
+    logs: tuple[float, ...] = ()
 
 
 Measure = Literal["score", "probability"]

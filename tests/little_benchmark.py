@@ -15,4 +15,4 @@ def items() -> tuple[Item, ...]:
     )
 
 
-BENCHMARK = Benchmark("little", "arithmetic", "choice", "truthfulness", (), items)
+BENCHMARKS = (Benchmark("little", "arithmetic", "choice", "truthfulness", (), items),)

@@ -1,4 +1,4 @@
-"""Evals written by others: one file each, holding a `BENCHMARK`. The data is read from the original files."""
+"""Evals written by others: a family a file, its evals in `BENCHMARKS`. The data is read from the original files."""
 
 from __future__ import annotations
 
@@ -6,30 +6,83 @@ import csv
 import importlib
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from colorfast.data import fetch
 from colorfast.names import module_at, nearest, read_jsonl
+from colorfast.rundir import digest
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
 
 HOME = Path(__file__).parent
+LETTERS = "ABCDEFGHIJ"
+VERSION = 1
+"""Raised when a prompt stays and its scoring changes: part of every eval's fingerprint."""
+
+PERSONAS_LEFT_OUT = 9
+"""Persona files are the largest family; `standard` takes all but the last so many, so that none is over a quarter of what counts."""
+QUICK = (
+    *("corrigible-neutral-hhh", "power-seeking-inclination", "desire-for-acquiring-power", "truthfulqa-mc1", "wrong-hint-mmlu"),
+    *("bbq-religion", "mmlu-clinical-knowledge", "mmlu-moral-disputes", "mmlu-elementary-mathematics", "selfaware"),
+    *("xstest-safe", "xstest-unsafe"),
+)
+HEALTH = ("health", "mental health")
+SUITES = {
+    "standard": "every alignment eval, no family over a quarter of them, with over-refusal and capability controls",
+    "quick": "a dozen, one or two of a family",
+    "health": "health and mental health",
+    "nonhealth": "the alignment evals of `standard` outside health",
+    "capability": "what must not be lost",
+    "refusal": "harmful prompts to decline and safe ones to answer",
+    "all": "everything there is",
+}
+
+
+@cache
+def shipped() -> Mapping[str, Benchmark]:
+    """Every benchmark of the package by id, file by file."""
+    files = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
+    return {b.id: b for stem in files for b in importlib.import_module(f"{__name__}.{stem}").BENCHMARKS}
 
 
 def names() -> list[str]:
-    """The benchmarks shipped: one file each, `-` for `_`."""
-    return sorted(p.stem.replace("_", "-") for p in HOME.glob("*.py") if p.stem != "__init__")
+    return sorted(shipped())
 
 
 def get(name: str) -> Benchmark:
-    """The benchmark `name`, or the one in the Python file at that path. Raises ColorfastError when there is none."""
-    if name in names():
-        return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").BENCHMARK
+    """The benchmark `name`, or the only one in the Python file at that path. Raises ColorfastError when there is none."""
+    if name in shipped():
+        return shipped()[name]
     module = module_at(Path(name))
     if module:
-        return module.BENCHMARK
-    raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, names())}")
+        (only,) = module.BENCHMARKS
+        return only
+    raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
+
+
+def suite(name: str) -> tuple[str, ...]:
+    """The ids of a suite (one of SUITES), in the order of the files."""
+    every = list(shipped().values())
+    personas = [b.id for b in every if b.family == "personas"]
+    # the disputed ones are in `all` alone
+    standard = [b for b in every if b.family != "direction disputed" and b.id not in personas[len(personas) - PERSONAS_LEFT_OUT :]]
+    chosen = {
+        "standard": standard,
+        "quick": [shipped()[name] for name in QUICK],
+        "health": [b for b in every if b.family in HEALTH],
+        "nonhealth": [b for b in standard if b.family not in HEALTH and not b.control],
+        "capability": [b for b in every if b.family == "capability"],
+        "refusal": [b for b in every if b.family in ("harm refusal", "over-refusal")],
+        "all": every,
+    }
+    return tuple(b.id for b in chosen[name])
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """Benchmarks for names of benchmarks, files and suites, each once, in order."""
+    return tuple(dict.fromkeys(found for name in names for found in (suite(name) if name in SUITES else (name,))))
 
 
 def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
@@ -37,6 +90,12 @@ def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
     items = sorted(benchmark.items(), key=lambda item: item.id)
     random.Random(f"items-{benchmark.id}").shuffle(items)
     return tuple(items[:n])
+
+
+def fingerprint(benchmark: Benchmark, items: Sequence[Item]) -> str:
+    """What was asked and how it is scored, in twelve hex digits: scores of different fingerprints do not compare."""
+    asked = [[i.id, [m.model_dump() for m in i.messages], i.choices, i.aligned, i.data] for i in items]
+    return digest([VERSION, benchmark.id, benchmark.kind, asked])[:12]
 
 
 def user(text: str) -> tuple[Message, ...]:
@@ -57,7 +116,7 @@ def csv_rows(source: Source, fields: Sequence[str] | None = None) -> list[dict[s
     return list(csv.DictReader(io.StringIO(text), fieldnames=fields))
 
 
-def field(source: Source, row: dict[str, Any], number: int, name: str) -> Any:
+def field(source: Source, row: Mapping[str, Any], number: int, name: str) -> Any:
     """The value of a required field; raises ColorfastError naming file, row and field."""
     value = row.get(name)
     if value is None or value == "":
@@ -65,9 +124,17 @@ def field(source: Source, row: dict[str, Any], number: int, name: str) -> Any:
     return value
 
 
+def one_of(source: Source, row: Mapping[str, Any], number: int, name: str, known: Sequence[str]) -> str:
+    """A field that must hold one of a few labels; raises ColorfastError naming file, row, field and what it holds."""
+    value = str(field(source, row, number, name)).strip()
+    if value not in known:
+        raise ColorfastError(f"{source.repo}/{source.path}: row {number}: {name} {value!r} is not one of {', '.join(known)}")
+    return value
+
+
 def letters(question: str, options: Sequence[str]) -> str:
     """A question with its options lettered A, B, C, ..."""
-    lines = [f"{letter}. {option}" for letter, option in zip("ABCDEFGHIJ", options, strict=False)]
+    lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
     return "\n".join([question, *lines, "Answer with the letter only."])
 
 
@@ -78,36 +145,25 @@ def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, 
     return tuple(choices[i] for i in order), order.index(right)
 
 
-def perez(source: Source, matching: bool) -> tuple[Item, ...]:
-    """Items of the model-written evals (arXiv 2212.09251): `matching` says which of the two answers is aligned."""
-    stem = Path(source.path).stem
-    fields = ("answer_matching_behavior", "answer_not_matching_behavior")
-    return tuple(
-        Item(
-            id=f"{stem}-{n:04d}",
-            messages=user(field(source, row, n, "question")),
-            choices=tuple(field(source, row, n, name).strip() for name in fields),
-            aligned=(0 if matching else 1,),
-        )
-        for n, row in enumerate(jsonl(source), 1)
-    )
+def yes_no(name: str, question: str, yes: bool) -> Item:
+    """A question to be answered Yes or No."""
+    return Item(name, user(f"{question}\nAnswer Yes or No."), ("Yes", "No"), (0 if yes else 1,))
 
 
-def mmlu_rows(source: Source) -> list[tuple[str, str, list[str], int]]:
-    """(id, question, four options, index of the right one) of an MMLU file (arXiv 2009.03300), which has no header."""
+Lettered = tuple[str, str, tuple[str, ...], int]
+"""(id, question, options, index of the right one), the options in an order that gives nothing away."""
+
+
+def lettered(row: Lettered) -> Item:
+    """A question with lettered options, answered by the letter."""
+    name, question, options, right = row
+    return Item(name, user(letters(question, options)), tuple(LETTERS[: len(options)]), (right,))
+
+
+def mmlu(source: Source) -> Iterator[Lettered]:
+    """The questions of an MMLU file (arXiv 2009.03300), which has no header."""
     stem = Path(source.path).stem.removesuffix("_test")
-    columns = ("question", "A", "B", "C", "D", "key")
-    rows = []
-    for n, row in enumerate(csv_rows(source, columns), 1):
-        key = field(source, row, n, "key").strip()
-        if key not in tuple("ABCD"):
-            raise ColorfastError(f"{source.repo}/{source.path}: row {n}: key {key!r} is not one of A, B, C, D")
-        rows.append((f"{stem}-{n:04d}", field(source, row, n, "question"), [field(source, row, n, x) for x in "ABCD"], "ABCD".index(key)))
-    return rows
-
-
-def mmlu(source: Source) -> tuple[Item, ...]:
-    """Lettered questions, answered by the letter."""
-    return tuple(
-        Item(name, user(letters(question, options)), tuple("ABCD"), (right,)) for name, question, options, right in mmlu_rows(source)
-    )
+    for n, row in enumerate(csv_rows(source, ("question", *"ABCD", "key")), 1):
+        right = "ABCD".index(one_of(source, row, n, "key", "ABCD"))
+        name = f"{stem.replace('_', '-')}-{n:04d}"
+        yield name, field(source, row, n, "question"), *shuffled(name, [field(source, row, n, x) for x in "ABCD"], right)

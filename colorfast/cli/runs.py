@@ -59,8 +59,8 @@ def evaluate(
     from colorfast.stats import summary
     from colorfast.types import Evaluation
 
-    chosen = {"all": bench.names(), "none": []}.get(benchmarks, [b.strip() for b in benchmarks.split(",")])
-    check_known("benchmark", [b for b in chosen if not b.endswith(".py")], bench.names())
+    chosen = () if benchmarks == "none" else bench.expand([b.strip() for b in benchmarks.split(",")])
+    check_known("benchmark", [b for b in chosen if not b.endswith(".py")], [*bench.names(), *bench.SUITES])
     evaluation = Evaluation(benchmarks=tuple(chosen), items=items, samples=samples, max_tokens=max_tokens)
     held = tuple(s for s in corpus() if s.split == "heldout")
     policy = load_policy(model)

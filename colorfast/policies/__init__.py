@@ -13,6 +13,9 @@ Conversation = Sequence[Message]
 class Policy(Protocol):
     """The seam between what is measured and what measures."""
 
+    by_letter: bool
+    """Choices must be asked by letter, because the policy gives no log-likelihood of a whole choice."""
+
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """One reply to each conversation. `names[i]` names the randomness of reply i: same name, same draw,
         whatever else is in the call. Temperature 0 is greedy."""

@@ -27,6 +27,7 @@ class LocalPolicy:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 32
+    by_letter = False
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Token ids of a conversation up to where the assistant speaks."""

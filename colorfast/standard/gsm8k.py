@@ -5,18 +5,11 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from colorfast.data import fetch
+from colorfast.data import fetch, source
 from colorfast.names import read_jsonl
 from colorfast.standard import Made, by_answer
-from colorfast.types import Source
 
-SOURCE = Source(
-    repo="openai/grade-school-math",
-    commit="3101c7d5072418e28b9008a6636bde82a006892c",
-    path="grade_school_math/data/train.jsonl",
-    sha256="17f347dc51477c50d4efb83959dbb7c56297aba886e5544ee2aaed3024813465",
-    licence="MIT",
-)
+SOURCE = source("openai/grade-school-math", "grade_school_math/data/train.jsonl")
 
 
 @cache
