@@ -1,26 +1,52 @@
-"""Any OpenAI-compatible server: one structured answer at a time, asked again while the line or the server fails."""
+"""Any OpenAI-compatible server: one answer at a time, asked again while the line or the server fails."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import openai
-import tenacity
-
 from colorfast.types import ColorfastError, Endpoint
+
+try:
+    import openai
+    import tenacity
+except ModuleNotFoundError:
+    raise ColorfastError('the client for model servers is missing; pip install "colorfast[judge]"') from None
 
 PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, json.JSONDecodeError)
 """Faults that may pass: a cut or slow line, too many requests, a server error, a body that is not JSON."""
+Messages = Sequence[dict[str, str]]
+
+
+class RefusedError(ColorfastError):
+    """The server understood the key and the model, and will not take this request."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of an answer, and the log-probabilities (in nats) of what might have stood in its place, itself included."""
+
+    text: str
+    tops: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Answer:
+    """`truncated`: it hit the length cap. `likely` is empty where the server gives no log-probabilities."""
+
     text: str
     prompt_tokens: int
     completion_tokens: int
+    truncated: bool = False
+    likely: tuple[Token, ...] = ()
+
+
+def where(endpoint: Endpoint) -> str:
+    """How errors name it."""
+    return f"model {endpoint.model} at {endpoint.base_url}"
 
 
 def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
@@ -31,8 +57,8 @@ def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0)
 
 
-async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: list[dict[str, str]], schema: dict[str, Any]) -> Answer:
-    """One answer, asked again with growing pauses while the server or the line fails.
+async def ask(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, **settings: Any) -> Answer:
+    """One answer, asked again with growing pauses while the server or the line fails; `settings` go into the request.
 
     Raises the last passing error when the tries are used up, and ColorfastError for what trying again cannot mend.
     """
@@ -42,25 +68,37 @@ async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: lis
         wait=tenacity.wait_random_exponential(multiplier=endpoint.pause, max=30),
         reraise=True,
     )
-    where = f"model {endpoint.model} at {endpoint.base_url}"
     try:
         async for attempt in tries:
             with attempt:
-                told: Any = await server.chat.completions.create(
-                    model=endpoint.model,
-                    messages=messages,
-                    temperature=endpoint.temperature,
-                    max_tokens=endpoint.max_tokens,
-                    response_format={"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}},
-                )
+                told: Any = await server.chat.completions.create(model=endpoint.model, messages=messages, **settings)
     except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise ColorfastError(f"{where}: it refuses the key in {endpoint.key_env}; set another") from None
+        raise ColorfastError(f"{where(endpoint)}: it refuses the key in {endpoint.key_env}; set another") from None
     except openai.NotFoundError:
-        raise ColorfastError(f"{where}: no such model or address; check base_url and model") from None
+        raise ColorfastError(f"{where(endpoint)}: no such model or address; check base_url and model") from None
     except openai.APIStatusError as error:
         if isinstance(error, PASSING):
             raise
-        raise ColorfastError(f"{where}: refused the request ({error.status_code}: {str(error)[:120]})") from None
+        said = " ".join(str(error).split())[:120]
+        raise RefusedError(f"{where(endpoint)}: refused the request ({error.status_code}: {said})") from None
+    return _read(told)
+
+
+def _read(told: Any) -> Answer:
+    """Servers differ in what they leave out, so all but the text may be missing."""
     used = getattr(told, "usage", None)
-    text = told.choices[0].message.content if getattr(told, "choices", None) else ""
-    return Answer(text or "", getattr(used, "prompt_tokens", 0) or 0, getattr(used, "completion_tokens", 0) or 0)
+    choice = told.choices[0] if getattr(told, "choices", None) else None
+    logs = getattr(getattr(choice, "logprobs", None), "content", None) or ()
+    return Answer(
+        (choice and choice.message.content) or "",
+        getattr(used, "prompt_tokens", 0) or 0,
+        getattr(used, "completion_tokens", 0) or 0,
+        truncated=getattr(choice, "finish_reason", None) == "length",
+        likely=tuple(Token(t.token, {t.token: t.logprob} | {top.token: top.logprob for top in t.top_logprobs or ()}) for t in logs),
+    )
+
+
+async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, schema: dict[str, Any]) -> Answer:
+    """One answer that follows a JSON schema, under the endpoint's own settings; raises as `ask` does."""
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    return await ask(server, endpoint, messages, temperature=endpoint.temperature, max_tokens=endpoint.max_tokens, response_format=form)

@@ -10,7 +10,7 @@ from colorfast import encoder, helpfulness, semantic
 from colorfast.data import cache_dir
 from colorfast.grade import grade
 from colorfast.semantic import Meaning
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Grading, Reply, Task, Verdict
+from colorfast.types import TRAIT_SOURCE, Grading, Reply, Task, Verdict
 
 if TYPE_CHECKING:
     from colorfast.judges import Judge
@@ -54,10 +54,8 @@ def make_ready(grading: Grading) -> None:
     if grading.kind == "offline":
         encoder.folder()
     if grading.judge is not None:
-        try:
-            from colorfast import endpoint
-        except ImportError:
-            raise ColorfastError(f'judge {grading.judge.model}: its client is missing; pip install "colorfast[judge]"') from None
+        from colorfast import endpoint  # its client is an optional extra
+
         endpoint.client(grading.judge)
 
 

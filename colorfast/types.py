@@ -237,7 +237,7 @@ class Evaluation(Frozen):
     samples: int = Field(default=4, gt=0)
     max_tokens: int = Field(default=64, gt=0)
     temperature: float = Field(default=0.7, ge=0)
-    batch_size: int = Field(default=32, gt=0)
+    batch_size: int = Field(default=64, gt=0)
     grading: Grading = Grading()
 
 

@@ -14,8 +14,17 @@ from typing import Any
 Behave = Callable[[int, dict[str, Any]], "tuple[int, Any] | str"]
 
 
+def data_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The object that the last message holds; of a plain chat, the whole request and its last message as `text`."""
+    last = body["messages"][-1]["content"]
+    try:
+        return dict(json.loads(last))
+    except (ValueError, TypeError):
+        return body | {"text": last}
+
+
 class Server:
-    """An OpenAI-compatible server whose every answer is decided by `behave(times this reply or number was asked about, data)`."""
+    """An OpenAI-compatible server whose every answer is decided by `behave(times this reply, number or text was asked about, data)`."""
 
     def __init__(self, behave: Behave):
         self.behave, self.asked, self.bodies, self.lock = behave, Counter[str](), list[dict[str, Any]](), threading.Lock()
@@ -24,10 +33,10 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                data = json.loads(body["messages"][1]["content"])
+                data = data_of(body)
                 with outer.lock:
                     outer.bodies.append(body)
-                    about = str(data.get("reply", data.get("number")))
+                    about = str(data.get("reply", data.get("number", data.get("text"))))
                     outer.asked[about] += 1
                     n = outer.asked[about]
                 did = outer.behave(n, data)
@@ -63,8 +72,12 @@ class Server:
         self.http.server_close()
 
 
-def said(text: str, tokens: int = 10) -> tuple[int, dict[str, Any]]:
+def said(text: str, tokens: int = 10, finish: str = "stop", tops: list[dict[str, float]] | None = None) -> tuple[int, dict[str, Any]]:
+    """`tops`: for each token the log-probabilities of the likeliest, of which the first was said."""
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish}
+    if tops is not None:
+        rows = [[{"token": t, "logprob": v, "bytes": None} for t, v in top.items()] for top in tops]
+        choice["logprobs"] = {"content": [row[0] | {"top_logprobs": row} for row in rows], "refusal": None}
     return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}

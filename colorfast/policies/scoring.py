@@ -13,6 +13,9 @@ from colorfast.policies.sampling import Tokens, left_padded
 Asked = tuple[Tokens, Sequence[Tokens]]
 """A prompt and the choices that may follow it, as token ids."""
 
+BATCH_TOKENS = 2048
+"""Tokens in one forward pass of prompts, about: enough to keep the matrix units busy, few enough for the CPU's caches. Being no
+setting, it makes an item's numbers the same whatever batch size a user asks for."""
 CHOICES_AT_ONCE = 32
 """Rows of longer choices in one forward pass: their logits are [rows, tokens, vocabulary]."""
 
@@ -26,15 +29,20 @@ def shared_prefix(prompts: Sequence[Tokens]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def _batches(asked: Sequence[Asked], size: int) -> Iterator[list[int]]:
-    """Indices in batches of prompts of like length."""
-    order = sorted(range(len(asked)), key=lambda i: len(asked[i][0]))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def _batches(asked: Sequence[Asked], start: int) -> Iterator[list[int]]:
+    """Indices in batches of prompts of like length, about BATCH_TOKENS behind the first `start` tokens that all share."""
+    part: list[int] = []
+    for i in sorted(range(len(asked)), key=lambda i: len(asked[i][0])):
+        if part and (len(part) + 1) * (len(asked[i][0]) - start) > BATCH_TOKENS:
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part
 
 
 @torch.no_grad()
-def score(model: PreTrainedModel, asked: Sequence[Asked], pad: int, batch_size: int = 32) -> list[list[float]]:
+def score(model: PreTrainedModel, asked: Sequence[Asked], pad: int) -> list[list[float]]:
     """Natural log-likelihood of each choice after its prompt, summed over the choice's tokens.
 
     What all prompts share (a system message, few-shot examples) is computed once a call; a choice of one token is read from
@@ -45,7 +53,7 @@ def score(model: PreTrainedModel, asked: Sequence[Asked], pad: int, batch_size: 
     if start:
         model(input_ids=torch.tensor([asked[0][0][:start]], device=model.device), cache=header, logits_to_keep=1)
     totals: list[list[float]] = [[] for _ in asked]
-    for batch in _batches(asked, batch_size):
+    for batch in _batches(asked, start):
         for i, row in zip(batch, _one_batch(model, [asked[i] for i in batch], header, start, pad), strict=True):
             totals[i] = row
     return totals
