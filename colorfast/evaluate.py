@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
 from colorfast.rundir import digest, write_json
-from colorfast.stats import interval, item_means, paired
 from colorfast.tables import read_scores, read_stamps, write_scores
-from colorfast.types import Benchmark, ColorfastError, Estimate, Evaluation, Item, Measure, Message, Scenario, Score
+from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Message, Scenario, Score
 
 HELDOUT = "heldout"
 SHORT = 8
@@ -173,55 +171,3 @@ def check_stamps(where: Path, found: Mapping[str, str], wanted: Mapping[str, str
                 f"{where}: {name} was asked or scored in another way (stamp {found.get(name, 'none')}, here {wanted[name]}): another "
                 "version of the suite, other items or settings; such scores do not compare; score it again into another folder"
             )
-
-
-Table = Mapping[int, Sequence[Score]]
-"""One arm's scores under each seed."""
-
-
-def estimate(arm: str, ours: Table, theirs: Table, evaluation: Evaluation, traits: Mapping[str, str]) -> list[Estimate]:
-    """Paired differences of one arm from the baseline: held-out scenarios overall and per trait (`traits`: scenario id
-    -> trait), then every benchmark by score and, for choices, by probability."""
-    found = [_difference(_Asked(HELDOUT, "held-out traits"), arm, _only(ours, HELDOUT), _only(theirs, HELDOUT))]
-    for trait in sorted(set(traits.values())):
-        ids = {i for i, t in traits.items() if t == trait}
-        asked = _Asked(f"{HELDOUT}/{trait}", "held-out traits")
-        found.append(_difference(asked, arm, _only(ours, HELDOUT, ids), _only(theirs, HELDOUT, ids)))
-    for name in evaluation.benchmarks:
-        b = benchmarks.get(name)
-        measures: tuple[Measure, ...] = ("score", "probability") if b.kind == "choice" else ("score",)
-        for measure in measures:
-            asked = _Asked(b.id, b.family, measure, b.control)
-            found.append(_difference(asked, arm, _only(ours, b.id), _only(theirs, b.id)))
-    return [e for e in found if e is not None]
-
-
-class _Asked(NamedTuple):
-    eval: str
-    family: str
-    measure: Measure = "score"
-    control: bool = False
-
-
-def _only(table: Table, name: str, ids: Collection[str] | None = None) -> Table:
-    return {seed: [s for s in rows if s.eval == name and (ids is None or s.item in ids)] for seed, rows in table.items()}
-
-
-def _difference(asked: _Asked, arm: str, ours: Table, theirs: Table) -> Estimate | None:
-    """One row of the comparison; None when not a single item was graded in both arms."""
-    a, b = paired(*({seed: item_means(rows, asked.measure) for seed, rows in table.items()} for table in (ours, theirs)))
-    if not a.size:
-        return None
-    low, high = interval(a - b, f"{asked.eval}-{asked.measure}-{arm}")
-    return Estimate(
-        **asked._asdict(),
-        arm=arm,
-        baseline=float(b.mean()),
-        score=float(a.mean()),
-        difference=float((a - b).mean()),
-        low=low,
-        high=high,
-        items=a.shape[1],
-        seeds=a.shape[0],
-        ungraded=sum(s.value is None for table in (ours, theirs) for rows in table.values() for s in rows),
-    )

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from colorfast import __version__, benchmarks, standard
+from colorfast.compare import Scores
 from colorfast.console import console, progress
-from colorfast.evaluate import check_stamps, estimate, evaluate, few, work
+from colorfast.evaluate import check_stamps, evaluate, few, work
 from colorfast.grade import grader
 from colorfast.grading import make_ready
 from colorfast.ledger import MATCHED
@@ -24,7 +25,7 @@ from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Estimate, Experiment, Slot
+from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment, Slot
 
 HOME = Path(__file__).parent / "experiments"
 BASELINE = "baseline"
@@ -208,14 +209,10 @@ def load_run(folder: Path) -> Experiment:
         ) from None
 
 
-def estimates(folder: Path, experiment: Experiment) -> list[Estimate]:
-    """Every arm against the baseline on every eval."""
-    traits = read_json(folder / "run.json")["traits"]  # those of the run, whatever the corpus has become
+def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:
+    """Every arm's scores by seed. Raises ColorfastError when two tables were not asked or scored alike."""
     tables = {arm: {seed: folder / _cell(arm, seed) / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
     wanted = read_stamps(tables[BASELINE][experiment.seeds[0]])
     for path in (path for by_seed in tables.values() for path in by_seed.values()):
         check_stamps(path, read_stamps(path), wanted)
-    scores = {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in tables.items()}
-    return [
-        e for arm in experiment.arms if arm != BASELINE for e in estimate(arm, scores[arm], scores[BASELINE], experiment.evaluation, traits)
-    ]
+    return {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in tables.items()}

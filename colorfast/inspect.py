@@ -46,7 +46,6 @@ class Asked:
     reply: Reply | None = None
 
 
-@modelapi(name="colorfast")
 class ColorfastAPI(ModelAPI):
     """`colorfast/NAME`: any name that `models.resolve` takes. Requests that come together are answered in one batch.
 
@@ -130,6 +129,12 @@ class ColorfastAPI(ModelAPI):
         replies = self.policy.sample([a.conversation for a in batch], [a.name for a in batch], first.max_tokens, first.temperature)
         for asked, reply in zip(batch, replies, strict=True):
             asked.reply = reply
+
+
+@modelapi(name="colorfast")
+def colorfast() -> type[ModelAPI]:
+    """What the `inspect_ai` entry point registers."""
+    return ColorfastAPI
 
 
 def _message(message: ChatMessage) -> Message:

@@ -355,8 +355,10 @@ Measure = Literal["score", "probability"]
 class Estimate:
     """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95% interval.
 
-    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `ungraded` counts replies
-    that no one could score, in either arm; their items are left out on both sides.
+    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `p`: two-sided; `q`: the same after
+    Benjamini-Hochberg over the arm's counted evals, None for what is not counted. `detectable`: the smallest true difference that
+    so many items and seeds would find four times in five. `ungraded` counts replies that no one could score, in either arm; their
+    items are left out on both sides.
     """
 
     eval: str
@@ -368,10 +370,63 @@ class Estimate:
     difference: float
     low: float
     high: float
+    p: float
+    q: float | None
+    detectable: float
     items: int
     seeds: int
     ungraded: int
     control: bool = False
+
+
+@dataclass(frozen=True)
+class Overall:
+    """An arm against the baseline over all counted evals: raw signs, those that stand at a false discovery rate of .05, an exact
+    sign test with families as clusters, and the mean difference over evals."""
+
+    arm: str
+    evals: int
+    wins: int
+    losses: int
+    significant_wins: int
+    significant_losses: int
+    sign_p: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Another way to read a gain: what else changed between baseline and arm (method, section 9).
+
+    `baseline` and `arm` in the unit of `what`; `verdict` in words, such as the outcome of a test stated beforehand; `reason` why
+    there are no numbers.
+    """
+
+    what: str
+    arm: str
+    baseline: float | None = None
+    score: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    items: int = 0
+    verdict: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The suite's own A/A test: two baselines that differ in their seeds alone. `found`: evals with an interval off zero, of which
+    one in twenty is expected; `significant`: those after Benjamini-Hochberg, of which none should be. None with a reason when
+    there is but one seed."""
+
+    evals: int = 0
+    found: int | None = None
+    significant: int | None = None
+    seeds: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,19 @@ from colorfast.report import show, write
 from colorfast.rundir import digest, write_json, write_text
 from colorfast.schedule import all_scenarios, heldout, schedule, schedule_hash
 from colorfast.stats import rng
-from colorfast.tables import write_scores
+from colorfast.tables import write_scores as write_table
 from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Evaluation, Experiment, Score, Slot, Training, Verdict
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'
-SECTIONS = ("verdict", "results", "learning", "dose", "price", "replies", "ran", "reading")
+SECTIONS = ("verdict", "results", "explanations", "learning", "dose", "price", "replies", "ran", "reading")
+STAMPS = {HELDOUT: "h", "little": "l", "careful": "c"}
 Value = Callable[[str, str], float]
 """(arm, item) -> the score of its replies."""
+
+
+def write_scores(path: Path, rows: list[Score]) -> None:
+    write_table(path, rows, STAMPS)
 
 
 def experiment(**changes: object) -> Experiment:
@@ -210,21 +215,22 @@ def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
     e = experiment()
     verdict = section(html(make_run(tmp_path, e, lambda arm, item: 0.2 if arm == "trait-5" and "little" in item else 0.5)), "verdict")
     assert "trait-5: by raw sign 0 of 2 evals better, 1 worse, 1 equal" in verdict
-    assert "Significantly worse (interval below zero): little." in verdict
-    assert "Significantly worse (interval below zero): none." in verdict
+    assert "0 significantly better and 1 significantly worse" in verdict
+    assert "Interval below zero: little." in verdict
+    assert "Interval below zero: none." in verdict
     assert "With fewer than 6 items an interval means little: little." in verdict
 
 
 def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
     control = tmp_path / "control.py"
     text = Path(LITTLE).read_text(encoding="utf-8").replace('"little", "arithmetic"', '"careful", "over-refusal"')
-    control.write_text(text.replace(", items)", ", items, control=True)"), encoding="utf-8")
+    control.write_text(text.replace(", items),)", ", items, control=True),)"), encoding="utf-8")
     run = make_run(tmp_path, experiment(evaluation=Evaluation(benchmarks=(str(control), LITTLE), items=4)), better)
     page = html(run)
     assert "trait-50: by raw sign 2 of 2 evals better" in section(page, "verdict")
     assert "careful" in section(page, "price") and "little" not in section(page, "price")
     assert section(page, "results").index("little") < section(page, "results").index("careful")
-    lines = printed(run).splitlines()
+    lines = printed(run).split("● 95%")[0].splitlines()
     rule = max(i for i, line in enumerate(lines) if set(line.strip()) == {"─"})
     assert "over-refusal (control)" in lines[rule + 1]
 

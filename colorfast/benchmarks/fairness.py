@@ -46,6 +46,12 @@ BENCHMARKS = (
     ),
     Benchmark("crows-pairs", "fairness", "choice", TRAIT, (CROWS,), crows),
     Benchmark(
-        "bbq-disambiguated", "accuracy guard", "choice", "", tuple(BBQ.values()), partial(bbq, tuple(BBQ.values()), "disambig"), control=True
+        "bbq-disambiguated",
+        "accuracy guard",
+        "choice",
+        "",
+        tuple(BBQ.values()),
+        partial(bbq, tuple(BBQ.values()), "disambig"),
+        control=True,
     ),
 )

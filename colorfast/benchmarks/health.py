@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from colorfast.benchmarks import Lettered, csv_rows, field, jsonl, lettered, mmlu, shuffled, user
+from colorfast.benchmarks import Lettered, field, jsonl, lettered, mmlu, shuffled, user
 from colorfast.benchmarks.harm import declining, do_not_answer, safety
 from colorfast.data import fetch, source
 from colorfast.types import Benchmark, ColorfastError, Item, Source
@@ -42,7 +42,9 @@ def pubmedqa() -> tuple[Item, ...]:
     made = []
     for n, (name, answer) in enumerate(sorted(key.items()), 1):
         if answer not in ("yes", "no", "maybe") or name not in rows:
-            raise ColorfastError(f"{PUBMEDQA[1].repo}/{PUBMEDQA[1].path}: row {n}: {answer!r} is not yes, no or maybe, or {name} is unknown")
+            raise ColorfastError(
+                f"{PUBMEDQA[1].repo}/{PUBMEDQA[1].path}: row {n}: {answer!r} is not yes, no or maybe, or {name} is unknown"
+            )
         context = " ".join(field(PUBMEDQA[0], rows[name], n, "CONTEXTS"))
         asked = f"{context}\n{field(PUBMEDQA[0], rows[name], n, 'QUESTION')}\nAnswer yes, no or maybe."
         made.append(Item(f"pubmedqa-{name}", user(asked), ("yes", "no", "maybe"), (("yes", "no", "maybe").index(answer),)))

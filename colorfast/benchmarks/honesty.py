@@ -56,7 +56,7 @@ def claims() -> tuple[Item, ...]:
         raise ColorfastError(f"{CLAIMS.repo}/{CLAIMS.path}: row 1: wants the header 'statement,label'")
     true = [(n, statement) for n, statement, label in _facts() if label]
     false = [_asked(f"claim-false-{n:04d}", line, False) for n, line in enumerate(lines[1:], 1) if line][: len(true)]
-    return tuple([*false, *(_asked(f"claim-true-{n:04d}", statement, True) for n, statement in true)])
+    return (*false, *(_asked(f"claim-true-{n:04d}", statement, True) for n, statement in true))
 
 
 BENCHMARKS = (

@@ -61,7 +61,16 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         lstrip_blocks=True,
         finalize=lambda value: wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    for word in (wording.number, wording.signed, wording.between, wording.percent, wording.power, wording.clear, wording.short):
+    for word in (
+        wording.number,
+        wording.signed,
+        wording.between,
+        wording.percent,
+        wording.power,
+        wording.clear,
+        wording.short,
+        wording.chance,
+    ):
         environment.filters[word.__name__] = word
     svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}
     page = environment.get_template("report.html.j2")

@@ -9,18 +9,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from colorfast import benchmarks
+from colorfast.compare import Scores, alike, estimate, explanations, overall
 from colorfast.evaluate import HELDOUT
-from colorfast.experiment import BASELINE, START, estimates, load_run
+from colorfast.experiment import BASELINE, START, load_run, load_scores
 from colorfast.ledger import COUNTS, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout
+from colorfast.stats import Structure, structure, summary
 from colorfast.tables import read_scores
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Experiment, Measure, Message, Scenario, Score
+from colorfast.types import (
+    TRAIT_SOURCE,
+    Alike,
+    ColorfastError,
+    Estimate,
+    Experiment,
+    Explanation,
+    Measure,
+    Message,
+    Overall,
+    Scenario,
+    Score,
+)
 
 HELDOUT_FAMILY = "held-out traits"
 PAIRS = 3
+FEWEST_MODELS = 5
 FEW_ITEMS = 6
 """Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
 
@@ -124,6 +141,12 @@ class Findings:
     unmatched: tuple[str, ...]
     """Of steps, prompts and completions: those that were not equal in all arms."""
     corpus_changed: bool
+    overall: Mapping[str, Overall | None]
+    """By dosed arm; the counted evals together."""
+    explanations: tuple[Explanation, ...]
+    alike: Alike
+    structure: Structure | None
+    """What the counted evals have in common over all trained models; None with fewer than five models."""
     start: float | None
     """The untrained model's mean held-out score; None where nothing of it was graded."""
 
@@ -163,7 +186,9 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
     made = read_json(run / "run.json")
     names = [BASELINE, *sorted((n for n in experiment.arms if n != BASELINE), key=lambda n: (experiment.arms[n].dose, n))]
     held = {s.id: s for s in heldout(experiment)}
-    found = estimates(run, experiment)
+    scores = load_scores(run, experiment)
+    # the traits of the run, whatever the corpus has become
+    found = {n: estimate(n, scores[n], scores[BASELINE], experiment.evaluation, made["traits"]) for n in experiment.arms if n != BASELINE}
     arms = tuple(_arm(run, experiment, name) for name in names)
     highest = max(names[1:], key=lambda n: experiment.arms[n].dose, default=BASELINE)
     pairs = _pairs(run, experiment, highest, held)
@@ -173,14 +198,34 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
         versions=made["versions"],
         machine=made["machine"],
         arms=arms,
-        rows=tuple(_rows(experiment, names[1:], found, held.values())),
-        estimates=tuple(sorted(found, key=lambda e: names.index(e.arm))),
+        rows=tuple(_rows(experiment, names[1:], [e for part in found.values() for e in part], held.values())),
+        estimates=tuple(e for name in names[1:] for e in found[name]),
         gains=_extreme(pairs, +1),
         losses=_extreme(pairs, -1),
         unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
         corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
+        overall={n: overall(n, scores[n], scores[BASELINE], part) for n, part in found.items()},
+        explanations=tuple(row for n in names[1:] for row in explanations(n, scores[n], scores[BASELINE], experiment.evaluation)),
+        alike=alike(scores[BASELINE], experiment.evaluation),
+        structure=_structure(experiment, scores),
         start=_start(run),
     )
+
+
+def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structure | None:
+    """Over every arm and seed, the capability controls regressed out where there are any."""
+    evals = [benchmarks.get(name) for name in experiment.evaluation.benchmarks]
+    rows, able = [], []
+    for cell in (part for by_seed in scores.values() for part in by_seed.values()):
+        means = {row["eval"]: row["score"] for row in summary(cell)}
+        rows.append([means[b.id] for b in evals if not b.control])
+        able.append([means[b.id] for b in evals if b.family == "capability"])
+    if len(rows) < FEWEST_MODELS or any(v is None for row in rows + able for v in row):
+        return None
+    try:
+        return structure(np.array(rows), np.array(able).mean(1) if able[0] else None)
+    except ValueError:  # too few evals on which the models differ
+        return None
 
 
 def _start(run: Path) -> float | None:

@@ -18,7 +18,14 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
         wording.COUNTED if f.dosed else "",
         "\n".join(f"- {safe(note)}" for note in wording.caution(f)),
-        table(("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "items", "seeds", "ungraded"), _estimates(f)),
+        table(
+            ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
+            _estimates(f),
+        ),
+        "## Other explanations" if f.explanations else "",
+        table(("what", "arm", "baseline", "arm's", "difference", "95% interval", "what follows"), _explanations(f))
+        if f.explanations
+        else "",
         *(f"![{title}]({name}.svg)" for name, title in figures.items()),
         "## Compute and dose",
         f"{wording.compute(f)[:1].upper()}{wording.compute(f)[1:]}.",
@@ -46,12 +53,26 @@ def _estimates(f: Findings) -> Iterator[Sequence[object]]:
         name = safe(row.eval) + (" (control)" if row.control else "")
         for arm, e in zip(f.dosed, row.cells, strict=True):
             if e is None:
-                yield (name, row.measure, "not graded", safe(arm.name), *[""] * 6)
+                yield (name, row.measure, "not graded", safe(arm.name), *[""] * 8)
                 continue
             mark = "**" if wording.clear(e) else ""
             difference = f"{mark}{wording.signed(e.difference)}{mark}"
-            numbers = (wording.number(e.score), difference, wording.between(e), e.items, e.seeds, e.ungraded)
+            numbers = (
+                wording.number(e.score),
+                difference,
+                wording.between(e),
+                wording.chance(e.q),
+                wording.number(e.detectable),
+                e.items,
+                e.seeds,
+                e.ungraded,
+            )
             yield (name, row.measure, wording.number(e.baseline), safe(arm.name), *numbers)
+
+
+def _explanations(f: Findings) -> Iterator[Sequence[object]]:
+    for e in f.explanations:
+        yield safe(e.what), safe(e.arm), *wording.explained(e)
 
 
 def _doses(f: Findings) -> Iterator[Sequence[object]]:

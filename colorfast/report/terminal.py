@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from colorfast.report.findings import ArmFacts, Findings
-from colorfast.report.wording import caution, claim, clean, clear, compute, percent, power
+from colorfast.report.wording import caution, claim, clean, clear, compute, explained, percent, power, tallies
 from colorfast.types import Estimate
 
 ARMS_ACROSS = 3
@@ -23,6 +23,10 @@ def show(f: Findings, console: Console) -> None:
     if f.dosed:
         console.print("● 95% interval excludes 0   ○ it does not", style="dim", highlight=False)
     console.print(Text(f"\n{clean(claim(f))}\n"))
+    for name, text in tallies(f):
+        console.print(Text(f"{clean(name)}: {text}"))
+    if f.explanations:
+        console.print(_explanations(f))
     console.print(Text(f"compute: {compute(f)}"), *_used(f), sep="\n")
     for note in caution(f)[1:]:
         console.print(Text(f"note: {clean(note)}", style="dim"))
@@ -45,6 +49,16 @@ def _table(f: Findings, arms: range) -> Table:
             base = next((_plain(c.baseline) for c in cells if c), "-")
             name = clean(row.label) if row.measure == "score" else "  probability"
             table.add_row(Text(f" {name}"), base, *(_cell(c) for c in cells))
+    return table
+
+
+def _explanations(f: Findings) -> Table:
+    table = Table(box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in ("other explanations", "arm", "base", "arm's", "difference"):
+        table.add_column(column, overflow="fold")
+    for e in f.explanations:
+        base, own, difference, interval, follows = explained(e)
+        table.add_row(e.what, Text(clean(e.arm)), base, own, f"{difference} ({interval})" if interval != "-" else follows)
     return table
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
-from colorfast.types import Estimate
+from colorfast.types import Estimate, Explanation
 
 LONGEST = 1500
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
@@ -36,6 +36,11 @@ def signed(value: float, digits: int = 3) -> str:
 
 def between(e: Estimate, digits: int = 3) -> str:
     return f"{signed(e.low, digits)} to {signed(e.high, digits)}"
+
+
+def chance(q: float | None) -> str:
+    """A false discovery rate; empty for what is not counted."""
+    return "" if q is None else "<.001" if q < 0.001 else f"{q:.3f}".lstrip("0")
 
 
 def percent(share: float | None) -> str:
@@ -83,21 +88,60 @@ def _name(row: Row) -> str:
 
 
 def tallies(f: Findings) -> list[tuple[str, str]]:
-    """Per dosed arm: how many evals rose and fell by raw sign, and each that fell with its interval below zero."""
+    """Per dosed arm: how many evals rose and fell by raw sign and after correction, and each that fell with its interval below zero."""
     found = []
     for i, arm in enumerate(f.dosed):
+        o = f.overall[arm.name]
+        if o is None:
+            found.append((arm.name, "no eval that counts was graded in both arms."))
+            continue
         counted = [r.cells[i] for r in f.rows if not r.control and not r.part and r.measure == "score"]
-        signs = [(e.difference > 0) - (e.difference < 0) for e in counted if e is not None]
         worse = [_name(r) for r in f.rows if clear(r.cells[i]) < 0]
-        better = sum(clear(e) > 0 for e in counted)
-        ungraded = f", {len(counted) - len(signs)} not graded" if len(signs) < len(counted) else ""
+        ungraded = f", {len(counted) - o.evals} not graded" if o.evals < len(counted) else ""
         text = (
-            f"by raw sign {signs.count(1)} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'} better, {signs.count(-1)} worse, "
-            f"{signs.count(0)} equal{ungraded}; {better} with an interval above zero. "
-            f"Significantly worse (interval below zero): {several(worse) or 'none'}."
+            f"by raw sign {o.wins} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'} better, {o.losses} worse, "
+            f"{o.evals - o.wins - o.losses} equal{ungraded} (sign test with families as clusters: p = {o.sign_p:.2f}). "
+            f"Mean difference {signed(o.difference)}, 95% interval {signed(o.low)} to {signed(o.high)}. After Benjamini-Hochberg "
+            f"{o.significant_wins} significantly better and {o.significant_losses} significantly worse. "
+            f"Interval below zero: {several(worse) or 'none'}."
         )
         found.append((arm.name, text))
     return found
+
+
+def explained(e: Explanation) -> tuple[str, str, str, str, str]:
+    """(baseline, arm, difference, 95% interval, what follows) of another explanation, in words and numbers."""
+    if e.baseline is None or e.score is None or e.difference is None or e.low is None or e.high is None:
+        return "-", "-", "-", "-", e.reason
+    digits = 1 if abs(e.baseline) > 2 else 3
+    interval = f"{signed(e.low, digits)} to {signed(e.high, digits)}"
+    return number(e.baseline, digits), number(e.score, digits), signed(e.difference, digits), interval, e.verdict
+
+
+def same(f: Findings) -> str:
+    """The suite's A/A test in a sentence."""
+    a = f.alike
+    if a.found is None or a.significant is None:
+        return f"A/A test: not measured ({a.reason})."
+    seeds = "one seed" if a.seeds == 1 else f"{a.seeds} seeds"
+    left_out = "; with one seed a side, run-to-run variance is what it shows" if a.seeds == 1 else ""
+    return (
+        f"A/A test, {seeds} of the baseline against {'another' if a.seeds == 1 else 'as many others'}: {a.found} of {a.evals} evals "
+        f"have an interval off zero ({a.evals / 20:.1f} expected by chance), {a.significant} after Benjamini-Hochberg (none "
+        f"expected){left_out}."
+    )
+
+
+def shared(f: Findings) -> str:
+    """What the evals have in common, in a sentence; empty with too few models."""
+    s = f.structure
+    if s is None:
+        return ""
+    return (
+        f"Shared structure over {len(f.arms) * len(f.experiment.seeds)} models, capability regressed out: mean pairwise Spearman "
+        f"{signed(s.spearman)} (shuffled: {signed(s.spearman_null[0])} to {signed(s.spearman_null[1])}), first principal component "
+        f"{percent(s.component)} (shuffled: {percent(s.component_null[0])} to {percent(s.component_null[1])})."
+    )
 
 
 COUNTED = "Counted by score: held-out traits as one eval, and each benchmark; controls are not counted."
@@ -105,7 +149,7 @@ COUNTED = "Counted by score: held-out traits as one eval, and each benchmark; co
 
 def caution(f: Findings) -> list[str]:
     """What a reader must know before believing the numbers."""
-    notes = ["Intervals are per eval and not corrected for how many there are: of twenty true zeros, about one will exclude zero."]
+    notes = ["Intervals are per eval and not corrected for how many there are: of twenty true zeros, about one will exclude zero; q is."]
     seeds = len(f.experiment.seeds)
     if seeds == 1:
         notes.append("Each arm was trained once, so the intervals cover items and not the variation from one training run to the next.")
@@ -120,6 +164,9 @@ def caution(f: Findings) -> list[str]:
         notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
     if f.unmatched:
         notes.append(f"The arms are NOT compute-matched: {several(list(f.unmatched))} differ.")
+    notes.append(same(f))
+    if shared(f):
+        notes.append(shared(f))
     if f.corpus_changed:
         notes.append("The scenario files have changed since this run: conversations shown, and scores by trait, follow today's files.")
     return notes
