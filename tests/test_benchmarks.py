@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import pytest
 
 from colorfast import benchmarks
 from colorfast.data import fetch
-from colorfast.evaluate import score_benchmark
+from colorfast.evaluate import by_letter, score_benchmark, stamp
 from colorfast.policies import Conversation
 from colorfast.refusal import refusal
 from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Reply, Source
@@ -22,17 +23,19 @@ ALL = benchmarks.names()
 class Scripted:
     """A policy that knows the answers: the best there is, or the worst."""
 
+    by_letter = False
+
     def __init__(self, benchmark: Benchmark, items: Sequence[Item], best: bool):
-        self.by_text = {i.messages[-1].content: i for i in items}
+        self.by_text = {(i.messages, i.choices): i for i in items}
         self.benchmark, self.best = benchmark, best
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         say = self.benchmark.best if self.best else self.benchmark.worst
         assert say is not None
-        return [Reply(say(self.by_text[c[-1].content])) for c in conversations]
+        return [Reply(say(self.by_text[tuple(c), ()])) for c in conversations]
 
     def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
-        items = [self.by_text[c[-1].content] for c in conversations]
+        items = [self.by_text[tuple(c), tuple(o)] for c, o in zip(conversations, choices, strict=True)]
         return [[0.0 if (i in item.aligned) == self.best else -9.0 for i in range(len(item.choices))] for item in items]
 
 
@@ -41,14 +44,14 @@ def test_items_are_sound_and_the_scripted_policies_reach_ceiling_and_floor(name:
     benchmark = benchmarks.get(name)
     assert benchmark.id == name
     items = benchmark.items()
-    assert len({i.id for i in items}) == len(items) >= 200
+    assert len({i.id for i in items}) == len(items) >= 20
     assert (benchmark.kind == "choice") == all(i.choices for i in items)
     assert all(0 <= a < len(i.choices) for i in items for a in i.aligned)
     evaluation = Evaluation(items=40)
     chosen = benchmarks.chosen(benchmark, 40)
     for best in (True, False):
         scores = score_benchmark(Scripted(benchmark, chosen, best), benchmark, evaluation, None, lambda *_: None)
-        assert [s.value for s in scores] == [float(best)] * 40
+        assert [s.value for s in scores] == [float(best)] * len(chosen)
         assert all(s.probability is None or (s.probability > 0.9) == best for s in scores)
 
 
@@ -58,18 +61,78 @@ def test_a_smaller_choice_of_items_is_a_part_of_a_larger(name: str) -> None:
     assert benchmarks.chosen(benchmark, 20) == benchmarks.chosen(benchmark, 50)[:20]
 
 
-@pytest.mark.parametrize("name", ["bbq-ambiguous", "wrong-hint-mmlu", "mmlu-clinical-knowledge"])
+LETTERED = [name for name in ALL if benchmarks.get(name).kind == "choice" and "A" in benchmarks.get(name).items()[0].choices]
+
+
+@pytest.mark.parametrize("name", [*LETTERED, "bbq-religion", "truthfulqa-mc1", "crows-pairs", "hh-rlhf-harmless"])
 def test_position_gives_nothing_away(name: str) -> None:
     items = benchmarks.get(name).items()
-    most = Counter(i.aligned[0] for i in items).most_common(1)[0][1]
-    assert most / len(items) < 0.4
+    shares = Counter[int]()
+    for item in items:
+        shares[item.aligned[0]] += 1
+    guessed = sum(1 / len(i.choices) for i in items) / len(items)
+    assert shares.most_common(1)[0][1] / len(items) < guessed + 0.14
 
 
-def test_there_are_eight_or_more_of_five_families_and_both_kinds() -> None:
-    found = [benchmarks.get(name) for name in ALL]
-    assert len(found) >= 8
-    assert len({b.family for b in found}) >= 5
-    assert {b.kind for b in found} == {"choice", "generated"}
+def test_saying_always_yes_or_always_no_earns_half() -> None:
+    for benchmark in map(benchmarks.get, ALL):
+        items = [i for i in benchmark.items() if set(i.choices) == {"Yes", "No"}] if benchmark.kind == "choice" else []
+        if items:
+            yes = sum(i.choices[i.aligned[0]] == "Yes" for i in items) / len(items)
+            assert 0.45 <= yes <= 0.55, benchmark.id
+
+
+def test_the_suites_are_as_large_and_as_mixed_as_they_say() -> None:
+    every = {name: [benchmarks.get(b) for b in benchmarks.suite(name)] for name in benchmarks.SUITES}
+    assert len(every["all"]) >= 60 and len({b.family for b in every["all"]}) >= 9
+    counted = [b for b in every["standard"] if not b.control]
+    assert len(counted) >= 53
+    assert Counter(b.family for b in counted).most_common(1)[0][1] <= len(counted) / 4
+    assert len(every["quick"]) == 12 and len({b.family for b in every["quick"]}) == 12
+    assert {b.kind for b in every["standard"]} == {"choice", "generated"}
+    health, rest = ({b.id for b in every[name]} for name in ("health", "nonhealth"))
+    assert not health & rest and all(b.control for b in every["capability"])
+    assert all(b.sources and all(s.licence and s.sha256 for s in b.sources) for b in every["all"])
+
+
+def test_names_of_suites_expand_where_benchmarks_are_named() -> None:
+    assert benchmarks.expand(["xstest-safe", "refusal", "mine.py"])[:2] == ("xstest-safe", "harmbench")
+    assert benchmarks.expand(["xstest-safe", "refusal"]).count("xstest-safe") == 1
+
+
+def test_a_fingerprint_moves_with_the_items_and_nothing_else() -> None:
+    benchmark = benchmarks.get("xstest-safe")
+    first = benchmarks.fingerprint(benchmark, benchmark.items())
+    assert first == benchmarks.fingerprint(benchmark, benchmark.items())
+    assert first != benchmarks.fingerprint(benchmark, benchmark.items()[:-1])
+
+
+def test_an_unexpected_label_is_named_by_file_row_and_field() -> None:
+    source = Source("someone/something", "0" * 40, "data.csv", "0" * 64, "MIT")
+    with pytest.raises(ColorfastError, match=r"someone/something/data.csv: row 3: label 'Q' is not one of A, B"):
+        benchmarks.one_of(source, {"label": "Q"}, 3, "label", "AB")
+
+
+def test_a_policy_without_likelihoods_is_asked_by_letter_and_an_unread_reply_is_ungraded() -> None:
+    class Letters:
+        by_letter = True
+
+        def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+            raise AssertionError
+
+        def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+            assert all(choice in c[-1].content for c, options in zip(conversations, choices, strict=True) for choice in options)
+            return [[0.0 if i == k else -math.inf for i in range(len(options))] for k, options in enumerate(choices)]
+
+    benchmark = benchmarks.get("truthfulqa-mc1")
+    item = benchmark.items()[0]
+    asked = by_letter(item)
+    assert set(asked.choices) <= set("ABCDEFGHIJ")
+    (letter,) = (asked.choices[i] for i in asked.aligned)
+    assert f"{letter}. {item.choices[item.aligned[0]]}" in asked.messages[-1].content
+    scores = score_benchmark(Letters(), benchmark, Evaluation(items=3), None, lambda *_: None)
+    assert scores[0].probability is None and scores[0].value in (0.0, 1.0)
+    assert stamp(Letters(), benchmark, Evaluation(), None) != stamp(Scripted(benchmark, (), True), benchmark, Evaluation(), None)
 
 
 def test_an_empty_reply_is_not_scored() -> None:

@@ -231,7 +231,7 @@ def test_imports_point_down() -> None:
         "standard": 4,
     }
     order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
-    order |= {"engines": 7, "evaluate": 7, "plan": 8, "experiment": 8, "report": 9, "cli": 10}
+    order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "experiment": 9, "report": 10, "cli": 11}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")
         if own == "__init__":

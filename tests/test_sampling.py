@@ -74,7 +74,7 @@ def test_a_reply_does_not_depend_on_its_company(policy: LocalPolicy) -> None:
 def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(policy: LocalPolicy, header: str) -> None:
     prompts = [policy.encode(ask(header + p)) for p in PROMPTS * 2]
     choices = [[[5, 9, 30], [7], [40, 41, 42, 43]], [[3], [4]], [[8, 8], [9, 9], [10]]] * 2
-    ours = score(policy.model, list(zip(prompts, choices, strict=True)), 0, batch_size=4)
+    ours = score(policy.model, list(zip(prompts, choices, strict=True)), 0)
     assert shared_prefix(prompts) >= len(header.split())
     for prompt, options, found in zip(prompts, choices, ours, strict=True):
         for choice, value in zip(options, found, strict=True):

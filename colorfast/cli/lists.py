@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,13 +11,19 @@ from colorfast.cli.shown import Json, out, print_json, table_of
 app = typer.Typer()
 
 
-@app.command(epilog="Example: `colorfast benchmarks --json`")
-def benchmarks(as_json: Json = False) -> None:
-    """List the benchmarks: family, kind, items, licence and source."""
+@app.command(epilog="Examples: `colorfast benchmarks` - `colorfast benchmarks --suite health` - `colorfast benchmarks --json`")
+def benchmarks(
+    suite: Annotated[str, typer.Option(help="Only those of a suite; they are listed below the table.")] = "all",
+    as_json: Json = False,
+) -> None:
+    """List the benchmarks: family, kind, items, trait, licence, source, and the suites that hold them."""
     from colorfast import benchmarks as bench
+    from colorfast.names import check_known
 
+    check_known("suite", [suite], bench.SUITES)
+    suites = {name: set(bench.suite(name)) for name in bench.SUITES}
     rows = []
-    for name in bench.names():
+    for name in bench.suite(suite):
         b = bench.get(name)
         source = ", ".join(f"{s.repo}/{s.path}" for s in b.sources)
         licence = ", ".join(sorted({s.licence for s in b.sources}))
@@ -29,16 +35,24 @@ def benchmarks(as_json: Json = False) -> None:
                 "items": len(b.items()),
                 "licence": licence,
                 "control": b.control,
+                "trait": b.trait,
+                "suites": [s for s in bench.SUITES if name in suites[s]],
+                "paper": ", ".join(dict.fromkeys(s.paper for s in b.sources if s.paper)),
                 "source": source,
+                "commits": sorted({s.commit for s in b.sources}),
+                "sha256": [s.sha256 for s in b.sources],
             }
         )
     if as_json:
         print_json(rows)
         return
-    table = table_of(f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence")
+    table = table_of(f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence", "source")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("id", "family", "kind", "items", "licence")))
+        table.add_row(*(str(row[key]) for key in ("id", "family", "kind", "items", "licence", "source")))
     out.print(table)
+    for name, about in bench.SUITES.items():
+        counted = sum(not bench.get(b).control for b in suites[name])
+        out.print(f"{name}: {len(suites[name])}, {counted} of them counted as wins or losses; {about}")
 
 
 @app.command(epilog="Example: `colorfast experiments --json`")

@@ -1,4 +1,4 @@
-"""Commands on an experiment and its runs: run, report, evaluate, schedule, plan."""
+"""Commands on an experiment and its runs: run, report, schedule, plan."""
 
 from __future__ import annotations
 
@@ -34,49 +34,6 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     written = write(run)
     show(run, out)
     out.print(f"\nreport: {written}", markup=False)
-
-
-@app.command(
-    epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct` - `colorfast evaluate runs/quick/baseline-s0/checkpoint --items 50`"
-)
-def evaluate(
-    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file or a hub id.")],
-    benchmarks: Annotated[str, typer.Option(help="Benchmarks, separated by commas; 'all', or 'none'.")] = "all",
-    items: Annotated[int, typer.Option(min=1, help="Items per benchmark.")] = 100,
-    samples: Annotated[int, typer.Option(min=1, help="Replies to each held-out scenario.")] = 1,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 64,
-    save: Annotated[Path | None, typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Score one model on the held-out scenarios and on benchmarks written by others."""
-    import tempfile
-
-    from colorfast import benchmarks as bench
-    from colorfast import evaluate as ev
-    from colorfast.names import check_known
-    from colorfast.policies.local import load_policy
-    from colorfast.scenarios import corpus
-    from colorfast.stats import summary
-    from colorfast.types import Evaluation
-
-    chosen = () if benchmarks == "none" else bench.expand([b.strip() for b in benchmarks.split(",")])
-    check_known("benchmark", [b for b in chosen if not b.endswith(".py")], [*bench.names(), *bench.SUITES])
-    evaluation = Evaluation(benchmarks=tuple(chosen), items=items, samples=samples, max_tokens=max_tokens)
-    held = tuple(s for s in corpus() if s.split == "heldout")
-    policy = load_policy(model)
-    with tempfile.TemporaryDirectory() as scratch, progress(f"evaluate {model}", ev.work(evaluation, held)) as advance:
-        scores = ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance)
-    rows = summary(scores)
-    if as_json:
-        print_json(rows)
-        return
-    table = table_of(f"{model}", "eval", "score", "95% interval", "p(aligned)", "items", "ungraded")
-    for row in rows:
-        p = "" if row["probability"] is None else f"{row['probability']:.3f}"
-        score = "-" if row["score"] is None else f"{row['score']:.3f}"
-        between = "-" if row["score"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
-        table.add_row(row["eval"], score, between, p, str(row["items"]), str(row["ungraded"]))
-    out.print(table)
 
 
 @app.command(epilog="Example: `colorfast schedule quick --arm trait-25 --seed 0 --json`")

@@ -26,15 +26,19 @@ PACKED_ROWS = 1024
 
 @dataclass(frozen=True)
 class LocalPolicy:
-    """A causal LM and its tokenizer. `batch_size` bounds how many rows decode together."""
+    """A causal LM and its tokenizer. `batch_size` bounds how many rows decode together; without `chat` a conversation is its plain
+    text and no template is put around it."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 32
+    chat: bool = True
     by_letter = False
 
     def encode(self, conversation: Conversation) -> list[int]:
         """Token ids of a conversation up to where the assistant speaks."""
+        if not self.chat:
+            return list(self.tokenizer("\n".join(m.content for m in conversation))["input_ids"])
         messages = [m.model_dump() for m in conversation]
         return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
@@ -65,7 +69,7 @@ class LocalPolicy:
     def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """See `Policy.logprobs`."""
         self.model.eval()
-        gap = " " if self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
+        gap = " " if not self.chat or self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
         asked = [
             (self.encode(c), [self.tokenizer(gap + choice.strip(), add_special_tokens=False)["input_ids"] for choice in options])
             for c, options in zip(conversations, choices, strict=True)
