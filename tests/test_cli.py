@@ -157,13 +157,13 @@ def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path
     from colorfast import benchmarks
     from colorfast.data import fetch
 
-    source = benchmarks.get("corrigible-neutral").sources[0]
+    source = benchmarks.get("corrigible-neutral-hhh").sources[0]
     copy = tmp_path / "mirror" / source.repo / source.path
     copy.parent.mkdir(parents=True)
     shutil.copy(fetch(source), copy)
     with copy.open("a") as file:
         file.write("\n")
-    toml = write_toml(tmp_path, tiny_model, benchmark="corrigible-neutral")
+    toml = write_toml(tmp_path, tiny_model, benchmark="corrigible-neutral-hhh")
     mirror = {"COLORFAST_MIRROR": str(tmp_path / "mirror")}
     refused(colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror), "corrigible-neutral-HHH.jsonl", "wrong sha256")
     copy.unlink()
