@@ -208,7 +208,7 @@ def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
 
 def _number(value: Value) -> tuple[float | None, str]:
     """(value in [0, 1], "") or (None, reason). What `value_to_float` does not understand it takes for 0, which is no measurement."""
-    if isinstance(value, list | dict):
+    if not isinstance(value, str | int | float):
         return None, "a score of several values"
     try:
         number = value_to_float()(value) if value in WORDS else float(value)

@@ -140,25 +140,23 @@ class Mean:
 def mean(tables: Sequence[Table], share: SeedShare | None = None) -> Mean:
     """The mean over evals of the mean of each table [seeds, items], items and seeds both drawn from larger populations.
 
-    All tables have the same seeds. `share`: what is known of run-to-run variance from more evals than this one. For several tables
-    it does not serve, since a seed's effect on one eval may go with its effect on another: there the seed part comes from the
-    seeds' own means over evals, with as few degrees of freedom as there are seeds. Variances add as between_items / (S I) +
-    run-to-run / S (crossed random effects), degrees of freedom by Satterthwaite.
+    All tables have the same seeds. `share`: what is known of run-to-run variance from more evals than these. Variances add as
+    between_items / (S I) + run-to-run / S (crossed random effects), degrees of freedom by Satterthwaite. A seed that lifts many
+    evals at once shows in the seeds' own means over evals: what these vary beyond what evals that vary alone would give is added,
+    with as few degrees of freedom as there are seeds.
     """
     found = [squares(t) for t in tables]
     n = len(tables)
     value = float(np.mean([t.mean() for t in tables]))
     if any(q.items == 1 for q in found):
         return Mean(value, math.inf, 1.0)  # one item says nothing about the next
-    seeds = found[0].seeds
+    seeds, share = found[0].seeds, share or seed_share(tables)
+    parts = [(q.between_items / (seeds * q.items) / n**2, float(q.items - 1)) for q in found]
+    parts.append((sum(share.ratio * q.left / seeds for q in found) / n**2, share.df))
     if seeds > 1 and n > 1:
-        # the seeds' means carry what is left within items, so the items must not bring it a second time
-        parts = [(max(0.0, q.between_items - q.left) / (seeds * q.items) / n**2, float(q.items - 1)) for q in found]
-        parts.append((float(np.mean([t.mean(1) for t in tables], axis=0).var(ddof=1)) / seeds, float(seeds - 1)))
-    else:
-        share = share or seed_share(tables)
-        parts = [(q.between_items / (seeds * q.items) / n**2, float(q.items - 1)) for q in found]
-        parts.append((share.ratio * found[0].left / seeds, share.df))
+        alone = sum(q.left / (seeds * q.items) + share.ratio * q.left / seeds for q in found) / n**2
+        together = float(np.mean([t.mean(1) for t in tables], axis=0).var(ddof=1)) / seeds
+        parts.append((max(0.0, together - alone), float(seeds - 1)))
     variance = sum(v for v, _ in parts)
     spread = sum(v**2 / df for v, df in parts if v)
     return Mean(value, math.sqrt(variance), variance**2 / spread if spread else math.inf)
@@ -244,8 +242,8 @@ def summary(scores: Sequence[Score]) -> list[dict[str, Any]]:
             {
                 "eval": name,
                 "score": float(np.mean(means)) if means else None,
-                "low": low,
-                "high": high,
+                "low": None if low is None else max(0.0, low),
+                "high": None if high is None else min(1.0, high),
                 "probability": float(np.mean(chances)) if chances else None,
                 "items": len(means),
                 "ungraded": sum(s.value is None for s in part),
