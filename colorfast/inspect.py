@@ -171,7 +171,7 @@ def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Sc
         raise ColorfastError(f"inspect task {task}: {_line(str(error)) or type(error).__name__}") from None
     if log.status != "success":
         raise ColorfastError(f"inspect task {task}: {_line(log.error.message) if log.error else log.status} (log: {log.location})")
-    samples = log.samples or []
+    samples = sorted(log.samples or [], key=lambda s: (str(s.id), s.epoch))  # they come as they end
     errors = [s.error for s in samples if s.error]
     if len(errors) == len(samples):
         reason = _line(errors[0].message) if errors else "it has no samples"
@@ -202,7 +202,7 @@ def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
             value,
             reason=_line(reason),
             reply=sample.output.completion,
-            truncated=sample.output.stop_reason == "max_tokens",
+            truncated=bool(sample.output.choices) and sample.output.stop_reason == "max_tokens",
         )
 
 

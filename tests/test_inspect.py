@@ -28,7 +28,7 @@ def run(model: Path, task: str, logs: Path, limit: int | None = None) -> list[Sc
 
 def test_a_task_runs_on_a_model_of_ours_and_its_log_can_be_read(tiny_model: Path, tmp_path: Path) -> None:
     scores = run(tiny_model, "capitals_by_letter", tmp_path, limit=4)
-    assert [s.item for s in scores] == ["France", "Italy", "Germany", "Japan"]
+    assert [s.item for s in scores] == ["France", "Germany", "Italy", "Japan"]
     assert {s.eval for s in scores} == {"inspect/capitals_by_letter"}
     assert all(s.value in (0.0, 1.0) for s in scores)
     (log,) = tmp_path.glob("*.eval")
