@@ -55,7 +55,7 @@ def test_what_has_no_value_in_the_unit_interval_is_none_with_a_reason(tiny_model
 
 def test_a_sample_that_fails_is_none_and_a_task_that_fails_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
     found = {s.item: s for s in run(tiny_model, "one_fails", tmp_path)}
-    assert found["Italy"].value is None and "the solver broke" in found["Italy"].reason
+    assert found["Italy"].value is None and "the solver" in found["Italy"].reason
     assert all(s.value is not None for i, s in found.items() if i != "Italy")
     for task, says in (("all_fail", "no sample came through"), ("no_task", "the data is not here"), ("nowhere", "nowhere")):
         with pytest.raises(ColorfastError, match=says) as error:
