@@ -37,7 +37,7 @@ from colorfast.types import (
 
 HELDOUT_FAMILY = "held-out traits"
 PAIRS = 3
-FEWEST_MODELS = 5
+FEWEST_MODELS = 4
 FEW_ITEMS = 6
 """Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
 
@@ -146,7 +146,7 @@ class Findings:
     explanations: tuple[Explanation, ...]
     alike: Alike
     structure: Structure | None
-    """What the counted evals have in common over all trained models; None with fewer than five models."""
+    """What the counted evals have in common over all trained models; None with fewer than four models."""
     start: float | None
     """The untrained model's mean held-out score; None where nothing of it was graded."""
 
