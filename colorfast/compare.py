@@ -190,8 +190,11 @@ def _kept(row: Explanation, found: Mean | None) -> Explanation:
     if found is None:
         return row
     same, less = found.equivalent(MARGIN) < 0.05, found.above(-MARGIN) < 0.05
+    size = found.detectable()
     text = "equivalent" if same else "not inferior" if less else "inconclusive" if row.high is None or row.high > -MARGIN else "lost"
-    return replace(row, verdict=f"{text} within {MARGIN:g} (smallest difference seen four times in five: {found.detectable():.3f})")
+    return replace(
+        row, verdict=f"{text} within {MARGIN:g} " + (f" (smallest difference seen four times in five: {size:.3f})" if size else "")
+    )
 
 
 def _neither_refuses(arm: str, ours: Scores, theirs: Scores) -> Explanation:

@@ -121,8 +121,11 @@ class Mean:
             return float(self.value == 0)
         return float(2 * student.sf(abs(self.value) / self.error, self.df))
 
-    def detectable(self, power: float = 0.8, alpha: float = 0.05) -> float:
-        """The smallest true value that would be found with this power: what stands beside every null."""
+    def detectable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
+        """The smallest true value that would be found with this power: what stands beside every null. None without any spread:
+        where nothing moved, nothing is known of how things move."""
+        if not self.error:
+            return None
         return self._quantile(1 - alpha / 2) + self._quantile(power)
 
     def above(self, bound: float) -> float:

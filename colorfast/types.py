@@ -357,8 +357,8 @@ class Estimate:
 
     `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `p`: two-sided; `q`: the same after
     Benjamini-Hochberg over the arm's counted evals, None for what is not counted. `detectable`: the smallest true difference that
-    so many items and seeds would find four times in five. `ungraded` counts replies that no one could score, in either arm; their
-    items are left out on both sides.
+    so many items and seeds would find four times in five, None where not one item differed. `ungraded` counts replies that no one
+    could score, in either arm; their items are left out on both sides.
     """
 
     eval: str
@@ -372,7 +372,7 @@ class Estimate:
     high: float
     p: float
     q: float | None
-    detectable: float
+    detectable: float | None
     items: int
     seeds: int
     ungraded: int

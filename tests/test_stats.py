@@ -67,6 +67,7 @@ def test_equivalence_is_found_where_it_is_and_rarely_at_the_margin() -> None:
 def test_the_detectable_difference_is_found_four_times_in_five() -> None:
     draw = rng("power")
     size = mean([draw.normal(0, 1, (1, 100))]).detectable()
+    assert size is not None
     found = [mean([draw.normal(size, 1, (1, 100))]).p() < 0.05 for _ in range(400)]
     assert 0.72 <= np.mean(found) <= 0.88
 
@@ -103,6 +104,7 @@ def test_one_item_tells_nothing_and_equal_items_are_certain() -> None:
     assert mean([np.array([[0.5]])]).p() == 1
     assert mean([np.full((2, 5), 0.25)]).interval() == (0.25, 0.25)
     assert mean([np.zeros((1, 5))]).p() == 1
+    assert mean([np.zeros((1, 5))]).detectable() is None
 
 
 def scores(values: dict[str, list[float | None]], name: str = "heldout") -> list[Score]:

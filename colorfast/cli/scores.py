@@ -159,7 +159,7 @@ def compare(
 ) -> None:
     """Compare two models on the same items: a difference for every eval, what they say together, and other explanations."""
     from colorfast.compare import estimate, explanations, overall
-    from colorfast.report.wording import between, chance, clear, explained, number, signed
+    from colorfast.report.wording import between, chance, clear, explained, number, seen, signed
 
     theirs, evals = _scores(base)
     ours, found = _scores(other)
@@ -181,7 +181,7 @@ def compare(
     table = table_of(f"{other} against {base}", "eval", "measure", "base", "other", "difference", "95% interval", "q", "detectable")
     for e in estimates:
         mark = "● " if clear(e) else ""
-        shown = (number(e.baseline), number(e.score), mark + signed(e.difference), between(e), chance(e.q), number(e.detectable))
+        shown = (number(e.baseline), number(e.score), mark + signed(e.difference), between(e), chance(e.q), seen(e))
         table.add_row(e.eval + " (control)" * e.control, e.measure, *shown)
     out.print(table)
     if together:

@@ -70,6 +70,7 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         wording.clear,
         wording.short,
         wording.chance,
+        wording.seen,
     ):
         environment.filters[word.__name__] = word
     svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}

@@ -62,7 +62,7 @@ def _estimates(f: Findings) -> Iterator[Sequence[object]]:
                 difference,
                 wording.between(e),
                 wording.chance(e.q),
-                wording.number(e.detectable),
+                wording.seen(e),
                 e.items,
                 e.seeds,
                 e.ungraded,

@@ -43,6 +43,11 @@ def chance(q: float | None) -> str:
     return "" if q is None else "<.001" if q < 0.001 else f"{q:.3f}".lstrip("0")
 
 
+def seen(e: Estimate) -> str:
+    """The smallest difference that would have been seen; `-` where not one item differed, so that nothing is known of it."""
+    return "-" if e.detectable is None else number(e.detectable)
+
+
 def percent(share: float | None) -> str:
     """`5%`, `12.5%`; `none` where there is nothing to take a share of."""
     return "none" if share is None else f"{100 * share:.1f}".removesuffix(".0") + "%"
