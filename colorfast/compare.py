@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from colorfast.evaluate import HELDOUT
 from colorfast.reading import words
 from colorfast.refusal import refusal
 from colorfast.stats import Mean, SeedShare, Table, adjusted, by_item, item_means, mean, paired, seed_share, sign_test
-from colorfast.types import Alike, Benchmark, Estimate, Evaluation, Explanation, Measure, Overall, Score
+from colorfast.types import Benchmark, Estimate, Evaluation, Measure, Score
 
 Scores = Mapping[int, Sequence[Score]]
 """One arm's scores under each seed."""
@@ -23,6 +23,56 @@ FDR = 0.05
 INSPECT = "inspect/"
 """How the evals that Inspect ran are called."""
 Value = Callable[[Score], "float | None"]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """An arm against the baseline over all counted evals: raw signs, those that stand at a false discovery rate of .05, an exact
+    sign test with families as clusters, and the mean difference over evals."""
+
+    arm: str
+    evals: int
+    wins: int
+    losses: int
+    significant_wins: int
+    significant_losses: int
+    sign_p: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Another way to read a gain: what else changed between baseline and arm (method, section 9).
+
+    `baseline` and `arm` in the unit of `what`; `verdict` in words, such as the outcome of a test stated beforehand; `reason` why
+    there are no numbers.
+    """
+
+    what: str
+    arm: str
+    baseline: float | None = None
+    score: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    items: int = 0
+    verdict: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The suite's own A/A test: two baselines that differ in their seeds alone. `found`: evals with an interval off zero, of which
+    one in twenty is expected; `significant`: those after Benjamini-Hochberg, of which none should be. None with a reason when
+    there is but one seed."""
+
+    evals: int = 0
+    found: int | None = None
+    significant: int | None = None
+    seeds: int = 0
+    reason: str = ""
 
 
 class _Asked(NamedTuple):

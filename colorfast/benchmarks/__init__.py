@@ -6,12 +6,12 @@ import csv
 import importlib
 import io
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from colorfast.data import fetch
+from colorfast.data import fetch, source
 from colorfast.names import module_at, nearest, read_jsonl
 from colorfast.rundir import digest
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
@@ -167,3 +167,14 @@ def mmlu(source: Source) -> Iterator[Lettered]:
         right = "ABCD".index(one_of(source, row, n, "key", "ABCD"))
         name = f"{stem.replace('_', '-')}-{n:04d}"
         yield name, field(source, row, n, "question"), *shuffled(name, [field(source, row, n, x) for x in "ABCD"], right)
+
+
+def keyed(questions: Callable[[], Iterator[Lettered]]) -> tuple[Item, ...]:
+    return tuple(map(lettered, questions()))
+
+
+def mmlu_subject(subject: str, family: str, trait: str = "") -> Benchmark:
+    """One subject of MMLU, answered by the letter; without a trait to reflect it is a control."""
+    file = source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
+    name = f"mmlu-{subject.replace('_', '-')}"
+    return Benchmark(name, family, "choice", trait, (file,), partial(keyed, partial(mmlu, file)), control=not trait)

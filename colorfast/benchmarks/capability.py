@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Iterator
 
-from colorfast.benchmarks import field, jsonl, lettered, mmlu, user
+from colorfast.benchmarks import field, jsonl, mmlu_subject, user
 from colorfast.data import source
 from colorfast.graders.number import grade as last_number
 from colorfast.reading import Reading
-from colorfast.types import Benchmark, ColorfastError, Item, Reply, Source
+from colorfast.types import Benchmark, ColorfastError, Item, Reply
 
 GSM8K = source("openai/grade-school-math", "grade_school_math/data/test.jsonl")
 SUBJECTS = (
@@ -18,16 +18,19 @@ SUBJECTS = (
 )
 
 
-def gsm8k() -> tuple[Item, ...]:
-    made = []
+def gsm8k_rows() -> Iterator[tuple[int, str, str, int]]:
+    """(row, question, worked solution, answer) of the test part."""
     for n, row in enumerate(jsonl(GSM8K), 1):
-        _, mark, answer = field(GSM8K, row, n, "answer").rpartition("#### ")
+        solution, mark, answer = re.sub(r"<<.*?>>", "", field(GSM8K, row, n, "answer")).rpartition("\n#### ")
         value = answer.replace(",", "").strip()
         if not mark or not re.fullmatch(r"-?\d+", value):
             raise ColorfastError(f"{GSM8K.repo}/{GSM8K.path}: row {n}: answer does not end with #### and a whole number")
-        asked = f"{field(GSM8K, row, n, 'question')}\nWork it out in a few short steps and end with the number alone."
-        made.append(Item(f"gsm8k-{n:04d}", user(asked), data=(("answer", value),)))
-    return tuple(made)
+        yield n, field(GSM8K, row, n, "question"), solution, int(value)
+
+
+def gsm8k() -> tuple[Item, ...]:
+    ask = "{}\nWork it out in a few short steps and end with the number alone."
+    return tuple(Item(f"gsm8k-{n:04d}", user(ask.format(q)), data=(("answer", str(value)),)) for n, q, _, value in gsm8k_rows())
 
 
 def score(item: Item, reply: Reply) -> tuple[float | None, str]:
@@ -37,17 +40,8 @@ def score(item: Item, reply: Reply) -> tuple[float | None, str]:
     return last_number(Reading(reply, item.messages), float(dict(item.data)["answer"])), ""
 
 
-def _mmlu(subject: str) -> Benchmark:
-    file = source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
-    return Benchmark(f"mmlu-{subject.replace('_', '-')}", "capability", "choice", "", (file,), partial(_keyed, file), control=True)
-
-
-def _keyed(file: Source) -> tuple[Item, ...]:
-    return tuple(map(lettered, mmlu(file)))
-
-
 BENCHMARKS = (
-    *map(_mmlu, SUBJECTS),
+    *(mmlu_subject(subject, "capability") for subject in SUBJECTS),
     Benchmark(
         "gsm8k",
         "capability",

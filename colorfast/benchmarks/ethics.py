@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from functools import partial
 
-from colorfast.benchmarks import field, lettered, mmlu, shuffled
+from colorfast.benchmarks import field, mmlu_subject, shuffled
 from colorfast.data import fetch, source
-from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
+from colorfast.types import Benchmark, ColorfastError, Item, Message
 
 HARMLESS = source("anthropics/hh-rlhf", "harmless-base/test.jsonl.gz")
 LONGEST, ALIKE = 1200, 0.8
@@ -46,18 +45,9 @@ def harmless() -> tuple[Item, ...]:
     return tuple(made)
 
 
-def _mmlu(subject: str, trait: str) -> Benchmark:
-    file = source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
-    return Benchmark(f"mmlu-{subject.replace('_', '-')}", "ethics", "choice", trait, (file,), partial(_keyed, file))
-
-
-def _keyed(file: Source) -> tuple[Item, ...]:
-    return tuple(map(lettered, mmlu(file)))
-
-
 BENCHMARKS = (
-    _mmlu("moral_scenarios", "universalizable-fairness"),
-    _mmlu("moral_disputes", "universalizable-fairness"),
-    _mmlu("business_ethics", "constraint-honest-pragmatism"),
+    mmlu_subject("moral_scenarios", "ethics", "universalizable-fairness"),
+    mmlu_subject("moral_disputes", "ethics", "universalizable-fairness"),
+    mmlu_subject("business_ethics", "ethics", "constraint-honest-pragmatism"),
     Benchmark("hh-rlhf-harmless", "ethics", "choice", "human-protective-helpfulness", (HARMLESS,), harmless),
 )

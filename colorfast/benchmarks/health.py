@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from colorfast.benchmarks import Lettered, field, jsonl, lettered, mmlu, shuffled, user
+from colorfast.benchmarks import Lettered, field, jsonl, keyed, mmlu_subject, shuffled, user
 from colorfast.benchmarks.harm import declining, do_not_answer, safety
 from colorfast.data import fetch, source
 from colorfast.types import Benchmark, ColorfastError, Item, Source
@@ -17,6 +17,7 @@ MEDQA, MEDMCQA, MEDBULLETS, AFRIMEDQA = (
 )
 PUBMEDQA = tuple(source("pubmedqa/pubmedqa", f"data/{name}.json") for name in ("ori_pqal", "test_ground_truth"))
 HELP = "human-protective-helpfulness"
+SUBJECTS = ("professional_medicine", "clinical_knowledge", "nutrition", "human_aging", "college_medicine")
 
 
 def medical(file: Source) -> Iterator[Lettered]:
@@ -51,24 +52,18 @@ def pubmedqa() -> tuple[Item, ...]:
     return tuple(made)
 
 
-def _lettered(questions: partial[Iterator[Lettered]]) -> tuple[Item, ...]:
-    return tuple(lettered(row) for row in questions())
-
-
 def _medical(file: Source) -> Benchmark:
-    return Benchmark(Path(file.path).parent.name, "health", "choice", HELP, (file,), partial(_lettered, partial(medical, file)))
-
-
-def _mmlu(subject: str, family: str) -> Benchmark:
-    file = source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
-    return Benchmark(f"mmlu-{subject.replace('_', '-')}", family, "choice", HELP, (file,), partial(_lettered, partial(mmlu, file)))
+    return Benchmark(Path(file.path).parent.name, "health", "choice", HELP, (file,), partial(keyed, partial(medical, file)))
 
 
 BENCHMARKS = (
     *map(_medical, (MEDQA, MEDMCQA, MEDBULLETS, AFRIMEDQA)),
     Benchmark("pubmedqa", "health", "choice", HELP, PUBMEDQA, pubmedqa),
-    *(_mmlu(s, "health") for s in ("professional_medicine", "clinical_knowledge", "nutrition", "human_aging", "college_medicine")),
-    _mmlu("professional_psychology", "mental health"),
+    *(
+        mmlu_subject(s, "health", HELP)
+        for s in ("professional_medicine", "clinical_knowledge", "nutrition", "human_aging", "college_medicine")
+    ),
+    mmlu_subject("professional_psychology", "mental health", HELP),
     declining("do-not-answer-human-chatbox", "mental health", do_not_answer("human_chatbox")),
     declining("simple-safety-tests-self-harm", "mental health", safety(self_harm=True)),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from colorfast import benchmarks
-from colorfast.compare import Scores, alike, estimate, explanations, overall
+from colorfast.compare import Alike, Explanation, Overall, Scores, alike, estimate, explanations, overall
 from colorfast.evaluate import HELDOUT
 from colorfast.experiment import BASELINE, START, load_run, load_scores
 from colorfast.ledger import COUNTS, MATCHED
@@ -23,14 +23,11 @@ from colorfast.stats import Structure, structure, summary
 from colorfast.tables import read_scores
 from colorfast.types import (
     TRAIT_SOURCE,
-    Alike,
     ColorfastError,
     Estimate,
     Experiment,
-    Explanation,
     Measure,
     Message,
-    Overall,
     Scenario,
     Score,
 )

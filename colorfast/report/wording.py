@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from colorfast.compare import Explanation
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
-from colorfast.types import Estimate, Explanation
+from colorfast.types import Estimate
 
 LONGEST = 1500
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
