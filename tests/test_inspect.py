@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def what_inspect_left_open_is_collected_here() -> Iterator[None]:
+    """Inspect leaves streams open; collected later, they would warn in the middle of another file's test."""
+    yield
+    gc.collect()
 
 
 def run(model: Path, task: str, logs: Path, limit: int | None = None) -> list[Score]:
