@@ -203,7 +203,8 @@ class Training(Frozen):
     `prompts_per_step` prompts.
 
     `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
-    arXiv 2504.14945), for a model that never meets the rubric by chance.
+    arXiv 2504.14945), for a model that never meets the rubric by chance. `pass_tokens`: tokens in one forward and backward pass,
+    about; the fewer the less memory.
     """
 
     steps: int = Field(gt=0)
@@ -213,10 +214,12 @@ class Training(Frozen):
     learning_rate: float = Field(gt=0)
     temperature: float = Field(default=1.0, gt=0)
     method: Literal["lora", "full"] = "lora"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     lora_rank: int = Field(default=16, gt=0)
     kl: float = Field(default=0.0, ge=0)
     normalize: Literal["none", "group"] = "none"
     shown: int = Field(default=0, ge=0)
+    pass_tokens: int = Field(default=1024, gt=0)
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)
     keep_rollouts_every: int = Field(default=5, gt=0)

@@ -47,25 +47,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_model: P
 
 
 @pytest.mark.parametrize("kl", [0.0, 0.1])
-def test_loss_and_gradients_are_those_of_trl(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float) -> None:
-    """The same step with our shared prompt and skipped groups, and with TRL's own functions in their place."""
-    settings = SETTINGS.model_copy(update={"steps": 1, "kl": kl, "method": "full", "temperature": 0.8})
+@pytest.mark.parametrize("passes", [{}, {"pass_tokens": 64}, {"pass_tokens": 1}], ids=["one", "some", "many"])
+def test_loss_and_gradients_are_those_of_trl(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float, passes: dict[str, int]
+) -> None:
+    """The same step in our passes and without what is skipped, and with TRL's own methods in their place."""
+    settings = SETTINGS.model_copy(update={"steps": 1, "prompts_per_step": 6, "kl": kl, "method": "full", "temperature": 0.8, **passes})
     seen: dict[str, list[torch.Tensor]] = {}
 
     def keep(name: str) -> None:
-        def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
-            out = GRPOTrainer.training_step(self, *args, **kwargs)
-            seen[name] = [p.grad.clone() for p in self.model.parameters()]
-            return out
+        def spy(self: Any, *args: Any, model: Any, **kwargs: Any) -> None:
+            seen[name] = [p.grad.clone() for p in model.parameters()]
 
-        monkeypatch.setattr(trl.GroupTrainer, "training_step", spy)
+        monkeypatch.setattr(trl.Watch, "on_pre_optimizer_step", spy)
 
     keep("ours")
-    trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / "ours")
-    monkeypatch.delattr(trl.GroupTrainer, "_get_per_token_logps_and_entropies")
-    monkeypatch.delattr(trl.GroupTrainer, "_compute_loss")
+    trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "ours")
+    for method in ("_get_per_token_logps_and_entropies", "training_step"):
+        monkeypatch.delattr(trl.GroupTrainer, method)
     keep("theirs")
-    trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / "theirs")
+    trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "theirs")
     ours, theirs = (torch.cat([g.flatten() for g in seen[name]]) for name in ("ours", "theirs"))
     assert theirs.norm() > 1e-6
     assert (ours - theirs).norm() / theirs.norm() < 1e-3

@@ -12,20 +12,23 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import DynamicCache, TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from colorfast.console import progress
+from colorfast.console import console, progress
+from colorfast.engines import packing
+from colorfast.engines.head import telling, tells
 from colorfast.grading import graders
 from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.packed import packed
-from colorfast.policies.sampling import sample, uniforms
+from colorfast.policies.sampling import is_plain, sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_json, write_text
 from colorfast.schedule import schedule_hash
@@ -34,85 +37,74 @@ from colorfast.types import ColorfastError, Message, Slot, Task, Training, Verdi
 
 
 class GroupTrainer(GRPOTrainer):
-    """GRPOTrainer with one micro-batch per group.
+    """GRPOTrainer whose forward passes hold no prompt twice, and no reply without advantage.
 
-    A micro-batch that is exactly one group lets the shared prompt run once, and what has no advantage be
-    skipped; loss and gradients stay TRL's (tests compare them). `against_sampled` may shift each step's advantages;
-    `seen` is called with the result.
+    Loss and gradients stay TRL's (tests compare them). `against_sampled` may shift each step's advantages; `seen` is called
+    with the result.
     """
 
     seen: Callable[[Sequence[float]], None]
     against_sampled: Callable[[torch.Tensor], torch.Tensor]
-    _buffered_inputs: Any
-    _counts: torch.Tensor | None = None
+    pass_tokens: int
+    packs: bool
 
-    def _prepare_inputs(self, generation_batch: Any) -> Any:
-        """As TRL's, without its shuffle, which would tear the groups apart between micro-batches."""
-        if not self.model.training:
-            return super()._prepare_inputs(generation_batch)
-        micro = self.args.steps_per_generation
-        if self._step % micro == 0 or self._buffered_inputs is None:
-            inputs = self._generate_and_score_completions(generation_batch)
-            inputs["advantages"] = self.against_sampled(inputs["advantages"])
-            self.seen(inputs["advantages"].tolist())
-            size = self.num_generations
-            self._buffered_inputs = [
-                {
-                    key: value[i * size : (i + 1) * size] if torch.is_tensor(value) and value.dim() else value
-                    for key, value in inputs.items()
-                }
-                for i in range(micro)
-            ]
-        return self._buffered_inputs[self._step % micro]
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        found = super()._generate_and_score_completions(inputs)
+        if self.model.training:
+            found["advantages"] = self.against_sampled(found["advantages"])
+            self.seen(found["advantages"].tolist())
+        return found
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        """Without KL a reply whose advantage is zero has zero gradient: nothing is computed for it."""
-        if self.beta:
-            return super()._compute_loss(model, inputs)
-        counts = inputs["advantages"] != 0
-        if not counts.any():
-            return sum(p.sum() for p in model.parameters() if p.requires_grad) * 0.0
-        self._counts = counts
-        try:
-            return super()._compute_loss(model, inputs)
-        finally:
-            self._counts = None
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """As TRL's, in passes of about `pass_tokens` tokens."""
+        model.train()
+        rows = self._prepare_inputs(inputs)
+        parts = self._parts(rows)
+        total = torch.zeros((), device=self.accelerator.device)
+        for k, part in enumerate(parts, 1):
+            with contextlib.nullcontext() if k == len(parts) else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    loss = self.compute_loss(model, _only(rows, part or [0])) * (len(part) / len(rows["advantages"]))
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        self._step += 1
+        return total
+
+    def _parts(self, rows: dict[str, Any]) -> list[list[int]]:
+        """Which rows each pass holds. Without KL a reply whose advantage is zero has zero gradient and is in none. Every process
+        makes as many passes, since they meet in each; an empty one stands for nothing left."""
+        prompts, replies = _held(rows["prompt_ids"], rows["prompt_mask"]), _held(rows["completion_ids"], rows["completion_mask"])
+        live = [i for i, a in enumerate(rows["advantages"].tolist()) if a or self.beta]
+        found = [sum(part, []) for part in packing.passes(prompts, replies, live, self.pass_tokens)]
+        most = int(self.accelerator.gather(torch.tensor([len(found)], device=self.accelerator.device)).max())
+        return found + [[]] * max(most - len(found), 1 - len(found))
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
-        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, the prompt computed once a group;
-        zeros for rows that do not count."""
-        wants_entropy = kwargs.get("compute_entropy", False)
-        logps = torch.zeros(len(input_ids), logits_to_keep, device=input_ids.device)
-        entropies = torch.zeros_like(logps)
-        rows = torch.arange(len(input_ids), device=input_ids.device)
-        for group in rows.split(self.num_generations):
-            live = group if self._counts is None else group[self._counts[group]]
-            told = self._one_group(model, input_ids[live], attention_mask[live], logits_to_keep, wants_entropy)
-            logps, entropies = (whole.index_copy(0, live, part) for whole, part in zip((logps, entropies), told, strict=True))
-        return logps, entropies if wants_entropy else None, None
+    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, each prompt computed once for all of its
+        replies that fit a row; 0 behind their ends."""
+        if not self.packs:
+            return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
+        n = input_ids.shape[1] - logits_to_keep
+        prompts, replies = _held(input_ids[:, :n], attention_mask[:, :n]), _held(input_ids[:, n:], attention_mask[:, n:])
+        told = torch.zeros(2, len(prompts), logits_to_keep, device=input_ids.device)
+        for part in packing.passes(prompts, replies, range(len(prompts)), self.pass_tokens):
+            packed = packing.pack(part, prompts, replies).to(input_ids.device)
+            with telling(self.accelerator.unwrap_model(model).get_output_embeddings(), packed.reads, packed.targets, self.temperature):
+                out = model(input_ids=packed.ids, position_ids=packed.positions, attention_mask=packed.seen, use_cache=False)
+            told = told.index_put((torch.arange(2).unsqueeze(1), packed.reply, packed.place), out.logits[0])
+        return told[0], told[1].detach(), None
 
-    def _one_group(
-        self, model: Any, ids: torch.Tensor, mask: torch.Tensor, keep: int, wants_entropy: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        prompt = ids[:1, :-keep][:, mask[0, :-keep].bool()]
-        longest = int(mask[:, -keep:].sum(-1).max())
-        completions, live = ids[:, -keep:][:, :longest], mask[:, -keep:][:, :longest]
-        cache = DynamicCache(config=self.accelerator.unwrap_model(model).config)
-        first = model(input_ids=prompt, cache=cache, use_cache=True, logits_to_keep=1).logits
-        logits = first.expand(len(ids), -1, -1)
-        if longest > 1:
-            cache.batch_repeat_interleave(len(ids))
-            seen = torch.cat([live.new_ones(len(ids), prompt.shape[1]), live[:, :-1]], dim=1)
-            rest = model(input_ids=completions[:, :-1], attention_mask=seen, cache=cache, use_cache=True).logits
-            logits = torch.cat([logits, rest], dim=1)
-        told = (logits.float() / self.temperature).log_softmax(-1)
-        logps = told.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
-        with torch.no_grad():
-            entropies = -(told.exp() * told).sum(-1) if wants_entropy else torch.zeros_like(logps)
-        missing = (0, keep - longest)
-        return torch.nn.functional.pad(logps, missing), torch.nn.functional.pad(entropies, missing)
+
+def _held(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
+    """The tokens of each row that the mask holds."""
+    return [[t for t, m in zip(row, held, strict=True) if m] for row, held in zip(ids.tolist(), mask.tolist(), strict=True)]
+
+
+def _only(rows: dict[str, Any], chosen: Sequence[int]) -> dict[str, Any]:
+    """These rows of every tensor that has rows."""
+    return {key: value[list(chosen)] if torch.is_tensor(value) and value.dim() else value for key, value in rows.items()}
 
 
 class Recorder:
@@ -259,14 +251,19 @@ def _last_whole_checkpoint(folder: Path) -> Path | None:
 
 
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
-    """TRL's settings for ours; one micro-batch is one group."""
+    """TRL's settings for ours; a batch is all of a step, or a process's share of it."""
     gpu = torch.cuda.is_available()
+    processes = PartialState().num_processes
+    if training.prompts_per_step % processes:
+        raise ColorfastError(
+            f"training.prompts_per_step: {training.prompts_per_step} prompts cannot be shared by {processes} processes equally"
+        )
     return GRPOConfig(
         output_dir=str(folder),
         seed=seed,
         max_steps=training.steps,
-        per_device_train_batch_size=training.group_size,
-        gradient_accumulation_steps=training.prompts_per_step,
+        per_device_train_batch_size=training.group_size * training.prompts_per_step // processes,
+        gradient_accumulation_steps=1,
         num_generations=training.group_size,
         max_completion_length=training.max_tokens,
         temperature=training.temperature,
@@ -309,8 +306,17 @@ def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCa
         rollout_func=recorder.rollout,
     )
     trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
+    trainer.pass_tokens, trainer.packs = training.pass_tokens, _packs(recorder.policy.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _packs(model: PreTrainedModel) -> bool:
+    """Can replies share their prompt in training? Says so where they cannot."""
+    able = tells(model) and is_plain(model)
+    if not able:
+        console.print(f"note: {type(model).__name__} attends or answers in its own way: it is trained without sharing prompts", markup=False)
+    return able
 
 
 def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:

@@ -67,10 +67,15 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
 
 
+def is_plain(model: PreTrainedModel) -> bool:
+    """Does every layer attend to all that came before (no sliding window, no recurrent state)?"""
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+
+
 def roomy_cache(model: PreTrainedModel) -> DynamicCache:
     """A cache for decoding; models with sliding windows keep the library's own layers."""
     cache = DynamicCache(config=model.config)
-    if all(type(layer) is DynamicLayer for layer in cache.layers):
+    if is_plain(model):
         cache.layers = [RoomyLayer() for _ in cache.layers]
     return cache
 
