@@ -27,7 +27,7 @@ from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.policies.packed import packed
+from colorfast.policies.packed import has_bf16_units, packed, products
 from colorfast.policies.sampling import is_plain, sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_json, write_text
@@ -39,33 +39,31 @@ from colorfast.types import ColorfastError, Message, Slot, Task, Training, Verdi
 class GroupTrainer(GRPOTrainer):
     """GRPOTrainer whose forward passes hold no prompt twice, and no reply without advantage.
 
-    Loss and gradients stay TRL's (tests compare them). `against_sampled` may shift each step's advantages; `seen` is called
-    with the result.
+    Loss and gradients stay TRL's (tests compare them). The recorder may shift each step's advantages, and keeps them.
     """
 
-    seen: Callable[[Sequence[float]], None]
-    against_sampled: Callable[[torch.Tensor], torch.Tensor]
-    pass_tokens: int
+    recorder: Recorder
     packs: bool
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         found = super()._generate_and_score_completions(inputs)
         if self.model.training:
-            found["advantages"] = self.against_sampled(found["advantages"])
-            self.seen(found["advantages"].tolist())
+            found["advantages"] = self.recorder.against_sampled(found["advantages"])
+            self.recorder.step(found["advantages"].tolist())
         return found
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """As TRL's, in passes of about `pass_tokens` tokens."""
+        """As TRL's, in passes of about so many tokens as the settings say."""
         model.train()
         rows = self._prepare_inputs(inputs)
         parts = self._parts(rows)
         total = torch.zeros((), device=self.accelerator.device)
         for k, part in enumerate(parts, 1):
             with contextlib.nullcontext() if k == len(parts) else self.accelerator.no_sync(model):
-                with self.compute_loss_context_manager():
+                with self.compute_loss_context_manager(), products(self.recorder.precision):
                     loss = self.compute_loss(model, _only(rows, part or [0])) * (len(part) / len(rows["advantages"]))
-                self.accelerator.backward(loss)
+                with products(self.recorder.precision):
+                    self.accelerator.backward(loss)
             total += loss.detach()
         self._step += 1
         return total
@@ -75,7 +73,7 @@ class GroupTrainer(GRPOTrainer):
         makes as many passes, since they meet in each; an empty one stands for nothing left."""
         prompts, replies = _held(rows["prompt_ids"], rows["prompt_mask"]), _held(rows["completion_ids"], rows["completion_mask"])
         live = [i for i, a in enumerate(rows["advantages"].tolist()) if a or self.beta]
-        found = [sum(part, []) for part in packing.passes(prompts, replies, live, self.pass_tokens)]
+        found = [sum(part, []) for part in packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)]
         most = int(self.accelerator.gather(torch.tensor([len(found)], device=self.accelerator.device)).max())
         return found + [[]] * max(most - len(found), 1 - len(found))
 
@@ -89,7 +87,7 @@ class GroupTrainer(GRPOTrainer):
         n = input_ids.shape[1] - logits_to_keep
         prompts, replies = _held(input_ids[:, :n], attention_mask[:, :n]), _held(input_ids[:, n:], attention_mask[:, n:])
         told = torch.zeros(2, len(prompts), logits_to_keep, device=input_ids.device)
-        for part in packing.passes(prompts, replies, range(len(prompts)), self.pass_tokens):
+        for part in packing.passes(prompts, replies, range(len(prompts)), self.recorder.training.pass_tokens):
             packed = packing.pack(part, prompts, replies).to(input_ids.device)
             with telling(self.accelerator.unwrap_model(model).get_output_embeddings(), packed.reads, packed.targets, self.temperature):
                 out = model(input_ids=packed.ids, position_ids=packed.positions, attention_mask=packed.seen, use_cache=False)
@@ -120,6 +118,7 @@ class Recorder:
         self.shown: list[bool] = []
         self.grade = graders(training.reward)
         self.judged: dict[str, float] = {}
+        self.precision = precision(training)
 
     def restore(self, step: int) -> None:
         """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
@@ -140,7 +139,7 @@ class Recorder:
         stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.eval()
-        with packed(model, len(asked)):
+        with packed(model, len(asked), self.precision):
             sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
         model.train()
         for i, ids in zip(asked, sampled, strict=True):
@@ -252,7 +251,7 @@ def _last_whole_checkpoint(folder: Path) -> Path | None:
 
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     """TRL's settings for ours; a batch is all of a step, or a process's share of it."""
-    gpu = torch.cuda.is_available()
+    gpu, bf16 = torch.cuda.is_available(), precision(training) == "bf16"
     processes = PartialState().num_processes
     if training.prompts_per_step % processes:
         raise ColorfastError(
@@ -275,7 +274,7 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         scale_rewards=training.normalize,
         shuffle_dataset=False,
         remove_unused_columns=False,
-        bf16=gpu,
+        bf16=gpu and bf16,
         use_cpu=not gpu,
         gradient_checkpointing=False,
         save_steps=training.save_every,
@@ -284,6 +283,14 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         report_to=[],
         disable_tqdm=True,
     )
+
+
+def precision(training: Training) -> str:
+    """What products are computed in: "auto" is bf16 where the machine has units for it, fp32 elsewhere. Weights and sums are fp32."""
+    if training.precision != "auto":
+        return training.precision
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else has_bf16_units()
+    return "bf16" if fast else "fp32"
 
 
 def rows(slots: Sequence[Slot]) -> list[dict[str, Any]]:
@@ -305,8 +312,7 @@ def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCa
         peft_config=lora if training.method == "lora" else None,
         rollout_func=recorder.rollout,
     )
-    trainer.seen, trainer.against_sampled = recorder.step, recorder.against_sampled
-    trainer.pass_tokens, trainer.packs = training.pass_tokens, _packs(recorder.policy.model)
+    trainer.recorder, trainer.packs = recorder, _packs(recorder.policy.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -17,9 +17,29 @@ def packs(model: nn.Module) -> bool:
     return parameter.device.type == "cpu" and parameter.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
 
+def has_bf16_units() -> bool:
+    """Does this CPU have matrix units for bf16 (AMX)? Without them bf16 gains nothing."""
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
 @contextlib.contextmanager
-def packed(model: nn.Module, rows: int) -> Iterator[None]:
-    """Inside, every linear layer multiplies by a copy of its weight laid out for products with about `rows` rows.
+def products(precision: str) -> Iterator[None]:
+    """Inside, and on a CPU, fp32 products round what they multiply to bf16 where `precision` says so, and add up in fp32; what is
+    stored stays fp32."""
+    cpu = torch.backends.mkldnn.matmul
+    before = cpu.fp32_precision
+    if precision == "bf16":
+        cpu.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        cpu.fp32_precision = before
+
+
+@contextlib.contextmanager
+def packed(model: nn.Module, rows: int, precision: str = "fp32") -> Iterator[None]:
+    """Inside, every linear layer multiplies by a copy of its weight laid out for products with about `rows` rows; in bf16, what goes
+    in and comes out is rounded, and the rest of the model stays in fp32.
 
     Adapters are merged into the copy. No gradient passes through it, and a change of the weights is not
     seen until the next entry. Does nothing where `packs` says no.
@@ -29,7 +49,7 @@ def packed(model: nn.Module, rows: int) -> Iterator[None]:
         inside = {id(child) for m in model.modules() if isinstance(m, LoraLayer) for child in m.modules() if child is not m}
         for module in model.modules():
             if isinstance(module, LoraLayer | nn.Linear) and id(module) not in inside:
-                setattr(module, "forward", _product(*_weights(module), rows))  # noqa: B010 (shadows the class's method)
+                setattr(module, "forward", _product(*_weights(module), rows, precision))  # noqa: B010 (shadows the class's method)
                 swapped.append(module)
     try:
         yield
@@ -47,10 +67,12 @@ def _weights(module: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     return base.weight + sum(module.get_delta_weight(name) for name in module.active_adapters), base.bias
 
 
-def _product(weight: torch.Tensor, bias: torch.Tensor | None, rows: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    copy = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
+def _product(weight: torch.Tensor, bias: torch.Tensor | None, rows: int, precision: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    copy = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype).contiguous(), rows)
+    added = bias.detach().to(dtype) if bias is not None else None
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, copy, bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x.to(dtype), copy, added, "none", [], "").to(x.dtype)
 
     return forward
