@@ -57,7 +57,13 @@ def timed(ours: bool, folder: Path, precision: str = "fp32") -> tuple[float, Rec
         trainer = GRPOTrainer(
             model=policy.model,
             reward_funcs=recorder.reward,
-            args=replace(config(training, 0, folder), **groups, bf16=precision == "bf16", steps_per_generation=training.prompts_per_step, generation_batch_size=None),
+            args=replace(
+                config(training, 0, folder),
+                **groups,
+                bf16=precision == "bf16",
+                steps_per_generation=training.prompts_per_step,
+                generation_batch_size=None,
+            ),
             train_dataset=Dataset.from_list(rows(slots)),
             processing_class=policy.tokenizer,
             callbacks=[clock],

@@ -52,7 +52,9 @@ def test_loss_and_gradients_are_those_of_trl(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float, passes: dict[str, int]
 ) -> None:
     """The same step in our passes and without what is skipped, and with TRL's own methods in their place."""
-    settings = SETTINGS.model_copy(update={"steps": 1, "prompts_per_step": 6, "kl": kl, "method": "full", "temperature": 0.8, **passes})
+    settings = SETTINGS.model_copy(
+        update={"steps": 1, "prompts_per_step": 6, "kl": kl, "method": "full", "precision": "fp32", "temperature": 0.8, **passes}
+    )
     seen: dict[str, list[torch.Tensor]] = {}
 
     def keep(name: str) -> None:

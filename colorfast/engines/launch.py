@@ -36,13 +36,17 @@ class Launched:
         done = subprocess.run([*launched, "-m", "colorfast.engines.launch", str(folder)], stderr=subprocess.PIPE, text=True)
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if "Error" in line] or ["no reason given"]
-            raise ColorfastError(f"{folder}: accelerate launch failed ({said[0][-300:]}); the same command continues from the last checkpoint")
+            raise ColorfastError(
+                f"{folder}: accelerate launch failed ({said[0][-300:]}); the same command continues from the last checkpoint"
+            )
         (folder / JOB).unlink(missing_ok=True)
         return final
 
 
 def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
-    tasks = [{"scenario": isinstance(s.task, Scenario), "task": s.task.model_dump(mode="json"), "teaching": vars(s.teaching)} for s in slots]
+    tasks = [
+        {"scenario": isinstance(s.task, Scenario), "task": s.task.model_dump(mode="json"), "teaching": vars(s.teaching)} for s in slots
+    ]
     places = [{"index": s.index, "step": s.step} for s in slots]
     rows = [place | task for place, task in zip(places, tasks, strict=True)]
     return {"model": model, "seed": seed, "training": training.model_dump(mode="json"), "slots": rows}

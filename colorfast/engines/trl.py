@@ -321,7 +321,9 @@ def _packs(model: PreTrainedModel) -> bool:
     """Can replies share their prompt in training? Says so where they cannot."""
     able = tells(model) and is_plain(model)
     if not able:
-        console.print(f"note: {type(model).__name__} attends or answers in its own way: it is trained without sharing prompts", markup=False)
+        console.print(
+            f"note: {type(model).__name__} attends or answers in its own way: it is trained without sharing prompts", markup=False
+        )
     return able
 
 
