@@ -18,7 +18,10 @@ from transformers import DynamicCache, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from colorfast import methods
 from colorfast.console import progress
+from colorfast.engines import guided
+from colorfast.engines.guided import Made, Place
 from colorfast.grading import graders
 from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
@@ -126,6 +129,8 @@ class Recorder:
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
         self.prompt_ids: list[list[int]] = []
         self.shown: list[bool] = []
+        self.made: dict[int, Made] = {}
+        self.given: list[float | None] = []
         self.grade = graders(training.reward)
         self.judged: dict[str, float] = {}
 
@@ -144,15 +149,20 @@ class Recorder:
         completions = [self._good(first + i // size) if i % size < training.shown else [] for i in range(len(prompts))]
         self.shown = [bool(ids) for ids in completions]
         asked = [i for i, ids in enumerate(completions) if not ids]
-        draws = torch.tensor([uniforms(names[i], training.max_tokens) for i in asked])
+        places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
         stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
+
+        def ask(prompts: Sequence[list[int]], names: Sequence[str]) -> list[list[int]]:
+            draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
+            return sample(model, prompts, draws, training.temperature, stops, pad)
+
         model.eval()
         with packed(model, len(asked)):
-            sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
+            self.made = dict(zip(asked, guided.replies(self.policy, training, places, ask), strict=True))
         model.train()
-        for i, ids in zip(asked, sampled, strict=True):
-            completions[i] = ids
+        for i, made in self.made.items():
+            completions[i] = made.ids
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
 
     def _good(self, slot: int) -> list[int]:
@@ -173,7 +183,8 @@ class Recorder:
         carried = [Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")}) for row in rows]
         verdicts = self.grade([(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)])
         self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
-        return [verdict.score for *_, verdict in self.graded]
+        self.given = methods.rewards(rows, verdicts, self.training.group_size, self.seed)
+        return self.given
 
     def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
         """Advantages [rows] measured against the mean of the sampled replies of each group.
@@ -184,7 +195,18 @@ class Recorder:
         by_group = advantages.view(-1, self.training.group_size)
         sampled = (~torch.tensor(self.shown, device=advantages.device)).view_as(by_group)
         means = (by_group * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
-        return torch.where(sampled.all(1, keepdim=True), by_group, by_group - means).flatten()
+        return self.by_method(torch.where(sampled.all(1, keepdim=True), by_group, by_group - means)).flatten()
+
+    def by_method(self, by_group: torch.Tensor) -> torch.Tensor:
+        """Advantages [groups, group size] with those of groups whose method fine-tunes on chosen replies in their place."""
+        size = self.training.group_size
+        for group in range(len(by_group)):
+            these = slice(group * size, (group + 1) * size)
+            how = methods.teaching(self.graded[these.start][0])
+            if how.method != "rl":
+                verdicts = [verdict for *_, verdict in self.graded[these]]
+                by_group[group] = torch.tensor(methods.advantages(how, verdicts, self.given[these]))
+        return by_group
 
     def step(self, advantages: Sequence[float]) -> None:
         """Record one finished step of sampling and grading."""
@@ -203,6 +225,9 @@ class Recorder:
                 shown=self.shown[i],
                 verdict=verdict,
                 advantage=advantage,
+                critique=self.made[i].critique if i in self.made else "",
+                extra_tokens=self.made[i].extra if i in self.made else 0,
+                endpoint_tokens=self.made[i].bought if i in self.made else 0,
             )
             for i, ((row, ids, verdict), prompt, advantage) in enumerate(zip(self.graded, self.prompt_ids, advantages, strict=True))
         ]
