@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import __version__, benchmarks, standard
+from colorfast import __version__, benchmarks, constitution, standard
 from colorfast.compare import Scores
 from colorfast.console import console, progress
 from colorfast.evaluate import check_stamps, evaluate, few, work
@@ -50,6 +50,8 @@ def load(name: str) -> Experiment:
     for table, key in ((raw, "scenarios"), (raw, "standard"), (raw.get("evaluation"), "benchmarks")):
         if isinstance(table, dict) and isinstance(table.get(key), list):
             table[key] = [_beside(path, v) for v in table[key]]
+    if "constitution" in raw:
+        raw["constitution"] = _beside(path, raw["constitution"])
     if isinstance(raw.get("evaluation"), dict) and _are_names(raw["evaluation"].get("benchmarks")):
         raw["evaluation"]["benchmarks"] = benchmarks.expand(raw["evaluation"]["benchmarks"])
     try:
@@ -68,7 +70,7 @@ def _are_names(value: Any) -> bool:
 
 def _beside(path: Path, value: Any) -> Any:
     """A relative file name in a TOML is relative to the TOML; names of shipped things stay names."""
-    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py"))
+    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md"))
     return str((path.parent / value).resolve()) if is_file else value
 
 
@@ -81,13 +83,26 @@ def _check(experiment: Experiment) -> None:
         for criterion in row.rubric:
             grader(criterion.grader)
     for name, arm in experiment.arms.items():
-        check_known(f"trait in arms.{name}", arm.traits, {s.trait for s in rows})
-        check_known(f"domain in arms.{name}", arm.domains, {s.domain for s in rows})
+        check_known(f"trait in arms.{name}", (*arm.traits, *arm.not_traits), {s.trait for s in rows})
+        check_known(f"domain in arms.{name}", (*arm.domains, *arm.not_domains), {s.domain for s in rows})
+        if arm.reward == "constitution":
+            _check_constitution(experiment, name)
     for name in experiment.evaluation.benchmarks:
         benchmarks.get(name)
     held = heldout(experiment)
     for arm in experiment.arms.values():
         check_disjoint([slot.task for slot in schedule(experiment, arm, experiment.seeds[0])], held)
+
+
+def _check_constitution(experiment: Experiment, arm: str) -> None:
+    principles = constitution.load(experiment.constitution)
+    for criterion in (c for p in principles for c in p.criteria):
+        grader(criterion.grader)
+    if not constitution.for_code(principles) and experiment.training.reward.kind != "judge":
+        raise ColorfastError(
+            f"arms.{arm}.reward: constitution {experiment.constitution} has principles and no criteria for code; "
+            'set training.reward.kind = "judge"'
+        )
 
 
 def _first_difference(old: Any, new: Any, where: str = "") -> str | None:

@@ -11,14 +11,16 @@ from typing import Any
 from colorfast.rundir import digest
 from colorfast.types import Verdict
 
-COUNTS = ("prompts", "completions", "prompt_tokens", "completion_tokens", "truncated", "ungraded")
+EXTRA = ("extra_tokens", "endpoint_tokens")
+"""What a method takes beyond prompts and replies: tokens that the policy read and wrote, and tokens that an endpoint wrote."""
+COUNTS = ("prompts", "completions", "prompt_tokens", "completion_tokens", "truncated", "ungraded", *EXTRA)
 MATCHED = ("steps", "prompts", "completions")
 """What must be exactly equal between arms of one seed."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One sampled reply with its verdict and the advantage that it taught with."""
+    """One reply with its own verdict and the advantage that it taught with. `critique`: of the draft that it revises."""
 
     slot: int
     sample: int
@@ -32,6 +34,9 @@ class Rollout:
     verdict: Verdict
     shown: bool
     advantage: float
+    critique: str = ""
+    extra_tokens: int = 0
+    endpoint_tokens: int = 0
 
     def row(self) -> dict[str, Any]:
         """Plain data, for the table of rollouts."""
@@ -66,13 +71,16 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
             "completion_tokens": sum(r.tokens for r in rows),
             "truncated": sum(r.truncated for r in rows),
             "ungraded": sum(r.verdict.score is None for r in rows),
+            "extra_tokens": sum(r.extra_tokens for r in rows),
+            "endpoint_tokens": sum(r.endpoint_tokens for r in rows),
         }
     return {"step": step, "sources": sources}
 
 
 def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Totals per source over a run, FLOPs by the usual count (2 per parameter and token forward, 4 backward;
-    sampling is one more forward), what a judge used, and the hash of the slots that the reward really saw."""
+    sampling is one more forward, and so is what a method takes beyond it), what a judge used, and the hash of the slots that the
+    reward really saw."""
     sources: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
     for row in metrics:
         for source, values in row["sources"].items():
@@ -81,7 +89,7 @@ def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[di
     total = {key: sum(values[key] for values in sources.values()) for key in COUNTS}
     for values in [*sources.values(), total]:
         tokens = values["prompt_tokens"] + values["completion_tokens"]
-        values["flops"] = 2 * parameters * tokens + 6 * parameters * tokens
+        values["flops"] = 2 * parameters * (tokens + values["extra_tokens"]) + 6 * parameters * tokens
     found = {"steps": len(metrics), "sources": dict(sources), "total": total, "parameters": parameters, "schedule_seen": digest(list(seen))}
     judged = [row["judge"] for row in metrics if "judge" in row]
     return found | ({"judge": {key: sum(row[key] for row in judged) for key in judged[0]}} if judged else {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,9 @@ def one_line(error: ValidationError, model: Any) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; {nearest(str(first['loc'][-1]), _keys(model, first['loc']))}"
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"{where}: unknown value {first['input']!r}; {nearest(first['input'], known)}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] not in ("value_error", "missing") and not isinstance(first["input"], (dict, list)):
         message += f", found {first['input']!r}"[:80]

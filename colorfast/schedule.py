@@ -8,11 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from colorfast import scenarios, standard
-from colorfast.helpfulness import rewarded
+from colorfast import constitution, helpfulness, scenarios, standard
 from colorfast.names import check_known
 from colorfast.rundir import digest
-from colorfast.types import Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task
+from colorfast.types import PLAIN, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task, Teaching
 
 
 def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
@@ -33,14 +32,28 @@ def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
 
 def pool(experiment: Experiment, arm: Arm) -> tuple[Scenario, ...]:
     """The training scenarios an arm draws from. Raises ColorfastError when no scenario is left."""
-    chosen = tuple(
-        s
-        for s in all_scenarios(experiment)
-        if s.split == "train" and (not arm.traits or s.trait in arm.traits) and (not arm.domains or s.domain in arm.domains)
-    )
+    chosen = tuple(s for s in all_scenarios(experiment) if s.split == "train" and _wanted(s, arm))
     if not chosen:
-        raise ColorfastError(f"no training scenario has traits {arm.traits or 'any'} and domains {arm.domains or 'any'}")
+        left_out = [*arm.not_traits, *arm.not_domains]
+        raise ColorfastError(
+            f"no training scenario has traits {arm.traits or 'any'} and domains {arm.domains or 'any'}"
+            + (f" without {', '.join(left_out)}" if left_out else "")
+        )
     return chosen
+
+
+def _wanted(s: Scenario, arm: Arm) -> bool:
+    named = (not arm.traits or s.trait in arm.traits) and (not arm.domains or s.domain in arm.domains)
+    return named and s.trait not in arm.not_traits and s.domain not in arm.not_domains
+
+
+def unseen(experiment: Experiment, arm: Arm) -> tuple[frozenset[str], frozenset[str]]:
+    """(traits, domains) of the held-out scenarios of which the arm trains on none; both empty for the baseline, which trains on no
+    scenario at all."""
+    if not arm.dose:
+        return frozenset(), frozenset()
+    rows, own = heldout(experiment), pool(experiment, arm)
+    return frozenset(s.trait for s in rows) - {s.trait for s in own}, frozenset(s.domain for s in rows) - {s.domain for s in own}
 
 
 def trait_places(dose: float, slots: int) -> list[int]:
@@ -88,11 +101,29 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
             f"{experiment.training.steps} steps of {experiment.training.prompts_per_step} prompts cannot hold one "
             f"trait slot at dose {arm.dose:g}; use more than {int(least)} steps or a larger dose"
         )
-    traits: dict[int, Task] = dict(zip(places, _trait_stream(pool(experiment, arm), seed), strict=False)) if places else {}
+    scenarios_ = zip(places, _trait_stream(pool(experiment, arm), seed), strict=False) if places else ()
+    traits = {i: (_rewarded(experiment, arm, s), _taught(experiment, arm, f"principle-{seed}-{i}")) for i, s in scenarios_}
+    rows = (traits.get(i) or (standard.task(experiment.standard, seed, i), PLAIN) for i in range(slots))
+    return tuple(
+        Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system), how) for i, (task, how) in enumerate(rows)
+    )
+
+
+def _rewarded(experiment: Experiment, arm: Arm, task: Task) -> Task:
+    """The task with the rubric that the arm's reward goes by."""
     if arm.reward == "helpfulness":
-        traits = {i: rewarded(task) for i, task in traits.items()}
-    rows = (traits.get(i) or standard.task(experiment.standard, seed, i) for i in range(slots))
-    return tuple(Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system)) for i, task in enumerate(rows))
+        return helpfulness.rewarded(task)
+    return constitution.rewarded(task, constitution.load(experiment.constitution)) if arm.reward == "constitution" else task
+
+
+def _taught(experiment: Experiment, arm: Arm, name: str) -> Teaching:
+    """How the arm's method goes about a trait slot; `name` draws the principle that its drafts are held against."""
+    guide = ""
+    if arm.method == "deliberative":
+        guide = constitution.short(constitution.load(experiment.constitution))
+    elif arm.method == "constitution-sft":
+        guide = constitution.whole(random.Random(name).choice(constitution.load(experiment.constitution)))
+    return Teaching(arm.method, arm.reward == "placebo", guide)
 
 
 def schedule_hash(slots: Sequence[Slot]) -> str:

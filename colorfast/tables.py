@@ -43,6 +43,9 @@ ROLLOUTS = pa.schema(
         ("parts", pa.list_(pa.float64())),
         ("shown", pa.bool_()),
         ("advantage", pa.float64()),
+        ("critique", pa.string()),
+        ("extra_tokens", pa.int32()),
+        ("endpoint_tokens", pa.int32()),
     ]
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -126,6 +126,37 @@ class Trait(Frozen):
     examples: tuple[str, str]
 
 
+class Principle(Frozen):
+    """One principle of a constitution: `rule` in a sentence or two, `reasons` as prose.
+
+    `criteria`: how code can see it kept or broken, each with its share of the whole constitution's score; with none, only a judge can.
+    """
+
+    name: str
+    title: str
+    rule: str
+    reasons: str = ""
+    criteria: tuple[Criterion, ...] = ()
+
+
+Method = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
+Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How the replies to a slot become training. `shuffled`: rewards are dealt out anew within the group (placebo). `guide`: text
+    that stands by while replies are made and is absent from what is trained on: a principle, or a whole constitution."""
+
+    method: Method = "rl"
+    shuffled: bool = False
+    guide: str = ""
+
+
+PLAIN = Teaching()
+"""Reinforcement by the reply's own reward: every standard slot of every arm."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """One prompt of one optimizer step: place `index` in the whole run, at `step`, holding `task`."""
@@ -133,11 +164,12 @@ class Slot:
     index: int
     step: int
     task: Task
+    teaching: Teaching = PLAIN
 
     def row(self) -> dict[str, Any]:
         """The slot as plain data; what is hashed, printed and exported."""
         task = self.task
-        return {
+        row = {
             "slot": self.index,
             "step": self.step,
             "source": task.source,
@@ -146,19 +178,30 @@ class Slot:
             "rubric": [c.model_dump() for c in task.rubric],
             "replies": dict(task.replies),
         }
+        return row if self.teaching == PLAIN else row | {"teaching": asdict(self.teaching)}
 
 
 class Arm(Frozen):
     """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
 
-    `traits` and `domains` narrow the scenarios; empty means all. `reward`: each scenario's own rubric, or generic
-    helpfulness on the same scenarios (the paper's control arm).
+    `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains` leave some out. `reward`: each
+    scenario's own rubric; generic helpfulness on the same scenarios (the paper's control arm); a constitution; or the rubric's
+    rewards shuffled within each group (placebo). `method`: what is made of the replies to trait slots; see `methods.py`.
     """
 
     dose: float = Field(ge=0, le=1)
-    reward: Literal["rubric", "helpfulness"] = "rubric"
+    reward: Reward = "rubric"
+    method: Method = "rl"
     traits: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    not_traits: tuple[str, ...] = ()
+    not_domains: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _goes_by_the_constitution(self) -> Arm:
+        if self.method in ("constitution-sft", "deliberative") and self.reward != "constitution":
+            raise ValueError(f'method = "{self.method}" works by a constitution; set reward = "constitution" (found "{self.reward}")')
+        return self
 
 
 class Endpoint(Frozen):
@@ -247,7 +290,8 @@ class Evaluation(Frozen):
 class Experiment(Frozen):
     """One TOML file: the model, the arms and how they are trained and scored.
 
-    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty means all.
+    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty means all. `constitution`: a
+    shipped one by name, or a Markdown file (see `constitution.load`).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
@@ -261,6 +305,7 @@ class Experiment(Frozen):
     domains: tuple[str, ...] = ()
     training: Training
     arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
+    constitution: str = "colorfast"
     evaluation: Evaluation = Evaluation()
     same_judge: bool = False
 
@@ -269,6 +314,16 @@ class Experiment(Frozen):
         ours, theirs = self.training.reward.judge, self.evaluation.grading.judge
         if ours and theirs and ours.model == theirs.model and not self.same_judge:
             raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
+        return self
+
+    @model_validator(mode="after")
+    def _makes_its_own_replies(self) -> Experiment:
+        for name, arm in self.arms.items():
+            if arm.method != "rl" and self.training.shown:
+                raise ValueError(
+                    f'arms.{name}.method = "{arm.method}" trains on the best of the model\'s own replies, and a shown one would always be '
+                    f"the best; set training.shown = 0 (found {self.training.shown})"
+                )
         return self
 
     @property
@@ -401,3 +456,8 @@ class Verdict:
     score: float | None
     reason: str = ""
     parts: tuple[float | None, ...] = ()
+
+    @property
+    def degenerate(self) -> bool:
+        """Judged to be worth nothing whatever the rubric: empty, a loop, a copy of the prompt."""
+        return self.score is not None and bool(self.reason)

@@ -224,6 +224,8 @@ def test_imports_point_down() -> None:
         "grade": 3,
         "models": 3,
         "helpfulness": 3,
+        "constitution": 3,
+        "methods": 4,
         "endpoint": 2,
         "encoder": 4,
         "judges": 4,

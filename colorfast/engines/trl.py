@@ -13,14 +13,17 @@ from typing import Any
 import torch
 import transformers
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
+from colorfast import methods
 from colorfast.console import console, progress
-from colorfast.engines import packing
+from colorfast.engines import guided, packing
+from colorfast.engines.guided import Made, Place
 from colorfast.engines.head import telling, tells
 from colorfast.grading import graders
 from colorfast.ledger import Rollout, ledger, step_metrics
@@ -116,6 +119,8 @@ class Recorder:
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
         self.prompt_ids: list[list[int]] = []
         self.shown: list[bool] = []
+        self.made: dict[int, Made] = {}
+        self.given: list[float | None] = []
         self.grade = graders(training.reward)
         self.judged: dict[str, float] = {}
         self.precision = precision(training)
@@ -128,22 +133,27 @@ class Recorder:
     def rollout(self, prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
         """TRL's rollout function: sample i of slot s always draws from the stream named (seed, s, i)."""
         size, training = self.training.group_size, self.training
-        first = trainer.state.global_step * training.prompts_per_step
+        first = trainer.state.global_step * training.prompts_per_step + trainer.accelerator.process_index * len(prompts) // size
         names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
         once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
         self.prompt_ids = [ids for ids in once for _ in range(size)]
         completions = [self._good(first + i // size) if i % size < training.shown else [] for i in range(len(prompts))]
         self.shown = [bool(ids) for ids in completions]
         asked = [i for i, ids in enumerate(completions) if not ids]
-        draws = torch.tensor([uniforms(names[i], training.max_tokens) for i in asked])
+        places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
         stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
+
+        def ask(prompts: Sequence[list[int]], names: Sequence[str]) -> list[list[int]]:
+            draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
+            return sample(model, prompts, draws, training.temperature, stops, pad)
+
         model.eval()
         with packed(model, len(asked), self.precision):
-            sampled = sample(model, [self.prompt_ids[i] for i in asked], draws, training.temperature, stops, pad)
+            self.made = dict(zip(asked, guided.replies(self.policy, training, places, ask), strict=True))
         model.train()
-        for i, ids in zip(asked, sampled, strict=True):
-            completions[i] = ids
+        for i, made in self.made.items():
+            completions[i] = made.ids
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
 
     def _good(self, slot: int) -> list[int]:
@@ -164,7 +174,8 @@ class Recorder:
         carried = [Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")}) for row in rows]
         verdicts = self.grade([(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)])
         self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
-        return [verdict.score for *_, verdict in self.graded]
+        self.given = methods.rewards(rows, verdicts, self.training.group_size, self.seed)
+        return self.given
 
     def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
         """Advantages [rows] measured against the mean of the sampled replies of each group.
@@ -175,10 +186,21 @@ class Recorder:
         by_group = advantages.view(-1, self.training.group_size)
         sampled = (~torch.tensor(self.shown, device=advantages.device)).view_as(by_group)
         means = (by_group * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
-        return torch.where(sampled.all(1, keepdim=True), by_group, by_group - means).flatten()
+        return self.by_method(torch.where(sampled.all(1, keepdim=True), by_group, by_group - means)).flatten()
+
+    def by_method(self, by_group: torch.Tensor) -> torch.Tensor:
+        """Advantages [groups, group size] with those of groups whose method fine-tunes on chosen replies in their place."""
+        size = self.training.group_size
+        for group in range(len(by_group)):
+            these = slice(group * size, (group + 1) * size)
+            how = methods.teaching(self.graded[these.start][0])
+            if how.method != "rl":
+                verdicts = [verdict for *_, verdict in self.graded[these]]
+                by_group[group] = torch.tensor(methods.advantages(how, verdicts, self.given[these]))
+        return by_group
 
     def step(self, advantages: Sequence[float]) -> None:
-        """Record one finished step of sampling and grading."""
+        """Record one finished step of sampling and grading, every process's share of it."""
         size = self.training.group_size
         rollouts = [
             Rollout(
@@ -194,16 +216,24 @@ class Recorder:
                 shown=self.shown[i],
                 verdict=verdict,
                 advantage=advantage,
+                critique=self.made[i].critique if i in self.made else "",
+                extra_tokens=self.made[i].extra if i in self.made else 0,
+                endpoint_tokens=self.made[i].bought if i in self.made else 0,
             )
             for i, ((row, ids, verdict), prompt, advantage) in enumerate(zip(self.graded, self.prompt_ids, advantages, strict=True))
         ]
         step = len(self.metrics)
         used = self.grade.used()
-        judged = {"judge": {key: value - self.judged.get(key, 0) for key, value in used.items()}} if used else {}
+        spent = {key: value - self.judged.get(key, 0) for key, value in used.items()}
         self.judged = used
+        rollouts = gather_object(rollouts)
+        seen = gather_object([row for row, *_ in self.graded[::size]])
+        shares = gather_object([spent])
+        judged = {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
         self.metrics.append(step_metrics(step, rollouts) | judged)
-        seen = [row for row, *_ in self.graded[::size]]
         self.rows_seen += seen
+        if not PartialState().is_main_process:
+            return
         _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
         _append(self.folder / "slots_seen.jsonl", seen)
         if step % self.training.keep_rollouts_every == 0 or step == self.training.steps - 1:
@@ -233,7 +263,8 @@ class Watch(TrainerCallback):
         self.advance(note=" ".join(f"{name} {v['reward']:.2f}" for name, v in sources.items() if v["reward"] is not None))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
 
 
 WHOLE = "whole"
@@ -337,16 +368,20 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     work = folder / "training"
     policy = load_policy(model)
     recorder = Recorder(folder, policy, slots, training, seed)
-    resume = _last_whole_checkpoint(work)
-    done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
-    recorder.restore(done)
+    with PartialState().main_process_first():
+        resume = _last_whole_checkpoint(work)
+        done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
+        recorder.restore(done)
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
         trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    return _finish(trainer, recorder, slots, final)
+    if PartialState().is_main_process:
+        _finish(trainer, recorder, slots, final)
+    PartialState().wait_for_everyone()
+    return final
 
 
-def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], final: Path) -> Path:
+def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], final: Path) -> None:
     """Check the dose against what the rewards saw, then write the model and, last of all, the ledger (the done-mark)."""
     folder = recorder.folder
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -364,7 +399,6 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], fi
     write_json(folder / "ledger.json", total | {"weights": weights_sha256(final)})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)
-    return final
 
 
 @contextlib.contextmanager

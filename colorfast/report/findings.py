@@ -15,10 +15,10 @@ from colorfast import benchmarks
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike, estimate, explanations, overall
 from colorfast.evaluate import HELDOUT
 from colorfast.experiment import BASELINE, START, load_run, load_scores
-from colorfast.ledger import COUNTS, MATCHED
+from colorfast.ledger import COUNTS, EXTRA, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
-from colorfast.schedule import all_scenarios, heldout
+from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.stats import Structure, structure, summary
 from colorfast.tables import read_scores
 from colorfast.types import (
@@ -67,9 +67,16 @@ class Usage:
     completion_tokens: int
     truncated: int
     ungraded: int
+    extra_tokens: int
+    endpoint_tokens: int
     flops: int
     truncation: float
     """Share of the sampled replies that were cut off."""
+
+    @property
+    def tokens(self) -> int:
+        """All that the policy read and wrote: prompts, replies, and what a method takes beyond them."""
+        return self.prompt_tokens + self.completion_tokens + self.extra_tokens
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,8 @@ class Findings:
     """What the counted evals have in common over all trained models; None with fewer than four models."""
     start: float | None
     """The untrained model's mean held-out score; None where nothing of it was graded."""
+    unseen: Mapping[str, tuple[str, ...]]
+    """By dosed arm: the held-out traits and domains that it never trained on."""
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -206,6 +215,7 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
         alike=alike(scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, scores),
         start=_start(run),
+        unseen={n: tuple(name for names_ in unseen(experiment, experiment.arms[n]) for name in sorted(names_)) for n in names[1:]},
     )
 
 
@@ -272,7 +282,10 @@ def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[M
 
 
 def _usage(source: str, parts: Sequence[Mapping[str, int]], truncation: float) -> Usage:
-    return Usage(source, **{key: sum(p[key] for p in parts) for key in (*COUNTS, "flops")}, truncation=truncation)
+    counts = {
+        key: sum(p.get(key, 0) if key in EXTRA else p[key] for p in parts) for key in (*COUNTS, "flops")
+    }  # older runs took nothing extra
+    return Usage(source, **counts, truncation=truncation)
 
 
 def _truncation(runs: Iterable[Sequence[Mapping[str, Any]]], sources: Collection[str]) -> float:

@@ -22,6 +22,8 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
             ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
             _estimates(f),
         ),
+        "## Gains beside their price" if f.dosed else "",
+        _beside(f) if f.dosed else "",
         "## Other explanations" if f.explanations else "",
         table(("what", "arm", "baseline", "arm's", "difference", "95% interval", "what follows"), _explanations(f))
         if f.explanations
@@ -29,7 +31,7 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         *(f"![{title}]({name}.svg)" for name, title in figures.items()),
         "## Compute and dose",
         f"{wording.compute(f)[:1].upper()}{wording.compute(f)[1:]}.",
-        table(("arm", "nominal", "effective", "tokens", "FLOPs"), _doses(f)),
+        table(("arm", "nominal", "effective", "tokens", "of which extra", "FLOPs"), _doses(f)),
         "## Hashes",
         f"Model sha256 `{safe(f.plan['model_sha256'])}`, scenarios sha256 `{safe(f.plan['scenarios_sha256'])}`.",
         table(("arm", "seed", "trait slots", "schedule sha256", "weights sha256"), _hashes(f)),
@@ -70,6 +72,11 @@ def _estimates(f: Findings) -> Iterator[Sequence[object]]:
             yield (name, row.measure, wording.number(e.baseline), safe(arm.name), *numbers)
 
 
+def _beside(f: Findings) -> str:
+    head, rows = wording.beside(f)
+    return table([safe(cell) for cell in head], ([safe(cell) for cell in row] for row in rows))
+
+
 def _explanations(f: Findings) -> Iterator[Sequence[object]]:
     for e in f.explanations:
         yield safe(e.what), safe(e.arm), *wording.explained(e)
@@ -77,8 +84,8 @@ def _explanations(f: Findings) -> Iterator[Sequence[object]]:
 
 def _doses(f: Findings) -> Iterator[Sequence[object]]:
     for arm in f.arms:
-        tokens = arm.total.prompt_tokens + arm.total.completion_tokens
-        yield safe(arm.name), wording.percent(arm.dose), wording.percent(arm.effective), f"{tokens:,}", wording.power(arm.total.flops)
+        tokens, extra = f"{arm.total.tokens:,}", f"{arm.total.extra_tokens:,}"
+        yield safe(arm.name), wording.percent(arm.dose), wording.percent(arm.effective), tokens, extra, wording.power(arm.total.flops)
 
 
 def _hashes(f: Findings) -> Iterator[Sequence[object]]:

@@ -78,11 +78,7 @@ def _used(f: Findings) -> Iterator[Text]:
     """Per arm: tokens, FLOPs, and the dose as meant and as weighed."""
     wide = max(len(clean(a.name)) for a in f.arms)
     for arm in f.arms:
-        yield Text(f"  {clean(arm.name):<{wide}}  {_tokens(arm):,} tokens, {power(arm.total.flops)} FLOPs, {_dose(arm)}")
-
-
-def _tokens(arm: ArmFacts) -> int:
-    return arm.total.prompt_tokens + arm.total.completion_tokens
+        yield Text(f"  {clean(arm.name):<{wide}}  {arm.total.tokens:,} tokens, {power(arm.total.flops)} FLOPs, {_dose(arm)}")
 
 
 def _dose(arm: ArmFacts) -> str:

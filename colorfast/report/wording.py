@@ -115,6 +115,52 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
     return found
 
 
+def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
+    """(head, rows) of every gain beside its price: the held-out difference of each arm, then each other explanation's."""
+    arms = [arm.name for arm in f.dosed]
+    cells: dict[str, dict[str, str]] = {}
+    for arm, e in zip(arms, f.rows[0].cells, strict=True):
+        cells.setdefault("held-out scenarios", {})[arm] = f"{signed(e.difference)} ({between(e)})" if e else "-"
+    for other in f.explanations:
+        _, _, difference, interval, _ = explained(other)
+        cells.setdefault(other.what, {})[other.arm] = f"{difference} ({interval})" if interval != "-" else "-"
+    return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in cells.items()]
+
+
+GRADERS = {"code": "code", "offline": "code and meaning, offline", "judge": "a judge"}
+METHODS = {
+    "best-of-n": "fine-tuned on the best reply of each group",
+    "constitution-sft": "fine-tuned on revisions of its own drafts, each after a critique by a principle",
+    "deliberative": "fine-tuned on the best reply of each group, sampled with the constitution in the prompt",
+}
+
+
+def taught(f: Findings) -> list[str]:
+    """One line for each arm that is not reinforced by the rubrics: by what, how, graded by whom, at which extra cost."""
+    training, found = f.experiment.training, []
+    for facts in f.arms:
+        arm, said = f.experiment.arms[facts.name], []
+        if arm.reward == "constitution":
+            said.append(f"judged by the constitution {f.experiment.constitution.rsplit('/', 1)[-1]} ({GRADERS[training.reward.kind]})")
+        elif arm.reward == "placebo":
+            said.append("rewards shuffled within each group")
+        elif arm.reward != "rubric":
+            said.append(f"rewarded for {arm.reward}")
+        if arm.method != "rl":
+            said.append(METHODS[arm.method])
+        if facts.total.extra_tokens:
+            said.append(f"{facts.total.extra_tokens:,} tokens beyond prompts and replies")
+        if facts.total.endpoint_tokens:
+            said.append(
+                f"{facts.total.endpoint_tokens:,} tokens written by {training.reward.judge.model if training.reward.judge else '-'}"
+            )
+        if said:
+            found.append(f"{facts.name}: {', '.join(said)}.")
+        if f.unseen.get(facts.name):
+            found.append(f"{facts.name} was not trained on {several(list(f.unseen[facts.name]))}: what it gains there is transfer.")
+    return found
+
+
 def explained(e: Explanation) -> tuple[str, str, str, str, str]:
     """(baseline, arm, difference, 95% interval, what follows) of another explanation, in words and numbers."""
     if e.baseline is None or e.score is None or e.difference is None or e.low is None or e.high is None:
@@ -166,6 +212,7 @@ def caution(f: Findings) -> list[str]:
     shown, size = f.experiment.training.shown, f.experiment.training.group_size
     if shown:
         notes.append(f"In every arm {shown} of the {size} replies in a group is the task's own good reply, not sampled (training.shown).")
+    notes += taught(f)
     if f.few:
         notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
     if f.unmatched:
