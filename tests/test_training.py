@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from trl import GRPOTrainer
+from safetensors.torch import load_file
 
-from colorfast.engines import trl
+from colorfast.engines import packing, trl
+from colorfast.engines.launch import Launched
 from colorfast.models import weights_sha256
 from colorfast.schedule import schedule, schedule_hash
 from colorfast.tables import read_rows
-from colorfast.types import Criterion, Experiment, Message, Slot, Task, Training
+from colorfast.types import ColorfastError, Criterion, Experiment, Message, Slot, Task, Training
 
 SETTINGS = Training(
     steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1
@@ -123,8 +124,6 @@ def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> Non
     assert ledger["total"]["ungraded"] == ledger["total"]["completions"] == 24
     first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
     assert first["sources"]["form"]["reward"] is None
-    from safetensors.torch import load_file
-
     before, after = (load_file(f / "model.safetensors") for f in (tiny_model, folder))
     assert all(torch.allclose(before[k], after[k], atol=1e-7) for k in before)
 
@@ -156,3 +155,55 @@ def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
     ]
     assert all(r is not None and math.isfinite(r) for r in rewards)
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.2
+
+
+def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> None:
+    """`accelerate launch` with two CPU processes: the same schedule, the same rewards, weights within rounding."""
+    settings = SETTINGS.model_copy(update={"precision": "fp32", "method": "full"})
+    launched = Launched(Path(__file__).parent.parent / "configs" / "accelerate" / "cpu-2.yaml")
+    folders = {"one": trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "one")}
+    folders["two"] = launched.train(str(tiny_model), slots(6), settings, 0, tmp_path / "two")
+    ledgers = [json.loads((tmp_path / name / "ledger.json").read_text()) for name in folders]
+    assert ledgers[0]["schedule_seen"] == ledgers[1]["schedule_seen"] == schedule_hash(slots(6))
+    assert ledgers[0]["total"] == ledgers[1]["total"]
+    metrics = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in folders]
+    for a, b in zip(*metrics, strict=True):
+        assert {k: v["reward"] for k, v in a["sources"].items()} == pytest.approx({k: v["reward"] for k, v in b["sources"].items()})
+    one, two, start = (load_file(f / "model.safetensors") for f in (*folders.values(), tiny_model))
+    assert max(float((one[k] - start[k]).abs().max()) for k in one) > 1e-3
+    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+
+
+def test_a_process_that_fails_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    launched = Launched(Path(__file__).parent.parent / "configs" / "accelerate" / "cpu-2.yaml")
+    odd = SETTINGS.model_copy(update={"prompts_per_step": 3})
+    with pytest.raises(ColorfastError, match="3 prompts cannot be shared by 2 processes"):
+        launched.train(str(tiny_model), slots(9), odd, 0, tmp_path / "odd")
+    with pytest.raises(ColorfastError, match=r"nowhere.yaml: no such accelerate configuration"):
+        Launched(Path("nowhere.yaml")).train(str(tiny_model), slots(6), SETTINGS, 0, tmp_path / "none")
+
+
+def test_every_wanted_token_is_in_one_pass_and_long_replies_do_not_share_a_row() -> None:
+    prompts = [[1] * 10] * 4 + [[2] * 300] * 2 + [[3] * 5] * 4
+    replies = [[7] * n for n in (1, 4, 9, 30, 200, 200, 2, 2, 2, 2)]
+    found = packing.passes(prompts, replies, [0, 2, 3, 4, 5, 6, 7], 512)
+    assert sorted(i for part in found for row in part for i in row) == [0, 2, 3, 4, 5, 6, 7]
+    assert [4] in [row for part in found for row in part] and [6, 7] in [row for part in found for row in part]
+    for part in found:
+        packed = packing.pack(part, prompts, replies)
+        assert sorted(zip(packed.reply.tolist(), packed.place.tolist(), strict=True)) == sorted(
+            (i, k) for row in part for i in row for k in range(len(replies[i]))
+        )
+        assert packed.seen.any(-1).all(), "a token that sees nothing would be NaN"
+
+
+def test_bf16_products_stay_near_fp32(tiny_model: Path, tmp_path: Path) -> None:
+    """On machines without units for bf16 both are the same."""
+    moved = []
+    for precision in ("fp32", "bf16"):
+        settings = SETTINGS.model_copy(update={"steps": 1, "precision": precision, "method": "full"})
+        folder = trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / precision)
+        moved.append(torch.cat([v.flatten() for _, v in sorted(load_file(folder / "model.safetensors").items())]))
+    start = torch.cat([v.flatten() for _, v in sorted(load_file(tiny_model / "model.safetensors").items())])
+    ours, theirs = moved[0] - start, moved[1] - start
+    assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.9

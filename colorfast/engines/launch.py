@@ -15,6 +15,8 @@ from colorfast.rundir import write_json
 from colorfast.types import ColorfastError, Scenario, Slot, Task, Teaching, Training
 
 JOB = "job.json"
+SAYS = "colorfast says: "
+"""What marks the one line that a failing process is to be quoted by."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,7 @@ def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> di
     tasks = [
         {"scenario": isinstance(s.task, Scenario), "task": s.task.model_dump(mode="json"), "teaching": vars(s.teaching)} for s in slots
     ]
-    places = [{"index": s.index, "step": s.step} for s in slots]
-    rows = [place | task for place, task in zip(places, tasks, strict=True)]
+    rows = [{"index": s.index, "step": s.step} | task for s, task in zip(slots, tasks, strict=True)]
     return {"model": model, "seed": seed, "training": training.model_dump(mode="json"), "slots": rows}
 
 
@@ -65,4 +66,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except ColorfastError as error:
+        sys.exit(f"{SAYS}{error}")

@@ -63,7 +63,7 @@ class GroupTrainer(GRPOTrainer):
         total = torch.zeros((), device=self.accelerator.device)
         for k, part in enumerate(parts, 1):
             with contextlib.nullcontext() if k == len(parts) else self.accelerator.no_sync(model):
-                with self.compute_loss_context_manager(), products(self.recorder.precision):
+                with self.compute_loss_context_manager(), products(self.recorder.precision), _ungathered(self.accelerator):
                     loss = self.compute_loss(model, _only(rows, part or [0])) * (len(part) / len(rows["advantages"]))
                 with products(self.recorder.precision):
                     self.accelerator.backward(loss)
@@ -76,7 +76,8 @@ class GroupTrainer(GRPOTrainer):
         makes as many passes, since they meet in each; an empty one stands for nothing left."""
         prompts, replies = _held(rows["prompt_ids"], rows["prompt_mask"]), _held(rows["completion_ids"], rows["completion_mask"])
         live = [i for i, a in enumerate(rows["advantages"].tolist()) if a or self.beta]
-        found = [sum(part, []) for part in packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)]
+        made = packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)
+        found = [[i for row in part for i in row] for part in made]
         most = int(self.accelerator.gather(torch.tensor([len(found)], device=self.accelerator.device)).max())
         return found + [[]] * max(most - len(found), 1 - len(found))
 
@@ -96,6 +97,16 @@ class GroupTrainer(GRPOTrainer):
                 out = model(input_ids=packed.ids, position_ids=packed.positions, attention_mask=packed.seen, use_cache=False)
             told = told.index_put((torch.arange(2).unsqueeze(1), packed.reply, packed.place), out.logits[0])
         return told[0], told[1].detach(), None
+
+
+@contextlib.contextmanager
+def _ungathered(accelerator: Any) -> Iterator[None]:
+    """Inside, processes do not exchange what TRL would log: their passes differ in size, and our record is made elsewhere."""
+    accelerator.gather = lambda told: told
+    try:
+        yield
+    finally:
+        del accelerator.gather
 
 
 def _held(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
@@ -232,7 +243,7 @@ class Recorder:
         judged = {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
         self.metrics.append(step_metrics(step, rollouts) | judged)
         self.rows_seen += seen
-        if not PartialState().is_main_process:
+        if not _processes().is_main_process:
             return
         _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
         _append(self.folder / "slots_seen.jsonl", seen)
@@ -283,7 +294,7 @@ def _last_whole_checkpoint(folder: Path) -> Path | None:
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     """TRL's settings for ours; a batch is all of a step, or a process's share of it."""
     gpu, bf16 = torch.cuda.is_available(), precision(training) == "bf16"
-    processes = PartialState().num_processes
+    processes = _processes().num_processes
     if training.prompts_per_step % processes:
         raise ColorfastError(
             f"training.prompts_per_step: {training.prompts_per_step} prompts cannot be shared by {processes} processes equally"
@@ -314,6 +325,11 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         report_to=[],
         disable_tqdm=True,
     )
+
+
+def _processes() -> PartialState:
+    """This process among those that train together."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def precision(training: Training) -> str:
@@ -368,16 +384,16 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     work = folder / "training"
     policy = load_policy(model)
     recorder = Recorder(folder, policy, slots, training, seed)
-    with PartialState().main_process_first():
+    with _processes().main_process_first():
         resume = _last_whole_checkpoint(work)
         done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
         recorder.restore(done)
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
         trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    if PartialState().is_main_process:
+    if _processes().is_main_process:
         _finish(trainer, recorder, slots, final)
-    PartialState().wait_for_everyone()
+    _processes().wait_for_everyone()
     return final
 
 
