@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -65,7 +65,6 @@ def telling(head: nn.Module, reads: torch.Tensor, targets: torch.Tensor, heat: f
 
 def tells(model: nn.Module) -> bool:
     """Is the model's output layer a plain product, and nothing done to its logits afterwards?"""
-    head: Any = model.get_output_embeddings()  # type: ignore[operator]
-    config: Any = model.config
+    head, config = cast(Any, model).get_output_embeddings(), cast(Any, model).config
     after = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-    return isinstance(head, nn.Linear) and head.bias is None and not any(getattr(config, name, None) for name in after)
+    return type(head) is nn.Linear and head.bias is None and not any(getattr(config, name, None) for name in after)

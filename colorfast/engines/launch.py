@@ -37,10 +37,10 @@ class Launched:
         console.print(f"train {folder.name} under {self.config.name} ...", markup=False)
         done = subprocess.run([*launched, "-m", "colorfast.engines.launch", str(folder)], stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            said = [line for line in done.stderr.splitlines() if "Error" in line] or ["no reason given"]
-            raise ColorfastError(
-                f"{folder}: accelerate launch failed ({said[0][-300:]}); the same command continues from the last checkpoint"
-            )
+            lines = done.stderr.splitlines()
+            said = [line.partition(SAYS)[2] for line in lines if SAYS in line] or [line for line in lines if "Error: " in line]
+            cure = "under accelerate launch; the same command continues from the last checkpoint"
+            raise ColorfastError(f"{folder}: {(said or ['no reason given'])[0][:300]} ({cure})")
         (folder / JOB).unlink(missing_ok=True)
         return final
 

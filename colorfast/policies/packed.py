@@ -26,7 +26,7 @@ def has_bf16_units() -> bool:
 def products(precision: str) -> Iterator[None]:
     """Inside, and on a CPU, fp32 products round what they multiply to bf16 where `precision` says so, and add up in fp32; what is
     stored stays fp32."""
-    cpu = torch.backends.mkldnn.matmul
+    cpu: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = cpu.fp32_precision
     if precision == "bf16":
         cpu.fp32_precision = "bf16"
