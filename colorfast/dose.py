@@ -126,8 +126,7 @@ def series(e: Evidence) -> tuple[Series, ...]:
     groups: dict[str, dict[float, str]] = {}
     for name in e.dosed:
         arm = e.experiment.arms[name]
-        if arm.dose > 0:
-            groups.setdefault(_label(arm), {}).setdefault(arm.dose, name)
+        groups.setdefault(_label(arm), {}).setdefault(arm.dose, name)
     return tuple(_series(e, label, tuple(sorted(arms.items()))) for label, arms in groups.items() if len(arms) > 1)
 
 

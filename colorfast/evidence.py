@@ -30,9 +30,9 @@ class Evidence:
 
     @property
     def dosed(self) -> list[str]:
-        """Every arm but the baseline, by dose."""
+        """Every arm with a dose, lowest first."""
         arms = self.experiment.arms
-        return sorted((name for name in arms if name != BASELINE), key=lambda name: (arms[name].dose, name))
+        return sorted((name for name, arm in arms.items() if arm.dose > 0), key=lambda name: (arms[name].dose, name))
 
 
 def load(run: Path) -> Evidence:
