@@ -13,7 +13,7 @@ from colorfast import benchmarks
 from colorfast.evaluate import HELDOUT
 from colorfast.reading import words
 from colorfast.refusal import refusal
-from colorfast.stats import Mean, Table, adjusted, by_item, item_means, mean, paired, seed_share, sign_test
+from colorfast.stats import Mean, SeedShare, Table, adjusted, by_item, item_means, mean, paired, seed_share, sign_test
 from colorfast.types import Benchmark, Estimate, Evaluation, Measure, Score
 
 Scores = Mapping[int, Sequence[Score]]
@@ -230,22 +230,26 @@ def overall(arm: str, ours: Scores, theirs: Scores, estimates: Sequence[Estimate
 
 
 def explanations(arm: str, ours: Scores, theirs: Scores, evaluation: Evaluation) -> list[Explanation]:
-    """Did the arm just refuse more, agree more, talk longer, know less? And what is left of its gain where neither refuses?"""
+    """Did the arm just refuse more, agree more, talk longer, know less? And what is left of its gain where neither refuses?
+
+    What is known of the run-to-run variance of scores comes from all evals, as in `differences`.
+    """
     evals = [benchmarks.get(name) for name in evaluation.benchmarks if not name.startswith(INSPECT)]
     generated = [b.id for b in evals if b.kind == "generated"]
     benign = [b.id for b in evals if b.kind == "generated" and b.family not in ("harm refusal", "mental health")]
     flattering = [b.id for b in evals if b.family == "sycophancy"]
     able = [b.id for b in evals if b.family == "capability"]
     parts = split(ours), split(theirs)
+    share = seed_share([a - b for a, b in _pairs(parts, [HELDOUT, *(b.id for b in evals)], _scores)])
     rows = [
         _explained(REFUSALS, arm, _pairs(parts, [HELDOUT, *generated], _refuses)),
         _explained(BENIGN, arm, _pairs(parts, [HELDOUT, *benign], _refuses)),
-        _explained(OVER_REFUSAL, arm, _pairs(parts, _ids(evals, "over-refusal"), _fails), worse=+1),
-        _explained(SYCOPHANCY, arm, _pairs(parts, flattering, _fails), worse=+1),
+        _explained(OVER_REFUSAL, arm, _pairs(parts, _ids(evals, "over-refusal"), _fails), +1, share),
+        _explained(SYCOPHANCY, arm, _pairs(parts, flattering, _fails), +1, share),
         _explained("words of a reply to a held-out scenario", arm, _pairs(parts, [HELDOUT], lambda s: float(len(words(s.reply))))),
-        _explained(CAPABILITY, arm, _pairs(parts, able, lambda s: s.value), worse=-1),
+        _explained(CAPABILITY, arm, _pairs(parts, able, _scores), -1, share),
     ]
-    return [*rows, _neither_refuses(arm, *parts)]
+    return [*rows, _neither_refuses(arm, *parts, share)]
 
 
 def _ids(evals: Sequence[Benchmark], family: str) -> list[str]:
@@ -254,6 +258,10 @@ def _ids(evals: Sequence[Benchmark], family: str) -> list[str]:
 
 def _refuses(s: Score) -> float:
     return float(refusal(s.reply) != "none")
+
+
+def _scores(s: Score) -> float | None:
+    return s.value
 
 
 def _fails(s: Score) -> float | None:
@@ -269,11 +277,11 @@ def _pairs(parts: tuple[Split, Split], names: Sequence[str], value: Value) -> li
     return [(a, b) for a, b in made if a.size]
 
 
-def _explained(what: str, arm: str, pairs: Sequence[tuple[Table, Table]], worse: int = 0) -> Explanation:
+def _explained(what: str, arm: str, pairs: Sequence[tuple[Table, Table]], worse: int = 0, share: SeedShare | None = None) -> Explanation:
     """`worse`: +1 where a rise beyond MARGIN would be a price, -1 where a fall would, 0 for what has no margin."""
     if not pairs:
         return Explanation(what, arm, reason="no eval of this experiment measures it")
-    found = mean([a - b for a, b in pairs])
+    found = mean([a - b for a, b in pairs], share)
     low, high = found.interval()
     base, own = (float(np.mean([pair[k].mean() for pair in pairs])) for k in (1, 0))
     items = sum(a.shape[1] for a, _ in pairs)
@@ -295,7 +303,7 @@ def _kept(found: Mean, worse: int) -> tuple[Outcome, str]:
     return outcome, f"{text} {MARGIN:g} (smallest difference seen four times in five: {found.detectable():.3f})"
 
 
-def _neither_refuses(arm: str, ours: Split, theirs: Split) -> Explanation:
+def _neither_refuses(arm: str, ours: Split, theirs: Split, share: SeedShare) -> Explanation:
     """The held-out score on the items that neither arm refuses under any seed."""
     own, base = ours[HELDOUT], theirs[HELDOUT]
     refused = {s.item for scores in (own, base) for rows in scores.values() for s in rows if _refuses(s)}
@@ -303,7 +311,7 @@ def _neither_refuses(arm: str, ours: Split, theirs: Split) -> Explanation:
     if not answered:
         return Explanation(NEITHER, arm, reason="each item was refused by one of them")
     parts: tuple[Split, Split] = {HELDOUT: _only(own, answered)}, {HELDOUT: _only(base, answered)}
-    found = _explained(NEITHER, arm, _pairs(parts, [HELDOUT], lambda s: s.value))
+    found = _explained(NEITHER, arm, _pairs(parts, [HELDOUT], _scores), share=share)
     return replace(found, verdict=f"{len(refused)} items left out")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from colorfast import benchmarks
@@ -57,7 +57,7 @@ class Beyond:
 
 @dataclass(frozen=True)
 class Transfer:
-    """`cells`: for each arm, one a column, None where nothing was graded in both."""
+    """`arms`: those of some traits or domains first. `cells`: for each arm, one a column, None where nothing was graded in both."""
 
     arms: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -89,13 +89,13 @@ class _Arm:
 
 def transfer(e: Evidence) -> Transfer | None:
     """The matrix of every dosed arm; None where each of them trains on all traits and domains."""
-    arms = [_arm(e, name) for name in e.dosed]
+    arms = sorted((_arm(e, name) for name in e.dosed), key=lambda arm: not arm.trained)
     if not any(arm.trained for arm in arms):
         return None
     columns = _columns(e)
     cells = {arm.name: tuple(arm.cell(c, _tables(arm, c)) for c in columns) for arm in arms}
     beyond = tuple(_beyond(arm, kind, columns) for arm in arms for kind in arm.trained)
-    return Transfer(tuple(e.dosed), columns, cells, beyond)
+    return Transfer(tuple(cells), columns, cells, beyond)
 
 
 def _columns(e: Evidence) -> tuple[Column, ...]:
@@ -153,4 +153,4 @@ def _beyond(arm: _Arm, kind: Kind, columns: Sequence[Column]) -> Beyond:
         if column.kind == kind:
             sides[column.name in arm.trained[kind]] += _tables(arm, column)
     inside, outside = (arm.cell(Column(kind, name), sides[side]) for side, name in ((True, "trained on"), (False, "not trained on")))
-    return Beyond(kind, arm.name, inside, outside)
+    return Beyond(kind, arm.name, inside and replace(inside, trained=True), outside)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from test_report import experiment as small
+from test_report import html, make_run, printed, section
 
 from colorfast.dose import FEWEST, Fit, Gains, Point, fitted, gains, series, smallest
 from colorfast.evidence import Evidence
@@ -156,3 +162,24 @@ def test_arms_that_differ_in_dose_alone_are_one_series() -> None:
 def test_an_experiment_without_doses_has_no_series() -> None:
     e = experiment(trait=Arm(dose=0.05), health=Arm(dose=0.25, domains=("health",)))
     assert series(evidence({"baseline": 0.0, "trait": 0.1, "health": 0.1}, e)) == ()
+
+
+def test_the_report_draws_the_curve_and_names_the_doses(tmp_path: Path) -> None:
+    arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (25, 50, 100)}
+
+    def value(arm: str, item: str) -> float:
+        """A gain from 50% on alone."""
+        return 0.4 + 0.02 * float(rng(f"{arm}-{item}").normal()) + 0.3 * (arms[arm].dose > 0.3)
+
+    run = make_run(tmp_path, small(arms=arms), value)
+    words = section(html(run), "response")
+    assert "gain from 50%" in words and "half of the gain at" in words
+    rows = list(csv.DictReader((run / "report/response.csv").read_text(encoding="utf-8").splitlines()))
+    held = [r for r in rows if r["eval"] == "heldout"]
+    assert [(r["arm"], float(r["dose"]), float(r["effective"]), float(r["gain_from"])) for r in held] == [
+        (f"trait-{n}", n / 100, n / 100, 0.5) for n in (25, 50, 100)
+    ]
+    assert held[0]["not_identified"].startswith("a saturating curve does not fit")
+    svg = re.sub(r"<[^>]*>", "", (run / "report/response.svg").read_text(encoding="utf-8"))
+    assert all(text in svg for text in ("Held-out traits", "0%", "25%", "50%", "100%"))
+    assert "held-out traits by dose (reward rubric): gain from 50%" in printed(run, 300)

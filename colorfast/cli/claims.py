@@ -28,15 +28,16 @@ def claims(
     from colorfast.claims import rulings
     from colorfast.evidence import load
     from colorfast.report.csvs import claim
-    from colorfast.report.rulings import ABOUT, COLUMNS, row, tally
+    from colorfast.report.rulings import ABOUT, held, ours, tally, why
 
     found = rulings(load(run), arm)
     if as_json:
         print_json([claim(r) for r in found])
         return
-    table = Table(*COLUMNS, title=str(run), title_justify="left", header_style="bold", box=HORIZONTALS, show_edge=False, pad_edge=False)
+    table = Table("verdict", "claim", title=f"{run}: the paper's claims", title_justify="left", box=HORIZONTALS, show_edge=False)
     for r in found:
-        *told, verdict, reason = row(r)
-        table.add_row(*map(Text, told), Text(verdict, style=STYLES.get(verdict, "")), Text(reason), end_section=True)
+        numbers = f"paper: {r.claim.paper}\nhere: {ours(r)}, {held(r)}" if r.measured else f"paper: {r.claim.paper}"
+        told = Text.assemble((r.claim.text, "bold"), f"\n{numbers}\n{why(r)}")
+        table.add_row(Text(r.verdict, style=STYLES.get(r.verdict, "")), told, end_section=True)
     out.print(table)
-    out.print(f"{tally(found)}. {ABOUT}")
+    out.print(f"{tally(found)}. {ABOUT}", markup=False)
