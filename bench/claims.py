@@ -43,6 +43,8 @@ def experiment(evals: int, seeds: int) -> Experiment:
         model="none",
         seeds=tuple(range(seeds)),
         standard=("facts",),
+        traits=("truthfulness",),
+        domains=DOMAINS,
         training=Training(steps=1, prompts_per_step=1, group_size=2, max_tokens=1, learning_rate=1),
         arms=ARMS,
         evaluation=Evaluation(benchmarks=every[:: max(1, len(every) // evals)]),

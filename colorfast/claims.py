@@ -22,6 +22,7 @@ from colorfast.evidence import Evidence, estimates, explained
 from colorfast.experiment import BASELINE
 from colorfast.names import check_known
 from colorfast.rundir import read_json
+from colorfast.schedule import pool
 from colorfast.stats import win_share
 from colorfast.types import Arm, ColorfastError, Estimate, Frozen
 
@@ -72,8 +73,8 @@ class Measured:
     """A statistic of an arm against the baseline, with its 95% interval.
 
     `better`, `worse`, `evals`: where it counts evals; then `p` is of the sign test. `outcome`: of a test against MARGIN.
-    `detectable`: the smallest true value that would have been found four times in five, None where that is not known. `parts`: of a
-    statistic that has two.
+    `detectable`: the smallest true value that would have been found four times in five, None where that is not known. `said`: in
+    words, by the part that measured it.
     """
 
     value: float
@@ -87,7 +88,7 @@ class Measured:
     evals: int | None = None
     p: float | None = None
     outcome: Outcome | None = None
-    parts: tuple[Measured, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,17 +134,17 @@ def _ruling(e: Evidence, claim: Claim, wanted: str | None) -> Ruling:
 
 def _is(needs: Needs, arm: Arm, e: Evidence) -> bool:
     """Whether an arm is what a claim needs, at any dose above 0."""
-    told = {"dose", "reward", "traits", "domains"}
+    told = {"dose", "reward", "traits", "domains", "not_traits", "not_domains"}
     as_usual = arm.model_dump(exclude=told) == Arm(dose=0).model_dump(exclude=told)
-    every = set(e.domains.values())
-    own = set(arm.domains) or every
+    rows = pool(e.experiment, arm)
+    own, every = {s.domain for s in rows}, set(e.domains.values())
     if needs.domains:
         fits = own == set(needs.domains)
     elif needs.without:
         fits = own == every - set(needs.without) != every
     else:
         fits = own >= every
-    return as_usual and arm.reward == needs.reward and fits and set(arm.traits or e.traits.values()) >= set(e.traits.values())
+    return as_usual and arm.reward == needs.reward and fits and {s.trait for s in rows} >= set(e.traits.values())
 
 
 def _no_arm(needs: Needs, fit: Sequence[str]) -> str:
@@ -247,20 +248,31 @@ def _explanation(what: str) -> Callable[[Evidence, Claim, str], Measured | str]:
     return read
 
 
+HOLDS = ("selective", "falls less, rises more")
+FAILS = ("rigid", "falls alike", "falls further", "falls less, rises less")
+"""Verdicts of an attack; under all others nothing is decided."""
+
+
 def persistence(e: Evidence, claim: Claim, arm: str) -> Measured | str:
-    """What harmful steering takes less from the arm than from the baseline, and what helpful steering gives it more."""
+    """What harmful steering takes less from the arm than from the baseline, where that is least, and the verdicts of the attacks."""
     files = sorted((e.folder / "attacks").glob("*.json")) if e.folder else []
+    found: list[tuple[Measured, str]] = []
     for path in files:
         try:
-            for row in read_json(path).get("persistence", ()):
-                if row["arm"] == arm:
-                    drop, lift = (Measured(**row[key]) for key in ("drop", "lift"))
-                    return replace(drop, parts=(lift,))
+            rows = [row for row in read_json(path).get("persistence", ()) if row["arm"] == arm]
+            found += [(_drop(**row["drop"]), f"{row['attack']}: {row['verdict']}") for row in rows]
         except (AttributeError, TypeError, KeyError):
             raise ColorfastError(f"{path}: damaged, or written by another version; run the attack again") from None
-    if files:
-        return f"no attack of this run measured {arm} under a harmful and a helpful prefix"
-    return f"no attack was run; colorfast attack {e.folder}"
+    if not found:
+        return f"no attack of this run was tried on {arm}" if files else f"no attack was run; colorfast attack {e.folder}"
+    holds, fails = (sum(said.partition(": ")[2] in verdicts for _, said in found) for verdicts in (HOLDS, FAILS))
+    outcome: Outcome = "kept" if holds == len(found) else "lost" if fails else "inconclusive"
+    least = min((m for m, _ in found), key=lambda m: m.low)
+    return replace(least, better=holds, worse=fails, evals=len(found), outcome=outcome, said="; ".join(said for _, said in found))
+
+
+def _drop(value: float, low: float, high: float, detectable: float | None, **more: object) -> Measured:
+    return Measured(value, low, high, detectable)
 
 
 STATISTICS: Mapping[str, Callable[[Evidence, Claim, str], Measured | str]] = {
@@ -327,12 +339,9 @@ def nothing(m: Measured, margin: float) -> Verdict:
 
 
 def persists(m: Measured, margin: float) -> Verdict:
-    """Replicated: harmful steering takes less (interval above zero) and the lift of helpful steering is equivalent within the
-    margin, two one-sided tests. Not replicated: harmful steering takes more, or the lifts differ by more than the margin."""
-    (lift,) = m.parts
-    if m.low > 0 and lift.outcome == "kept":
-        return "replicated"
-    return "not replicated" if m.high < 0 or lift.low > margin or lift.high < -margin else "inconclusive"
+    """Replicated: under every attack the arm falls less (interval above zero) and rises as much, equivalent within the margin, or
+    more. Not replicated: under one it falls as much or further, or rises less, or moves under neither. See docs/attacks.md."""
+    return "replicated" if m.outcome == "kept" else "not replicated" if m.outcome == "lost" else "inconclusive"
 
 
 RULES: Mapping[str, Callable[[Measured, float], Verdict]] = {

@@ -89,7 +89,7 @@ class _Arm:
 
 def transfer(e: Evidence) -> Transfer | None:
     """The matrix of every dosed arm; None where each of them trains on all traits and domains."""
-    arms = sorted((_arm(e, name) for name in e.dosed), key=lambda arm: not arm.trained)
+    arms = sorted((_arm(e, name) for name in e.dosed), key=lambda arm: (not arm.trained, [*arm.trained]))
     if not any(arm.trained for arm in arms):
         return None
     columns = _columns(e)

@@ -44,6 +44,8 @@ def experiment(arms: dict[str, Arm] = ARMS, evals: tuple[str, ...] = EVALS) -> E
         model="none",
         seeds=(0, 1),
         standard=("facts",),
+        traits=("truthfulness",),
+        domains=DOMAINS,
         training=Training(steps=1, prompts_per_step=1, group_size=2, max_tokens=1, learning_rate=1),
         arms=arms,
         evaluation=Evaluation(benchmarks=evals),
@@ -154,17 +156,26 @@ def test_where_nothing_moves_nothing_is_claimed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drop", "lift", "verdict"),
-    [((0.13, 0.05, 0.21), "kept", "replicated"), ((0.13, 0.05, 0.21), "inconclusive", "inconclusive"), ((-0.1, -0.2, -0.01), "kept", "no")],
+    ("told", "verdict"),
+    [
+        (("selective", "falls less, rises more"), "replicated"),
+        (("selective", "inconclusive"), "inconclusive"),
+        (("attack without effect",), "inconclusive"),
+        (("selective", "rigid"), "not replicated"),
+    ],
 )
-def test_selective_persistence_is_read_from_the_attacks(tmp_path: Path, drop: tuple[float, ...], lift: str, verdict: str) -> None:
-    row = {"arm": "trait", "drop": dict(zip(("value", "low", "high"), drop, strict=True)) | {"detectable": 0.1}}
-    row["lift"] = {"value": 0.004, "low": -0.016, "high": 0.025, "detectable": 0.03, "outcome": lift}
-    write_json(tmp_path / "attacks/persona.json", {"persistence": [row]})
+def test_selective_persistence_is_read_from_the_attacks(tmp_path: Path, told: tuple[str, ...], verdict: str) -> None:
+    for k, one in enumerate(told):
+        drop = {"value": 0.13 + k / 10, "low": 0.05 + k / 10, "high": 0.21 + k / 10, "p": 0.01, "detectable": 0.1}
+        write_json(
+            tmp_path / f"attacks/{k}.json", {"persistence": [{"arm": "trait", "attack": f"persona-{k}", "verdict": one, "drop": drop}]}
+        )
     found = ruled(evidence(NOBODY, 12, folder=tmp_path))["selective-persistence"]
-    assert found.verdict == ("not replicated" if verdict == "no" else verdict)
-    assert "lift +0.004 (−0.016 to +0.025)" in ours(found)
-    write_json(tmp_path / "attacks/persona.json", {"persistence": [{"arm": "trait"}]})
+    assert found.verdict == verdict
+    assert f"of {len(told)} attacks; falls less by +0.130 (+0.050 to +0.210) where it is least" in ours(found)
+    assert "four times in five" in why(found) if verdict == "inconclusive" else f"persona-0: {told[0]}" in why(found)
+    assert "tried on more" in ruled(evidence(NOBODY, 12, folder=tmp_path), "more")["selective-persistence"].reason
+    write_json(tmp_path / "attacks/0.json", {"persistence": [{"arm": "trait"}]})
     with pytest.raises(ColorfastError, match="damaged"):
         rulings(evidence(NOBODY, 12, folder=tmp_path))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
@@ -14,8 +17,10 @@ from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, signed
 from colorfast.transfer import Cell, Transfer
 
-LEFT, ACROSS, DOWN, BETWEEN = 1.98, 0.46, 0.19, 0.3
+LEFT, ACROSS, DOWN, BETWEEN = 1.98, 0.4, 0.19, 0.3
 """Inches: the names, a cell, a cell, what stands between two kinds of test."""
+MOST = 15
+"""Arms side by side; more stand below each other, by what they trained on."""
 LEAST = 0.1
 """The scale reaches this far at least, so that noise is not shown in full colour."""
 PLURAL = {"held-out trait": "held-out traits", "held-out domain": "held-out domains", "eval family": "eval families"}
@@ -30,37 +35,54 @@ def draw(f: Findings) -> dict[str, str]:
         return {"transfer": as_svg(_figure(f.transfer))}
 
 
-def _rows(t: Transfer) -> Rows:
+def _panels(t: Transfer) -> list[tuple[str, ...]]:
+    if len(t.arms) <= MOST:
+        return [t.arms]
+    groups = itertools.groupby(t.arms, lambda arm: [b.kind for b in t.beyond if b.arm == arm])
+    parts = [tuple(arms) for _, arms in groups]
+    return [arms[k : k + MOST] for arms in parts for k in range(0, len(arms), MOST)]
+
+
+def _rows(t: Transfer, arms: Sequence[str]) -> Rows:
     """By kind of test: (name, a cell an arm), the means over what was and was not trained on first."""
     found: Rows = []
     for kind, plural in PLURAL.items():
         rows: list[tuple[str, list[Cell | None]]] = []
-        own = {b.arm: b for b in t.beyond if b.kind == kind}
+        own = {b.arm: b for b in t.beyond if b.kind == kind and b.arm in arms}
         if own:
-            rows.append(("mean, trained on", [own[a].inside if a in own else None for a in t.arms]))
-            rows.append(("mean, not trained on", [own[a].outside if a in own else None for a in t.arms]))
+            rows.append(("mean, trained on", [own[a].inside if a in own else None for a in arms]))
+            rows.append(("mean, not trained on", [own[a].outside if a in own else None for a in arms]))
         for k, column in enumerate(t.columns):
             if column.kind == kind:
-                rows.append((column.name + " (control)" * column.control, [t.cells[a][k] for a in t.arms]))
+                rows.append((column.name + " (control)" * column.control, [t.cells[a][k] for a in arms]))
         if rows:
             found.append((plural, rows))
     return found
 
 
 def _figure(t: Transfer) -> Figure:
-    blocks = _rows(t)
-    names = max(len(a) for a in t.arms)
-    head, foot = 0.25 + 0.05 * names, 0.12
+    panels = [(arms, _rows(t, arms)) for arms in _panels(t)]
+    head = 0.2 + 0.05 * max(map(len, t.arms))
+    talls = [head + sum(BETWEEN + DOWN * len(rows) for _, rows in blocks) for _, blocks in panels]
+    across = max(len(arms) for arms, _ in panels)
+    beside = 0.1 + 0.045 * max(map(len, t.arms))  # the last name leans out
+    figure = Figure(figsize=(max(WIDTH, LEFT + ACROSS * across + beside), sum(talls) + 0.1 * len(talls)))
+    reach = max([LEAST] + [abs(c.difference) for _, blocks in panels for _, rows in blocks for _, cells in rows for c in cells if c])
+    for k, (arms, blocks) in enumerate(panels):
+        width, height = figure.get_size_inches()
+        top = sum(talls[:k]) + 0.1 * k
+        right = width - LEFT - ACROSS * len(arms)
+        _panel(inches(figure, LEFT, height - top - talls[k], right, top + head), arms, blocks, reach)
+    return figure
+
+
+def _panel(ax: Axes, arms: Sequence[str], blocks: Rows, reach: float) -> None:
     tall = sum(BETWEEN + DOWN * len(rows) for _, rows in blocks)
-    width = max(WIDTH, LEFT + ACROSS * len(t.arms) + 0.3)
-    figure = Figure(figsize=(width, head + tall + foot))
-    ax = inches(figure, LEFT, foot, width - LEFT - ACROSS * len(t.arms), head)
-    ax.set(xlim=(0, len(t.arms)), ylim=(tall, 0), xticks=(), yticks=())
+    ax.set(xlim=(0, len(arms)), ylim=(tall, 0), xticks=(), yticks=())
     for spine in ax.spines.values():
         spine.set_visible(False)
-    for k, arm in enumerate(t.arms):
-        ax.text(k + 0.4, -0.04, clean(arm), rotation=45, ha="left", va="bottom", fontsize=7.5)
-    reach = max([LEAST] + [abs(c.difference) for _, rows in blocks for _, cells in rows for c in cells if c])
+    for k, arm in enumerate(arms):
+        ax.text(k + 0.4, BETWEEN * 0.6, clean(arm), rotation=45, rotation_mode="anchor", ha="left", va="bottom", fontsize=7.5)
     y = 0.0
     for title, rows in blocks:
         _name(ax, y + BETWEEN * 0.62, title, "bold")
@@ -71,7 +93,6 @@ def _figure(t: Transfer) -> Figure:
                 if cell:
                     _cell(ax, (k, y), cell, matplotlib.colormaps["RdBu"], reach)
             y += DOWN
-    return figure
 
 
 def _name(ax: Axes, y: float, text: str, weight: str = "normal") -> None:
@@ -88,6 +109,7 @@ def _cell(ax: Axes, at: tuple[float, float], cell: Cell, colours: Colormap, reac
     ax.add_patch(Rectangle(at, 1, DOWN, facecolor=colours(0.5 + strength / 2), edgecolor="white", linewidth=0.8))
     if cell.trained:
         ax.add_patch(Rectangle((x + 0.03, y + 0.012), 0.94, DOWN - 0.024, fill=False, edgecolor=INK, linewidth=1.1))
-    ink = "white" if abs(strength) > 0.65 else INK
-    text = signed(cell.difference, 2).replace("0.", ".", 1) + (" ●" if cell.clear else "")
-    ax.text(x + 0.5, y + DOWN / 2, text, ha="center", va="center", fontsize=6.5, color=ink)
+    ink = "white" if abs(strength) > 0.55 else INK
+    ax.text(x + 0.46, y + DOWN / 2, signed(cell.difference, 2).replace("0.", ".", 1), ha="center", va="center", fontsize=6.5, color=ink)
+    if cell.clear:
+        ax.text(x + 0.86, y + DOWN / 2, "●", ha="center", va="center", fontsize=4, color=ink)

@@ -32,9 +32,8 @@ def ours(r: Ruling) -> str:
         return f"{m.better} of {m.evals} better, {m.worse} worse"
     if r.claim.statistic == "standing":
         return f"{m.better} better, {m.worse} worse of {m.evals}, after Benjamini-Hochberg"
-    if m.parts:
-        (lift,) = m.parts
-        return f"drop {signed(m.value)} less ({between}), lift {signed(lift.value)} ({signed(lift.low)} to {signed(lift.high)})"
+    if m.said:
+        return f"holds under {m.better} of {m.evals} attacks; falls less by {signed(m.value)} ({between}) where it is least"
     if m.baseline is not None and m.score is not None:
         return f"{number(m.baseline)} to {number(m.score)}: {signed(m.value)} ({between})"
     return f"{signed(m.value)} ({between}) over {m.evals} evals; {m.better} significantly better, {m.worse} worse"
@@ -58,7 +57,7 @@ def why(r: Ruling) -> str:
     if rule in ("kept", "unraised"):
         return f"not inferior within {margin}" if r.verdict == "replicated" else "a loss: the interval excludes none"
     if rule == "persists":
-        return "harmful steering takes less, and the lifts are equivalent" if r.verdict == "replicated" else "the intervals exclude it"
+        return m.said
     if rule == "nothing":
         return f"the interval lies below {margin}" if r.verdict == "replicated" else "the interval lies above zero"
     if r.verdict == "replicated":
