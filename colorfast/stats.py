@@ -183,6 +183,17 @@ def sign_test(signs: Mapping[str, Sequence[int]]) -> float:
     return float((abs(flips @ sums) >= abs(sums.sum())).mean())
 
 
+def win_share(signs: Mapping[str, Sequence[int]]) -> Mean:
+    """The share of wins, a tie counting half, with families as clusters: what a sign test leaves open when it finds nothing."""
+    families = [np.array(family) / 2 + 0.5 for family in signs.values() if len(family)]
+    n = sum(map(len, families))
+    share = float(sum(f.sum() for f in families)) / n
+    if len(families) == 1:
+        return Mean(share, math.inf, 1.0)
+    spread = sum(float((f - share).sum()) ** 2 for f in families) * len(families) / (len(families) - 1)
+    return Mean(share, math.sqrt(spread) / n, float(len(families) - 1))
+
+
 @dataclass(frozen=True)
 class Structure:
     """What many evals have in common over models: mean pairwise Spearman correlation of evals, the share of the first principal

@@ -24,7 +24,7 @@ from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Evaluation, Exper
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'
-SECTIONS = ("verdict", "results", "explanations", "learning", "dose", "price", "replies", "ran", "reading")
+SECTIONS = ("verdict", "results", "explanations", "learning", "dose", "response", "price", "replies", "ran", "reading")
 STAMPS = {HELDOUT: "h", "little": "l", "careful": "c"}
 Value = Callable[[str, str], float]
 """(arm, item) -> the score of its replies."""
@@ -132,9 +132,10 @@ def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
     assert re.findall(r'<section id="(\w+)">', page) == list(SECTIONS)
     assert all(section(page, name).strip() for name in SECTIONS)
     assert sorted(p.name for p in (run / "report").iterdir()) == [
-        *("curves.svg", "dose.svg", "estimates.csv", "forest.svg", "report.html", "report.md")
+        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "forest.svg", "report.html", "report.md", "response.csv"),
+        "response.svg",
     ]
-    assert page.count("<svg ") == 3
+    assert page.count("<svg ") == 4
 
 
 def test_every_eval_has_a_row_everywhere(tmp_path: Path) -> None:

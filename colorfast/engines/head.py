@@ -67,4 +67,4 @@ def tells(model: nn.Module) -> bool:
     """Is the model's output layer a plain product, and nothing done to its logits afterwards?"""
     head, config = cast(Any, model).get_output_embeddings(), cast(Any, model).config
     after = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-    return type(head) is nn.Linear and head.bias is None and not any(getattr(config, name, None) for name in after)
+    return type(head) is nn.Linear and cast(Any, head).bias is None and not any(getattr(config, name, None) for name in after)

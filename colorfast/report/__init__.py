@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict, fields
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
-from colorfast.report import figures, markdown, terminal, wording
+from colorfast.report import csvs, figures, heatmap, markdown, responses, rulings, terminal, wording
 from colorfast.report.findings import Findings, gather
 from colorfast.rundir import write_text
-from colorfast.types import Estimate
 
 TITLES = {
     "forest": "Differences from the baseline with 95% intervals, by eval and arm",
     "curves": "Mean reward by optimizer step, on trait scenarios and on standard tasks, by arm",
     "dose": "Nominal and effective dose by arm, and the share of truncated replies by source",
+    "response": "Held-out gain by dose with its fit, over-refusal and capability below",
+    "transfer": "Differences from the baseline by arm and by what is tested, with the traits and domains trained on framed",
 }
 
 
 def write(run: Path) -> Path:
-    """Write RUN/report: report.html, report.md, estimates.csv and the figures; the same bytes for the same run.
+    """Write RUN/report: report.html, report.md, tables as CSV and the figures; the same bytes for the same run.
 
     Returns the page's path. Raises ColorfastError when the run is not finished or a file of it is damaged.
     """
     f = gather(run)
     folder = run / "report"
-    drawn = figures.draw(f)
+    drawn = figures.draw(f) | responses.draw(f) | heatmap.draw(f)
     for name, svg in drawn.items():
         write_text(folder / f"{name}.svg", svg)
-    write_text(folder / "estimates.csv", _csv(f))
+    for name, text in csvs.tables(f).items():
+        write_text(folder / f"{name}.csv", text)
     write_text(folder / "report.md", markdown.page(f, {name: TITLES[name] for name in drawn}))
     write_text(folder / "report.html", _html(f, drawn))
     return folder / "report.html"
@@ -42,14 +41,6 @@ def write(run: Path) -> Path:
 def show(run: Path, console: Console) -> None:
     """Print the comparison: every eval against the baseline, then compute and doses."""
     terminal.show(gather(run), console)
-
-
-def _csv(f: Findings) -> str:
-    out = io.StringIO()
-    rows = csv.DictWriter(out, [field.name for field in fields(Estimate)], lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(asdict(e) for e in f.estimates)
-    return out.getvalue()
 
 
 def _html(f: Findings, drawn: dict[str, str]) -> str:
@@ -71,11 +62,13 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         wording.short,
         wording.chance,
         wording.seen,
+        wording.half,
+        wording.begins,
     ):
         environment.filters[word.__name__] = word
     svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}
     page = environment.get_template("report.html.j2")
-    return page.render(f=f, w=wording, svgs=svgs, colours=figures.look(f), settings=_settings(f)) + "\n"
+    return page.render(f=f, w=wording, claims=rulings, svgs=svgs, colours=figures.look(f), settings=_settings(f)) + "\n"
 
 
 def _settings(f: Findings) -> list[tuple[str, str]]:

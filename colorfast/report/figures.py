@@ -52,9 +52,9 @@ STYLE: Any = {
 def draw(f: Findings) -> dict[str, str]:
     """Every figure there is data for, by name."""
     with matplotlib.rc_context(STYLE):
-        figures = {"curves": _svg(_curves(f)), "dose": _svg(_dose(f))}
+        figures = {"curves": as_svg(_curves(f)), "dose": as_svg(_dose(f))}
         if any(cell for row in f.rows for cell in row.cells):
-            figures["forest"] = _svg(_forest(f))
+            figures["forest"] = as_svg(_forest(f))
     return figures
 
 
@@ -69,7 +69,8 @@ def inline(svg: str, name: str, title: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{title}" ', 1)
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """The figure's text, the same on every platform."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     # the same file on every platform, without the address of a DTD
@@ -87,7 +88,7 @@ def look(f: Findings) -> dict[str, str]:
     return {arm.name: _look(f, arm)[0] for arm in f.arms}
 
 
-def _inches(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
+def inches(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
     """Axes with margins in inches, so that labels keep their room at any height."""
     width, height = figure.get_size_inches()
     return figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
@@ -148,7 +149,7 @@ def _forest(f: Findings) -> Figure:
     step = ROW + ARM_ROW * len(f.dosed)
     tall = sum(HEAD + step * len(rows) for _, _, rows in f.sections)
     figure = Figure(figsize=(WIDTH, tall + 0.9))
-    ax = _inches(figure, 1.98, 0.5, 0.08, 0.4)
+    ax = inches(figure, 1.98, 0.5, 0.08, 0.4)
     y = 0.0
     for family, control, rows in f.sections:
         _label(ax, y + HEAD * 0.62, 0.0, clean(family) + (" (control)" if control else ""), weight="bold")
@@ -199,8 +200,8 @@ def _dose(f: Findings) -> Figure:
     sources = sorted({u.source for arm in f.arms for u in arm.usage}, key=lambda s: (s != "trait", s))
     heights = (0.27 * len(f.arms), 0.27 * len(sources))
     figure = Figure(figsize=(WIDTH, sum(heights) + 2.0))
-    doses = _inches(figure, 1.45, 1.1 + heights[1], 0.2, 0.6)
-    cut = _inches(figure, 1.45, 0.3, 0.2, 1.7 + heights[0])
+    doses = inches(figure, 1.45, 1.1 + heights[1], 0.2, 0.6)
+    cut = inches(figure, 1.45, 0.3, 0.2, 1.7 + heights[0])
     for y, arm in enumerate(f.arms):
         colour, _ = _look(f, arm)
         if arm.effective is not None:

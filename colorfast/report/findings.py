@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from colorfast import benchmarks
-from colorfast.compare import Alike, Explanation, Overall, Scores, alike, estimate, explanations, overall
+from colorfast import benchmarks, evidence
+from colorfast.claims import Ruling, rulings
+from colorfast.compare import Alike, Explanation, Overall, Scores, alike
+from colorfast.dose import Series, series
 from colorfast.evaluate import HELDOUT
-from colorfast.experiment import BASELINE, START, load_run, load_scores
+from colorfast.experiment import BASELINE, START
 from colorfast.ledger import COUNTS, EXTRA, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.stats import Structure, structure, summary
 from colorfast.tables import read_scores
+from colorfast.transfer import Transfer, transfer
 from colorfast.types import (
     TRAIT_SOURCE,
     ColorfastError,
@@ -155,6 +158,12 @@ class Findings:
     """The untrained model's mean held-out score; None where nothing of it was graded."""
     unseen: Mapping[str, tuple[str, ...]]
     """By dosed arm: the held-out traits and domains that it never trained on."""
+    rulings: tuple[Ruling, ...]
+    """On the paper's claims."""
+    series: tuple[Series, ...]
+    """Arms that differ in their dose alone; empty where no two doses of anything were tried."""
+    transfer: Transfer | None
+    """Arms trained on some traits or domains, on those and on the others; None where there is no such arm."""
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -181,20 +190,19 @@ class Findings:
 
 def gather(run: Path) -> Findings:
     """Read a finished run. Raises ColorfastError when a file is missing, damaged or of another version."""
-    experiment = load_run(run)
+    found = evidence.load(run)
     try:
-        return _gather(run, experiment)
+        return _gather(run, found)
     except (KeyError, TypeError, AttributeError) as error:
         raise ColorfastError(f"{run}: a file of this run is damaged, or written by another version ({error!r})") from None
 
 
-def _gather(run: Path, experiment: Experiment) -> Findings:
+def _gather(run: Path, e: evidence.Evidence) -> Findings:
+    experiment, scores = e.experiment, e.scores
     made = read_json(run / "run.json")
     names = [BASELINE, *sorted((n for n in experiment.arms if n != BASELINE), key=lambda n: (experiment.arms[n].dose, n))]
     held = {s.id: s for s in heldout(experiment)}
-    scores = load_scores(run, experiment)
-    # the traits of the run, whatever the corpus has become
-    found = {n: estimate(n, scores[n], scores[BASELINE], experiment.evaluation, made["traits"]) for n in experiment.arms if n != BASELINE}
+    found = {n: evidence.estimates(e, n) for n in experiment.arms if n != BASELINE}
     arms = tuple(_arm(run, experiment, name) for name in names)
     highest = max(names[1:], key=lambda n: experiment.arms[n].dose, default=BASELINE)
     pairs = _pairs(run, experiment, highest, held)
@@ -210,12 +218,15 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
         losses=_extreme(pairs, -1),
         unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
         corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
-        overall={n: overall(n, scores[n], scores[BASELINE], part) for n, part in found.items()},
-        explanations=tuple(row for n in names[1:] for row in explanations(n, scores[n], scores[BASELINE], experiment.evaluation)),
+        overall={n: evidence.together(e, n) for n in found},
+        explanations=tuple(row for n in names[1:] for row in evidence.explained(e, n)),
         alike=alike(scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, scores),
         start=_start(run),
         unseen={n: tuple(name for names_ in unseen(experiment, experiment.arms[n]) for name in sorted(names_)) for n in names[1:]},
+        rulings=rulings(e) if e.dosed else (),
+        series=series(e),
+        transfer=transfer(e),
     )
 
 

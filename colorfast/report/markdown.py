@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from colorfast.report import wording
+from colorfast.dose import Response, Series
+from colorfast.report import rulings, wording
 from colorfast.report.findings import Findings
+from colorfast.transfer import Cell
 
 
 def page(f: Findings, figures: Mapping[str, str]) -> str:
@@ -18,6 +20,7 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
         wording.COUNTED if f.dosed else "",
         "\n".join(f"- {safe(note)}" for note in wording.caution(f)),
+        *_claims(f),
         table(
             ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
             _estimates(f),
@@ -28,6 +31,8 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         table(("what", "arm", "baseline", "arm's", "difference", "95% interval", "what follows"), _explanations(f))
         if f.explanations
         else "",
+        *_responses(f),
+        *_transfer(f),
         *(f"![{title}]({name}.svg)" for name, title in figures.items()),
         "## Compute and dose",
         f"{wording.compute(f)[:1].upper()}{wording.compute(f)[1:]}.",
@@ -48,6 +53,57 @@ def safe(text: object) -> str:
 def table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _claims(f: Findings) -> Iterator[str]:
+    if f.rulings:
+        yield "## The paper's claims"
+        yield f"{rulings.ABOUT} In all {rulings.tally(f.rulings)}."
+        yield table(rulings.COLUMNS, (tuple(map(safe, rulings.row(r))) for r in f.rulings))
+        yield "## Every eval"
+
+
+def _responses(f: Findings) -> Iterator[str]:
+    for s in f.series:
+        yield f"## Dose and response: {safe(s.label)}"
+        head = ("eval", *(wording.percent(dose) for dose, _ in s.arms), "smallest dose", "half of the gain at")
+        yield table(head, _series(f, s))
+
+
+def _series(f: Findings, s: Series) -> Iterator[Sequence[object]]:
+    effective = {arm.name: arm.effective for arm in f.arms}
+    yield "effective dose", *(wording.percent(effective[name]) for _, name in s.arms), "", ""
+    for r in (*s.evals[:1], *([s.overall] if s.overall else ()), *s.prices, *s.evals[1:]):
+        own = {p.arm: p for p in r.points}
+        cells = (_difference(own[name].difference, own[name].low, own[name].high) if name in own else "-" for _, name in s.arms)
+        yield safe(r.name) + " (control)" * r.control, *cells, wording.begins(r), _half(r)
+
+
+def _half(r: Response) -> str:
+    return safe(wording.half(r)) if r.half.dose is not None or r.half.reason else ""
+
+
+def _difference(value: float, low: float, high: float) -> str:
+    mark = "**" if low > 0 or high < 0 else ""
+    return f"{mark}{wording.signed(value)}{mark} ({wording.signed(low)} to {wording.signed(high)})"
+
+
+def _transfer(f: Findings) -> Iterator[str]:
+    t = f.transfer
+    if t is None:
+        return
+    yield "## Transfer"
+    yield "Differences from the baseline; t: what the arm trained on. First the means over what it trained on and what it did not."
+    yield table(
+        ("arm", "mean over", "trained on", "not trained on"),
+        ((safe(b.arm), f"{b.kind}s", _cell(b.inside), _cell(b.outside)) for b in t.beyond),
+    )
+    tested = [(f"{c.kind}: {safe(c.name)}" + " (control)" * c.control, k) for k, c in enumerate(t.columns)]
+    yield table(("tested on", *map(safe, t.arms)), ((name, *(_cell(t.cells[a][k]) for a in t.arms)) for name, k in tested))
+
+
+def _cell(cell: Cell | None) -> str:
+    return "-" if cell is None else _difference(cell.difference, cell.low, cell.high) + " t" * cell.trained
 
 
 def _estimates(f: Findings) -> Iterator[Sequence[object]]:

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from colorfast.report import rulings
 from colorfast.report.findings import ArmFacts, Findings
-from colorfast.report.wording import caution, claim, clean, clear, compute, explained, percent, power, tallies
+from colorfast.report.wording import begins, caution, claim, clean, clear, compute, explained, half, percent, power, tallies
 from colorfast.types import Estimate
 
 ARMS_ACROSS = 3
@@ -27,6 +28,10 @@ def show(f: Findings, console: Console) -> None:
         console.print(Text(f"{clean(name)}: {text}"))
     if f.explanations:
         console.print(_explanations(f))
+    for s in f.series:
+        console.print(Text(f"held-out traits by dose ({clean(s.label)}): {begins(s.evals[0])}; half of the gain at: {half(s.evals[0])}"))
+    if f.rulings:
+        console.print(Text(f"the paper's claims: {rulings.tally(f.rulings)}"))
     console.print(Text(f"compute: {compute(f)}"), *_used(f), sep="\n")
     for note in caution(f)[1:]:
         console.print(Text(f"note: {clean(note)}", style="dim"))

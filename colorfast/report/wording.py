@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from colorfast.compare import Explanation
+from colorfast.dose import Response
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
 from colorfast.types import Estimate
 
@@ -63,6 +64,27 @@ def power(value: float) -> str:
 def clear(e: Estimate | None) -> int:
     """+1 or -1 when the interval lies above or below zero, else 0."""
     return 0 if e is None else (e.low > 0) - (e.high < 0)
+
+
+def half(r: Response) -> str:
+    """The dose of half of the gain with its interval, or why there is none."""
+    h = r.half
+    if h.dose is None or h.low is None or h.high is None:
+        return f"not identified: {h.reason}"
+    least = r.points[0].dose
+    low = percent(h.low) if h.low >= least else f"below {percent(least)}"
+    return f"{percent(h.dose)} ({low} to {percent(h.high)})"
+
+
+def begins(r: Response) -> str:
+    """The smallest dose with a gain and with a loss; of a price, where it begins to be paid."""
+    if r.worse:
+        if r.pays is not None:
+            return f"paid from {percent(r.pays)}"
+        seen = r.points[-1].detectable
+        return "not seen" + (f" (a true {number(seen)} would have been, four times in five)" if seen else "")
+    said = [f"{what} from {percent(dose)}" for what, dose in (("gain", r.gain), ("loss", r.loss)) if dose is not None]
+    return several(said) or "none"
 
 
 def several(names: list[str]) -> str:
