@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
-from colorfast.report import figures, markdown, terminal, wording
+from colorfast.inside import Inside, load
+from colorfast.report import figures, inside, markdown, terminal, wording
 from colorfast.report.findings import Findings, gather
 from colorfast.rundir import write_text
 from colorfast.types import Estimate
@@ -28,14 +29,19 @@ def write(run: Path) -> Path:
 
     Returns the page's path. Raises ColorfastError when the run is not finished or a file of it is damaged.
     """
-    f = gather(run)
+    f, found = gather(run), load(run)
     folder = run / "report"
     drawn = figures.draw(f)
+    page = markdown.page(f, {name: TITLES[name] for name in drawn})
+    if found:
+        within = inside.draw(found, figures.look(f))
+        page += "\n" + inside.page(found) + "".join(f"\n![{inside.TITLES[name]}]({name}.svg)\n" for name in within)
+        drawn |= within
     for name, svg in drawn.items():
         write_text(folder / f"{name}.svg", svg)
     write_text(folder / "estimates.csv", _csv(f))
-    write_text(folder / "report.md", markdown.page(f, {name: TITLES[name] for name in drawn}))
-    write_text(folder / "report.html", _html(f, drawn))
+    write_text(folder / "report.md", page)
+    write_text(folder / "report.html", _html(f, drawn, found))
     return folder / "report.html"
 
 
@@ -52,7 +58,7 @@ def _csv(f: Findings) -> str:
     return out.getvalue()
 
 
-def _html(f: Findings, drawn: dict[str, str]) -> str:
+def _html(f: Findings, drawn: dict[str, str], found: Inside | None) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -73,9 +79,10 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         wording.seen,
     ):
         environment.filters[word.__name__] = word
-    svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}
+    titles = TITLES | inside.TITLES
+    svgs = {name: Markup(figures.inline(svg, name, titles[name])) for name, svg in drawn.items()}
     page = environment.get_template("report.html.j2")
-    return page.render(f=f, w=wording, svgs=svgs, colours=figures.look(f), settings=_settings(f)) + "\n"
+    return page.render(f=f, w=wording, svgs=svgs, colours=figures.look(f), settings=_settings(f), inside=found, i=inside) + "\n"
 
 
 def _settings(f: Findings) -> list[tuple[str, str]]:
