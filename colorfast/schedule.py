@@ -7,11 +7,14 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from colorfast import constitution, helpfulness, scenarios, standard
 from colorfast.names import check_known
 from colorfast.rundir import digest
 from colorfast.types import PLAIN, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task, Teaching
+
+T = TypeVar("T", bound=Task)
 
 
 def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
@@ -81,7 +84,8 @@ def _trait_stream(rows: Sequence[Scenario], seed: int) -> Iterator[Scenario]:
         yield next(stream)
 
 
-def _with_system(task: Task, system: str | None) -> Task:
+def with_system(task: T, system: str | None) -> T:
+    """The task as the experiment asks it: behind its system message, unless the task has its own."""
     if system is None or task.messages[0].role == "system":
         return task
     return task.model_copy(update={"messages": (Message(role="system", content=system), *task.messages)})
@@ -105,7 +109,7 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
     traits = {i: (_rewarded(experiment, arm, s), _taught(experiment, arm, f"principle-{seed}-{i}")) for i, s in scenarios_}
     rows = (traits.get(i) or (standard.task(experiment.standard, seed, i), PLAIN) for i in range(slots))
     return tuple(
-        Slot(i, i // experiment.training.prompts_per_step, _with_system(task, experiment.system), how) for i, (task, how) in enumerate(rows)
+        Slot(i, i // experiment.training.prompts_per_step, with_system(task, experiment.system), how) for i, (task, how) in enumerate(rows)
     )
 
 
@@ -133,11 +137,7 @@ def schedule_hash(slots: Sequence[Slot]) -> str:
 
 def heldout(experiment: Experiment) -> tuple[Scenario, ...]:
     """The scenarios no arm may train on, with the experiment's system message."""
-    return tuple(
-        s.model_copy(update={"messages": _with_system(s, experiment.system).messages})
-        for s in all_scenarios(experiment)
-        if s.split == "heldout"
-    )
+    return tuple(with_system(s, experiment.system) for s in all_scenarios(experiment) if s.split == "heldout")
 
 
 def check_disjoint(train: Sequence[Task], held: Sequence[Scenario]) -> None:

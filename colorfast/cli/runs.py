@@ -1,8 +1,9 @@
-"""Commands on an experiment and its runs: run, report, schedule, plan."""
+"""Commands on an experiment and its runs: run, report, inside, schedule, plan."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,23 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     written = write(run)
     show(run, out)
     out.print(f"\nreport: {written}", markup=False)
+
+
+@app.command(epilog="Examples: `colorfast inside runs/quick` - `colorfast inside runs/quick --json`")
+def inside(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
+    """Read what training changed inside: how far each arm moved along trait directions, beside what it changed in behaviour.
+
+    Writes RUN/inside; `colorfast report` then has a section on it. Stopped at any point, the same command continues.
+    """
+    from colorfast.probe import look
+    from colorfast.report.inside import show
+
+    found = look(run)
+    if as_json:
+        print_json(asdict(found))
+        return
+    show(found, out)
+    out.print(f"\nwritten: {run / 'inside'}; the report will have it: colorfast report {run}", markup=False)
 
 
 @app.command(epilog="Example: `colorfast schedule quick --arm trait-25 --seed 0 --json`")

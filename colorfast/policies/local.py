@@ -42,6 +42,11 @@ class LocalPolicy:
         messages = [m.model_dump() for m in conversation]
         return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
+    def spoken(self, text: str) -> list[int]:
+        """Token ids of a text as the assistant says it, after what `encode` gives."""
+        gap = " " if not self.chat or self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
+        return list(self.tokenizer(gap + text.strip(), add_special_tokens=False)["input_ids"])
+
     @property
     def stops(self) -> list[int]:
         """Ids that end a reply: every end token that the model or its tokenizer names."""
@@ -69,11 +74,7 @@ class LocalPolicy:
     def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """See `Policy.logprobs`."""
         self.model.eval()
-        gap = " " if not self.chat or self.tokenizer.chat_template == PLAIN_TEMPLATE else ""
-        asked = [
-            (self.encode(c), [self.tokenizer(gap + choice.strip(), add_special_tokens=False)["input_ids"] for choice in options])
-            for c, options in zip(conversations, choices, strict=True)
-        ]
+        asked = [(self.encode(c), [self.spoken(choice) for choice in options]) for c, options in zip(conversations, choices, strict=True)]
         with packed(self.model, PACKED_ROWS):
             return score(self.model, asked, self.tokenizer.pad_token_id)
 

@@ -29,7 +29,7 @@ def shared_prefix(prompts: Sequence[Tokens]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def _batches(asked: Sequence[Asked], start: int) -> Iterator[list[int]]:
+def batches(asked: Sequence[Asked], start: int) -> Iterator[list[int]]:
     """Indices in batches of prompts of like length, about BATCH_TOKENS behind the first `start` tokens that all share."""
     part: list[int] = []
     for i in sorted(range(len(asked)), key=lambda i: len(asked[i][0])):
@@ -53,22 +53,22 @@ def score(model: PreTrainedModel, asked: Sequence[Asked], pad: int) -> list[list
     if start:
         model(input_ids=torch.tensor([asked[0][0][:start]], device=model.device), cache=header, logits_to_keep=1)
     totals: list[list[float]] = [[] for _ in asked]
-    for batch in _batches(asked, start):
+    for batch in batches(asked, start):
         for i, row in zip(batch, _one_batch(model, [asked[i] for i in batch], header, start, pad), strict=True):
             totals[i] = row
     return totals
 
 
-def _branch(cache: DynamicCache) -> DynamicCache:
+def branch(cache: DynamicCache) -> DynamicCache:
     """A cache that goes its own way from here: layers replace their tensors and never write into them, so none is copied."""
-    branch = copy.copy(cache)
-    branch.layers = [copy.copy(layer) for layer in cache.layers]
-    return branch
+    own = copy.copy(cache)
+    own.layers = [copy.copy(layer) for layer in cache.layers]
+    return own
 
 
 def _one_batch(model: PreTrainedModel, asked: Sequence[Asked], header: DynamicCache, start: int, pad: int) -> list[list[float]]:
     device = model.device
-    cache = _branch(header)
+    cache = branch(header)
     if start:
         cache.batch_repeat_interleave(len(asked))
     ids, own = left_padded([prompt[start:] for prompt, _ in asked], pad, device)
@@ -93,7 +93,7 @@ def _continued(
     model: PreTrainedModel, cache: DynamicCache, source: torch.Tensor, mask: torch.Tensor, choices: Sequence[Tokens], pad: int
 ) -> list[float]:
     """Log-likelihood of every token but the first of each choice, after the prompts that stand in these rows of the cache."""
-    own = _branch(cache)
+    own = branch(cache)
     own.batch_select_indices(source)
     longest = max(map(len, choices))
     rows = torch.tensor([choice + [pad] * (longest - len(choice)) for choice in choices], device=mask.device)

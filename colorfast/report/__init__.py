@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
-from colorfast.report import csvs, figures, heatmap, markdown, responses, rulings, terminal, wording
+from colorfast.inside import Inside, load
+from colorfast.report import csvs, figures, heatmap, inside, markdown, responses, rulings, terminal, wording
 from colorfast.report.findings import Findings, gather
 from colorfast.rundir import write_text
 
@@ -26,15 +27,20 @@ def write(run: Path) -> Path:
 
     Returns the page's path. Raises ColorfastError when the run is not finished or a file of it is damaged.
     """
-    f = gather(run)
+    f, found = gather(run), load(run)
     folder = run / "report"
     drawn = figures.draw(f) | responses.draw(f) | heatmap.draw(f)
+    page = markdown.page(f, {name: TITLES[name] for name in drawn})
+    if found:
+        within = inside.draw(found, figures.look(f))
+        page += "\n" + inside.page(found) + "".join(f"\n![{inside.TITLES[name]}]({name}.svg)\n" for name in within)
+        drawn |= within
     for name, svg in drawn.items():
         write_text(folder / f"{name}.svg", svg)
     for name, text in csvs.tables(f).items():
         write_text(folder / f"{name}.csv", text)
-    write_text(folder / "report.md", markdown.page(f, {name: TITLES[name] for name in drawn}))
-    write_text(folder / "report.html", _html(f, drawn))
+    write_text(folder / "report.md", page)
+    write_text(folder / "report.html", _html(f, drawn, found))
     return folder / "report.html"
 
 
@@ -43,7 +49,7 @@ def show(run: Path, console: Console) -> None:
     terminal.show(gather(run), console)
 
 
-def _html(f: Findings, drawn: dict[str, str]) -> str:
+def _html(f: Findings, drawn: dict[str, str], found: Inside | None) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -66,9 +72,19 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         wording.begins,
     ):
         environment.filters[word.__name__] = word
-    svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}
+    titles = TITLES | inside.TITLES
+    svgs = {name: Markup(figures.inline(svg, name, titles[name])) for name, svg in drawn.items()}
     page = environment.get_template("report.html.j2")
-    return page.render(f=f, w=wording, claims=rulings, svgs=svgs, colours=figures.look(f), settings=_settings(f)) + "\n"
+    told = {
+        "w": wording,
+        "claims": rulings,
+        "svgs": svgs,
+        "colours": figures.look(f),
+        "settings": _settings(f),
+        "inside": found,
+        "i": inside,
+    }
+    return page.render(f=f, **told) + "\n"
 
 
 def _settings(f: Findings) -> list[tuple[str, str]]:
