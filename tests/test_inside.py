@@ -204,7 +204,7 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for seed in (0, 1):
             shifted_model(policy, gaps * kept["gap"][at] * kept["vector"][at], run / f"{arm}-s{seed}")
     look(run)
-    yield run
+    return run
 
 
 def shifted_model(policy: LocalPolicy, by: Floats, cell: Path) -> None:

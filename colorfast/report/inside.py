@@ -147,9 +147,9 @@ def _numbers(s: Shift) -> Iterator[object]:
 def draw(i: Inside, colours: Mapping[str, str]) -> dict[str, str]:
     """The figures there is data for, by name. `colours`: by arm."""
     with matplotlib.rc_context(STYLE):
-        drawn = {"inside-shifts": figures._svg(_heat(i))} if i.shifts else {}
+        drawn = {"inside-shifts": figures.as_svg(_heat(i))} if i.shifts else {}
         if any(s.against == "baseline" and s.behaviour is not None for s in i.shifts):
-            drawn["inside-behaviour"] = figures._svg(_scatter(i, colours))
+            drawn["inside-behaviour"] = figures.as_svg(_scatter(i, colours))
     return drawn
 
 
