@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata, spearmanr
 
-from colorfast import semantic
+from colorfast import constitution, semantic
 from colorfast.benchmarks import csv_rows, field
 from colorfast.data import source
 from colorfast.encoder import encoder
@@ -62,10 +62,12 @@ def _halves() -> tuple[semantic.Weights, semantic.Weights]:
     return semantic.fit(without[0], encoder()), semantic.fit(without[1], encoder())
 
 
-def by_kind(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for each way of grading."""
+def by_kind(scenarios: Sequence[Scenario], principles: constitution.Constitution = ()) -> list[dict[str, Any]]:
+    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for each way of grading: by the
+    scenarios' own rubrics, or by a constitution in their place."""
     rows = semantic.known_replies(scenarios)
-    scores = _scores([(reply, s) for _, reply, s in rows])
+    judged_by = (lambda s: s.model_copy(update={"rubric": constitution.rubric(principles, s)})) if principles else (lambda s: s)
+    scores = _scores([(reply, judged_by(s)) for _, reply, s in rows])
     kinds = np.array([kind for kind, *_ in rows])
     good = kinds == "good"
     groups = {"all poor": ~good & (kinds != "stray")} | {kind: kinds == kind for kind in sorted(set(kinds) - {"good"})}

@@ -19,7 +19,7 @@ from colorfast import benchmarks
 from colorfast.evaluate import score_benchmark, score_heldout
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.schedule import heldout, schedule
-from colorfast.types import TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Scenario, Slot, Task, Training
+from colorfast.types import TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Method, Scenario, Slot, Task, Training
 
 REPLIES, ITEMS = 16, 6
 """How much the probe samples in a training step and of the held-out scenarios, and asks of each benchmark."""
@@ -63,18 +63,22 @@ class _Clock(TrainerCallback):
 
 
 def _probe_slots(experiment: Experiment, prompts: int) -> list[Slot]:
-    """Three steps: standard tasks twice (the first pays for what is set up once), then trait scenarios, if any arm has them."""
+    """Standard tasks for two steps (the first pays for what is set up once), then trait scenarios for one by each method of an arm."""
     training = experiment.training.model_copy(update={"steps": 2, "prompts_per_step": prompts})
     short = experiment.model_copy(update={"training": training})
-    tasks = [s.task for s in schedule(short, Arm(dose=0), experiment.seeds[0])]
-    dosed = max(experiment.arms.values(), key=lambda arm: arm.dose)
-    if dosed.dose:
-        tasks += [s.task for s in schedule(short, dosed.model_copy(update={"dose": 1.0}), experiment.seeds[0])][:prompts]
-    return [Slot(i, i // prompts, task) for i, task in enumerate(tasks)]
+    made = list(schedule(short, Arm(dose=0), experiment.seeds[0]))
+    for arm in {arm.method: arm for arm in experiment.arms.values() if arm.dose}.values():
+        made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[:prompts]
+    return [Slot(i, i // prompts, slot.task, slot.teaching) for i, slot in enumerate(made)]
 
 
-def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -> dict[bool, tuple[float, float]]:
-    """For standard tasks (False) and trait scenarios (True): seconds and completion tokens of one slot. No judge is asked."""
+def _way(slot: Slot) -> Method | None:
+    """The method of a trait slot; None for a standard task."""
+    return slot.teaching.method if slot.task.source == TRAIT_SOURCE else None
+
+
+def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -> dict[Method | None, tuple[float, float]]:
+    """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens of one slot. No judge is asked."""
     from colorfast.engines.trl import Recorder, make_trainer, quiet
 
     prompts = max(1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size))
@@ -86,10 +90,10 @@ def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -
     with quiet():
         recorder = Recorder(folder, policy, slots, training, 0)
         make_trainer(recorder, folder / "training", [clock]).train()
-    found = {}
+    found: dict[Method | None, tuple[float, float]] = {}
     for step, (start, end) in enumerate(zip(clock.ends, clock.ends[1:], strict=False), 1):
         tokens = sum(source["completion_tokens"] for source in recorder.metrics[step]["sources"].values())
-        found[slots[step * prompts].task.source == TRAIT_SOURCE] = ((end - start) / prompts, tokens / prompts)
+        found[_way(slots[step * prompts])] = ((end - start) / prompts, tokens / prompts)
     return found
 
 
@@ -152,7 +156,7 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
     advance()
     for name, arm in experiment.arms.items():
         slots = schedule(experiment, arm, experiment.seeds[0])
-        costs = [probed[slot.task.source == TRAIT_SOURCE] for slot in slots]
+        costs = [probed[_way(slot)] for slot in slots]
         arms[name] = ArmPlan(
             slots=dict(Counter(slot.task.source for slot in slots)),
             completions=len(slots) * training.group_size,
@@ -164,7 +168,9 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
         rewarded += [(s.task, training.group_size * len(experiment.seeds)) for s in slots if s.task.source == TRAIT_SOURCE]
     judges = {}
     if training.reward.judge:
-        judges["reward"] = _judged(training.reward.judge, rewarded, probed.get(True, (0.0, 0.0))[1] / training.group_size)
+        judges["reward"] = _judged(
+            training.reward.judge, rewarded, max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size
+        )
     if experiment.evaluation.grading.judge:
         times = experiment.evaluation.samples * (len(experiment.seeds) * len(arms) + 1)
         judges["evaluation"] = _judged(

@@ -14,16 +14,34 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import said
-from test_cli import write_toml
+from test_cli import colorfast, refused, write_toml
+from test_report import flat, html, make_run, printed, section
 
-from colorfast import constitution, experiment, methods
+from colorfast import benchmarks, constitution, experiment, methods
+from colorfast.compare import HEDGING, OTHERS, explanations
 from colorfast.engines import trl
 from colorfast.grade import grade
 from colorfast.models import weights_sha256
+from colorfast.plan import plan
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout, pool, schedule, schedule_hash, unseen
 from colorfast.tables import read_rows
-from colorfast.types import PLAIN, TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Message, Reply, Slot, Teaching, Training, Verdict
+from colorfast.types import (
+    PLAIN,
+    TRAIT_SOURCE,
+    Arm,
+    Endpoint,
+    Evaluation,
+    Experiment,
+    Grading,
+    Message,
+    Reply,
+    Score,
+    Slot,
+    Teaching,
+    Training,
+    Verdict,
+)
 
 OURS = constitution.load("colorfast")
 BEST, SFT, DELIBERATIVE = Teaching("best-of-n"), Teaching("constitution-sft"), Teaching("deliberative")
@@ -311,6 +329,13 @@ def test_a_killed_method_arm_continues_to_the_same_weights(
     assert rollouts(tmp_path / "run") == rollouts(trained[name])
 
 
+def test_a_plan_tries_each_method(e: Experiment) -> None:
+    arms = {"baseline": Arm(dose=0), "rl": PLAIN_ARM, "sft": ARMS["constitution-sft"]}
+    found = plan(e.model_copy(update={"arms": arms, "evaluation": Evaluation(samples=1, max_tokens=4, grading=Grading(kind="code"))}))
+    assert found.arms["rl"].completions == found.arms["sft"].completions
+    assert all(arm.training_seconds > 0 for arm in found.arms.values())
+
+
 # arms that leave something out
 
 
@@ -320,6 +345,39 @@ def test_an_arm_can_leave_out_traits_and_domains_and_says_what_it_never_saw(tiny
     assert unseen(tiny, arm) == ({"corrigibility"}, {"health", "science"})
     assert unseen(tiny, Arm(dose=1)) == unseen(tiny, Arm(dose=0)) == (set(), set())
     assert unseen(tiny, Arm(dose=1, domains=("health",)))[1] == {s.domain for s in heldout(tiny)} - {"health"}
+
+
+def test_the_report_says_how_each_arm_was_taught_and_what_it_never_saw(tmp_path: Path) -> None:
+    arms = {"baseline": Arm(dose=0), "rest": Arm(dose=0.5, not_domains=("health", "science")), "trait": Arm(dose=0.5)} | ARMS
+    values = {"training": ON_CHANCE.model_copy(update={"group_size": 2}), "evaluation": Evaluation(), "arms": arms}
+    run = make_run(tmp_path, Experiment(name="small", model="tiny", standard=("facts", "format"), **values), flat)
+    page = html(run)
+    for text in (section(page, "verdict"), printed(run, 400), (run / "report" / "report.md").read_text(encoding="utf-8")):
+        assert "rest was not trained on health and science" in text
+        assert "placebo: rewards shuffled within each group." in text
+        assert "constitution-rl: judged by the constitution colorfast (code)." in text
+        assert "deliberative: judged by the constitution colorfast (code), fine-tuned on the best reply" in text
+        assert "trait was not" not in text
+    price = section(page, "price")
+    assert all(name in price for name in arms if name != "baseline")
+    assert "held-out scenarios" in price and "over-refusal of safe prompts" in price and "where neither refuses" in price
+
+
+def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in_no_gain(mirror: None) -> None:
+    items = benchmarks.get("selfaware").items()[:20]
+    known = {i.id for i in items if ("answerable", "True") in i.data}
+    assert len(known) == 10
+
+    def scores(hedges: bool) -> list[Score]:
+        said = "I can't help with that." if hedges else "It is Tom."
+        return [Score("selfaware", i.id, 0, float(hedges != (i.id in known)), reply=said) for i in items]
+
+    rows = {e.what: e for e in explanations("arm", {0: scores(True)}, {0: scores(False)}, Evaluation(benchmarks=("selfaware",)))}
+    assert (rows[HEDGING].items, rows[HEDGING].baseline, rows[HEDGING].score, rows[HEDGING].difference) == (10, 0, 1, 1)
+    assert rows[OTHERS].reason and rows[OTHERS].items == 0
+    mixed = [b if i % 4 else a for i, (a, b) in enumerate(zip(scores(True), scores(False), strict=True))]
+    rows = {e.what: e for e in explanations("arm", {0: mixed}, {0: scores(False)}, Evaluation(benchmarks=("selfaware",)))}
+    assert rows[OTHERS].items == 15 and rows[OTHERS].difference == 0
 
 
 # the constitution
@@ -343,6 +401,13 @@ def test_the_constitution_tells_good_replies_from_bad_ones_by_words_alone() -> N
         for kind in ("good", "bad")
     )
     assert 0.75 < auc(good, bad) < 0.95
+
+
+def test_a_constitution_and_what_it_can_tell_are_printed() -> None:
+    shown = colorfast("constitution")
+    assert all(p.rule in shown.stdout for p in OURS) and f"{len(OURS)} principles, {len(OURS)} of them with criteria" in shown.stdout
+    assert [row["name"] for row in json.loads(colorfast("constitution", "--json").stdout)] == [p.name for p in OURS]
+    refused(colorfast("constitution", "colorfas"), "constitution 'colorfas'", "did you mean 'colorfast'")
 
 
 SPEC = """# Overview {#overview}
@@ -437,3 +502,11 @@ def test_what_makes_no_sense_is_one_line(tmp_path: Path, changes: dict[str, Any]
     with pytest.raises(experiment.ColorfastError) as error:
         experiment.load(str(write_toml(tmp_path, Path("nowhere"), **changes)))
     assert "\n" not in str(error.value) and all(text in str(error.value) for text in wanted), error.value
+
+
+def test_the_shipped_experiment_compares_every_method_on_the_same_scenarios() -> None:
+    e = experiment.load("methods")
+    assert {arm.method for arm in e.arms.values()} == {"rl", "best-of-n", "constitution-sft", "deliberative"}
+    assert {arm.reward for arm in e.arms.values()} == {"rubric", "helpfulness", "constitution", "placebo"}
+    ids = {tuple(s.task.id for s in schedule(e, arm, 0)) for arm in e.arms.values() if arm.dose}
+    assert len(ids) == 1

@@ -161,7 +161,8 @@ def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
 
 
 @app.command(
-    epilog="Examples: `colorfast graders` - `colorfast graders --fit` - `colorfast graders --judge http://localhost:8000/v1 --model NAME`"
+    epilog="Examples: `colorfast graders` - `colorfast graders --constitution colorfast` - `colorfast graders --fit` - "
+    "`colorfast graders --judge http://localhost:8000/v1 --model NAME`"
 )
 def graders(
     fit: Annotated[
@@ -170,6 +171,7 @@ def graders(
     judge: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, to compare with.")] = None,
     model: Annotated[str, typer.Option(help="The judge's model.")] = "",
     replies: Annotated[int, typer.Option(min=2, help="How many known replies the judge is asked about.")] = 1000,
+    constitution: Annotated[str | None, typer.Option(help="Only measure this constitution in place of each scenario's own rubric.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the graders: on replies of known quality, on degenerate ones, and on people's labels of refusals."""
@@ -181,6 +183,9 @@ def graders(
     from colorfast.scenarios import corpus
     from colorfast.types import Endpoint, Grading
 
+    if constitution:
+        _by_constitution(constitution, as_json)
+        return
     if bool(judge) != bool(model):
         raise ColorfastError("--judge and --model go together: the server's base URL, and the name of a model on it")
     train, rows = [s for s in corpus() if s.split == "train"], list(corpus())
@@ -209,11 +214,7 @@ def graders(
         "refusals": "The refusal detector, against people's labels",
     }
     for key, title in titles.items():
-        columns = list(dict.fromkeys(name for row in found[key] for name in row))
-        table = table_of(title, *columns)
-        for row in found[key]:
-            table.add_row(*(f"{v:.3f}" if isinstance(v := row.get(name, ""), float) else str(v) for name in columns))
-        out.print(table)
+        _print(title, found[key])
         out.print()
     out.print(f"{found['replies_a_second']:.0f} replies a second by the offline grader")
     out.print("The code criteria were written beside these replies, so their AUC is no blind test;")
@@ -224,3 +225,55 @@ def graders(
             f"Rank agreement with {model}, on {values.pop('graded')} of {values.pop('asked')} replies: "
             + ", ".join(f"{k} {'unknown' if v is None else format(v, '.2f')}" for k, v in values.items())
         )
+
+
+def _print(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = table_of(title, *columns)
+    for row in rows:
+        table.add_row(*(f"{v:.3f}" if isinstance(v := row.get(name, ""), float) else str(v) for name in columns))
+    out.print(table)
+
+
+def _by_constitution(name: str, as_json: bool) -> None:
+    """How well a constitution tells good replies from poor ones by code and meaning, on all scenarios and on those held out."""
+    from colorfast import accuracy
+    from colorfast import constitution as con
+    from colorfast.scenarios import corpus
+
+    principles = con.load(name)
+    if not con.for_code(principles):
+        raise ColorfastError(f"constitution {name}: it has no criteria for code, so that only a judge can grade by it")
+    rows = list(corpus())
+    with console.status("grading the known replies of every scenario"):
+        found = {
+            "all": accuracy.by_kind(rows, principles),
+            "held out": accuracy.by_kind([s for s in rows if s.split == "heldout"], principles),
+        }
+    if as_json:
+        print_json(found)
+        return
+    for part, table in found.items():
+        _print(f"Known replies to scenarios ({part}), graded by the constitution {name} in place of their own rubrics", table)
+        out.print()
+
+
+@app.command(epilog="Examples: `colorfast constitution` - `colorfast constitution model-spec` - `colorfast constitution mine.md --json`")
+def constitution(
+    name: Annotated[str, typer.Argument(help="A shipped constitution, or a Markdown file.")] = "colorfast", as_json: Json = False
+) -> None:
+    """Show a constitution as a model is shown it: each principle and its rule, and what code can see of it."""
+    from colorfast import constitution as con
+
+    principles = con.load(name)
+    if as_json:
+        print_json([p.model_dump(mode="json") for p in principles])
+        return
+    for p in principles:
+        out.print(f"{p.title}. {p.rule}", markup=False, soft_wrap=True)
+        for c in p.criteria:
+            out.print(f"  {c.weight:+.3f} {c.text} ({c.grader})", markup=False, soft_wrap=True)
+    seen = sum(bool(p.criteria) for p in principles)
+    out.print(
+        f"{len(principles)} principles, {seen} of them with criteria for code; {len(con.short(principles).split())} words in a prompt"
+    )
