@@ -124,6 +124,12 @@ def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
 
 
+def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
+    """The stamp of each eval, by its id, in the order in which they are asked."""
+    held = {HELDOUT: _heldout_stamp(scenarios, evaluation)} if scenarios else {}
+    return held | {b.id: stamp(policy, b, evaluation, system) for b in map(benchmarks.get, evaluation.benchmarks)}
+
+
 def few(evaluation: Evaluation) -> list[str]:
     """A line for each benchmark that has fewer items than are asked for."""
     found = [(name, len(benchmarks.get(name).items())) for name in evaluation.benchmarks]
@@ -141,15 +147,14 @@ def evaluate(
     """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
     `folder/scores.parquet` with all rows."""
     scores: list[Score] = []
-    stamps: dict[str, str] = {}
+    wanted = stamps(policy, scenarios, evaluation, system)
     for name in evals(evaluation) if scenarios else evaluation.benchmarks:
         benchmark = None if name == HELDOUT else benchmarks.get(name)
         key = benchmark.id if benchmark else HELDOUT
-        stamps[key] = stamp(policy, benchmark, evaluation, system) if benchmark else _heldout_stamp(scenarios, evaluation)
         path = folder / "scores" / f"{key}.parquet"
         if path.is_file():
             part = read_scores(path)
-            check_stamps(path, read_stamps(path), {key: stamps[key]})
+            check_stamps(path, read_stamps(path), {key: wanted[key]})
             advance(len(part), note=key)
         else:
             part = (
@@ -157,9 +162,9 @@ def evaluate(
                 if benchmark
                 else score_heldout(policy, scenarios, evaluation, partial(advance, note=key), folder)
             )
-            write_scores(path, part, {key: stamps[key]})
+            write_scores(path, part, {key: wanted[key]})
         scores += part
-    write_scores(folder / "scores.parquet", scores, stamps)
+    write_scores(folder / "scores.parquet", scores, wanted)
     return scores
 
 

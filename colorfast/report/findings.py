@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from colorfast import benchmarks
+from colorfast.cells import BASELINE, START, cells
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike, estimate, explanations, overall
 from colorfast.evaluate import HELDOUT
-from colorfast.experiment import BASELINE, START, load_run, load_scores
+from colorfast.experiment import load_run, load_scores, planned
 from colorfast.ledger import COUNTS, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout
 from colorfast.stats import Structure, structure, summary
+from colorfast.status import statuses
 from colorfast.tables import read_scores
 from colorfast.types import (
     TRAIT_SOURCE,
@@ -146,6 +148,8 @@ class Findings:
     """What the counted evals have in common over all trained models; None with fewer than four models."""
     start: float | None
     """The untrained model's mean held-out score; None where nothing of it was graded."""
+    left: tuple[str, ...] = ()
+    """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -206,7 +210,17 @@ def _gather(run: Path, experiment: Experiment) -> Findings:
         alike=alike(scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, scores),
         start=_start(run),
+        left=tuple(_left(run, experiment)),
     )
+
+
+def _left(run: Path, experiment: Experiment) -> Iterator[str]:
+    wanted = planned(run)
+    if len(cells(experiment)) == len(cells(wanted)):
+        return
+    for s in statuses(run, wanted, [c for c in cells(wanted) if c not in cells(experiment)]):
+        why = "whole, but not under every seed compared here" if s.state == "done" else s.reason if s.reason else s.words
+        yield f"{s.cell.name} ({'failed: ' * bool(s.reason)}{why})"
 
 
 def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structure | None:
@@ -226,7 +240,8 @@ def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structur
 
 
 def _start(run: Path) -> float | None:
-    values = [s.value for s in read_scores(run / START / "scores.parquet") if s.value is not None]
+    path = run / START / "scores.parquet"
+    values = [s.value for s in read_scores(path) if s.value is not None] if path.is_file() else []
     return statistics.fmean(values) if values else None
 
 
