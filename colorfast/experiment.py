@@ -37,9 +37,23 @@ def names() -> list[str]:
     return sorted(p.stem for p in HOME.glob("*.toml"))
 
 
+def _path(name: str) -> Path:
+    return HOME / f"{name}.toml" if name in names() else Path(name)
+
+
 def load(name: str) -> Experiment:
     """An experiment by name or path, checked to the last name in it. Raises ColorfastError with file, key and cure."""
-    path = HOME / f"{name}.toml" if name in names() else Path(name)
+    experiment = read(name)
+    try:
+        _check(experiment)
+    except ColorfastError as error:
+        raise ColorfastError(f"{_path(name)}: {error}") from None
+    return experiment
+
+
+def read(name: str) -> Experiment:
+    """The same, without looking up what it names: no file of others is needed."""
+    path = _path(name)
     if not path.is_file():
         raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
     try:
@@ -52,13 +66,9 @@ def load(name: str) -> Experiment:
     if isinstance(raw.get("evaluation"), dict) and _are_names(raw["evaluation"].get("benchmarks")):
         raw["evaluation"]["benchmarks"] = benchmarks.expand(raw["evaluation"]["benchmarks"])
     try:
-        experiment = Experiment.model_validate(raw)
-        _check(experiment)
+        return Experiment.model_validate(raw)
     except ValidationError as error:
         raise ColorfastError(f"{path}: {one_line(error, Experiment)}") from None
-    except ColorfastError as error:
-        raise ColorfastError(f"{path}: {error}") from None
-    return experiment
 
 
 def _are_names(value: Any) -> bool:

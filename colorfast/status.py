@@ -17,7 +17,7 @@ from rich.text import Text
 from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
 from colorfast.evaluate import HELDOUT
 from colorfast.rundir import in_use, read_json, write_json
-from colorfast.types import Experiment
+from colorfast.types import ColorfastError, Experiment
 
 FAILED, CLOCK = "failed.json", "time.json"
 State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]
@@ -67,7 +67,7 @@ class Status:
 @dataclass(frozen=True)
 class Left:
     """`seconds` until every cell that did not fail is done, at the pace so far; None before anything is known. `least`: nothing was
-    scored yet, so that scoring is not in it."""
+    trained yet, or nothing scored, and so it is not in the sum."""
 
     seconds: float | None
     least: bool = False
@@ -100,7 +100,7 @@ def answered(cell: Path, experiment: Experiment, held: int) -> int:
 @contextmanager
 def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
     """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its time nor its units are counted."""
-    spent = {key: value for key, value in _clocked(cell).items() if key != "now"}
+    spent = {key: value for key, value in _known(cell / CLOCK).items() if key != "now"}
     since, first = time.time(), units()
     write_json(cell / CLOCK, spent | {"now": {"phase": phase, "since": since, "first": first}})
     yield
@@ -109,12 +109,16 @@ def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
     write_json(cell / CLOCK, spent | {phase: taken})
 
 
-def _clocked(cell: Path) -> dict[str, Any]:
-    return read_json(cell / CLOCK) if (cell / CLOCK).is_file() else {}
+def _known(path: Path) -> dict[str, Any]:
+    """What a file of this module says; nothing, when a run that goes on has just removed it."""
+    try:
+        return read_json(path)
+    except ColorfastError:
+        return {}
 
 
 def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
-    clocked = _clocked(cell)
+    clocked = _known(cell / CLOCK)
     taken, now = clocked.get(phase, {"seconds": 0, "units": 0}), clocked.get("now", {})
     counts = running and now.get("phase") == phase and done > now["first"]
     seconds, units = (time.time() - now["since"], done - now["first"]) if counts else (0, 0)
@@ -123,20 +127,10 @@ def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
 
 def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
     """One cell's. `held`: how many scenarios are held out."""
-    folder, steps = run / cell.name, 0 if cell == UNTRAINED else experiment.training.steps
-    trained, running, weights = cell == UNTRAINED or is_trained(run, cell), in_use(folder), _weights(experiment, cell, held)
+    folder, steps, weights = run / cell.name, 0 if cell == UNTRAINED else experiment.training.steps, _weights(experiment, cell, held)
     done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
-    state: State = (
-        "done"
-        if is_whole(run, cell)
-        else ("evaluating" if trained else "training")
-        if running
-        else "failed"
-        if (folder / FAILED).is_file()
-        else "stopped"
-        if done + scored
-        else "waiting"
-    )
+    trained, running = cell == UNTRAINED or is_trained(run, cell), in_use(folder)
+    state = "done" if is_whole(run, cell) else _unfinished(folder, running, trained, begun=done + scored > 0)
     return Status(
         cell,
         state,
@@ -145,9 +139,15 @@ def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
         evals=(scored, len(weights)),
         training=_pace(folder, "training", done, steps, running),
         evaluation=_pace(folder, "evaluation", answered(folder, experiment, held), sum(weights), running),
-        reason=read_json(folder / FAILED)["reason"] if state == "failed" else "",
-        shared_from=read_json(folder / "ledger.json").get("shared_from", "") if trained and cell != UNTRAINED else "",
+        reason=_known(folder / FAILED).get("reason", "") if state == "failed" else "",
+        shared_from=_known(folder / "ledger.json").get("shared_from", ""),
     )
+
+
+def _unfinished(folder: Path, running: bool, trained: bool, begun: bool) -> State:
+    if running:
+        return "evaluating" if trained else "training"
+    return "failed" if (folder / FAILED).is_file() else "stopped" if begun else "waiting"
 
 
 def statuses(run: Path, experiment: Experiment, cells: Sequence[Cell]) -> list[Status]:
