@@ -34,7 +34,7 @@ def cells(experiment: Experiment, arms: Collection[str] = (), seeds: Collection[
     """The cells of these arms and seeds (all when left out), seed by seed and the baseline first of each: it is what the others are
     compared with, and always among them. Raises ColorfastError for an arm or seed that the experiment does not have."""
     check_known("arm", arms, experiment.arms)
-    check_known("seed", map(str, seeds), map(str, experiment.seeds))
+    check_known("seed", [str(s) for s in seeds], [str(s) for s in experiment.seeds])
     wanted = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
     return [Cell(arm, seed) for seed in experiment.seeds if not seeds or seed in seeds for arm in wanted]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
-from colorfast.rundir import digest, write_json
+from colorfast.rundir import digest, file_sha256, write_json
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Message, Scenario, Score
 
@@ -121,13 +121,19 @@ def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: 
 
 def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
+    own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
+    settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
 
 
 def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
-    """The stamp of each eval, by its id, in the order in which they are asked."""
-    held = {HELDOUT: _heldout_stamp(scenarios, evaluation)} if scenarios else {}
-    return held | {b.id: stamp(policy, b, evaluation, system) for b in map(benchmarks.get, evaluation.benchmarks)}
+    """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's own file counts too."""
+    found = {HELDOUT: _heldout_stamp(scenarios, evaluation)} if scenarios else {}
+    for name in evaluation.benchmarks:
+        benchmark = benchmarks.get(name)
+        plain = stamp(policy, benchmark, evaluation, system)
+        found[benchmark.id] = digest([plain, file_sha256(Path(name))])[:12] if name.endswith(".py") else plain
+    return found
 
 
 def few(evaluation: Evaluation) -> list[str]:

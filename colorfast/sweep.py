@@ -138,7 +138,8 @@ def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int)
             for place, (cell, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[place]
-                    yield cell, _outcome(run / cell.name, process.returncode)
+                    with process:  # closes what it read from
+                        yield cell, _outcome(run / cell.name, process.returncode)
             _say(statuses(run, experiment, [cell for cell, _ in running.values()]), seen)
             time.sleep(0.2)
     finally:
@@ -189,11 +190,11 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with process:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def end_with_parent() -> None:
