@@ -1,14 +1,25 @@
-"""The terminal: one console on stderr for progress, and a bar with the time left."""
+"""The terminal: one console on stderr for progress, a bar with the time left, and a table that is kept up to date."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def live(draw: Callable[[], RenderableType]) -> Iterator[None]:
+    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar under it; nothing on a plain pipe."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(get_renderable=draw, console=console, refresh_per_second=1):
+        yield
 
 
 @contextmanager

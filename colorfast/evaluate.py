@@ -12,7 +12,7 @@ from pathlib import Path
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
-from colorfast.rundir import digest, write_json
+from colorfast.rundir import digest, file_sha256, write_json
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Message, Scenario, Score
 
@@ -121,7 +121,19 @@ def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: 
 
 def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
+    own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
+    settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
+
+
+def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
+    """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's own file counts too."""
+    found = {HELDOUT: _heldout_stamp(scenarios, evaluation)} if scenarios else {}
+    for name in evaluation.benchmarks:
+        benchmark = benchmarks.get(name)
+        plain = stamp(policy, benchmark, evaluation, system)
+        found[benchmark.id] = digest([plain, file_sha256(Path(name))])[:12] if name.endswith(".py") else plain
+    return found
 
 
 def few(evaluation: Evaluation) -> list[str]:
@@ -141,15 +153,14 @@ def evaluate(
     """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
     `folder/scores.parquet` with all rows."""
     scores: list[Score] = []
-    stamps: dict[str, str] = {}
+    wanted = stamps(policy, scenarios, evaluation, system)
     for name in evals(evaluation) if scenarios else evaluation.benchmarks:
         benchmark = None if name == HELDOUT else benchmarks.get(name)
         key = benchmark.id if benchmark else HELDOUT
-        stamps[key] = stamp(policy, benchmark, evaluation, system) if benchmark else _heldout_stamp(scenarios, evaluation)
         path = folder / "scores" / f"{key}.parquet"
         if path.is_file():
             part = read_scores(path)
-            check_stamps(path, read_stamps(path), {key: stamps[key]})
+            check_stamps(path, read_stamps(path), {key: wanted[key]})
             advance(len(part), note=key)
         else:
             part = (
@@ -157,9 +168,9 @@ def evaluate(
                 if benchmark
                 else score_heldout(policy, scenarios, evaluation, partial(advance, note=key), folder)
             )
-            write_scores(path, part, {key: stamps[key]})
+            write_scores(path, part, {key: wanted[key]})
         scores += part
-    write_scores(folder / "scores.parquet", scores, stamps)
+    write_scores(folder / "scores.parquet", scores, wanted)
     return scores
 
 

@@ -1,8 +1,7 @@
-"""An experiment from its TOML to its run folder: every arm trained, scored and compared; stopped anywhere, it continues."""
+"""An experiment from its TOML to its run folder, and back: what is wrong is refused before anything is trained."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 import shutil
@@ -13,24 +12,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import __version__, benchmarks, constitution, standard
+from colorfast import benchmarks, constitution, sharing, standard
+from colorfast.cells import BASELINE as BASELINE
+from colorfast.cells import START as START
+from colorfast.cells import Cell, block, cells, is_trained, is_whole
 from colorfast.compare import Scores
-from colorfast.console import console, progress
-from colorfast.evaluate import check_stamps, evaluate, few, work
+from colorfast.console import console
+from colorfast.evaluate import check_stamps, few, work
 from colorfast.grade import grader
 from colorfast.grading import make_ready
-from colorfast.ledger import MATCHED
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
+from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
 from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment, Slot
 
 HOME = Path(__file__).parent / "experiments"
-BASELINE = "baseline"
-START = "start"
-"""The folder of the untrained model's scores on the held-out scenarios."""
 
 
 def names() -> list[str]:
@@ -38,9 +37,23 @@ def names() -> list[str]:
     return sorted(p.stem for p in HOME.glob("*.toml"))
 
 
+def _path(name: str) -> Path:
+    return HOME / f"{name}.toml" if name in names() else Path(name)
+
+
 def load(name: str) -> Experiment:
     """An experiment by name or path, checked to the last name in it. Raises ColorfastError with file, key and cure."""
-    path = HOME / f"{name}.toml" if name in names() else Path(name)
+    experiment = read(name)
+    try:
+        _check(experiment)
+    except ColorfastError as error:
+        raise ColorfastError(f"{_path(name)}: {error}") from None
+    return experiment
+
+
+def read(name: str) -> Experiment:
+    """The same, without looking up what it names: no file of others is needed."""
+    path = _path(name)
     if not path.is_file():
         raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
     try:
@@ -55,13 +68,9 @@ def load(name: str) -> Experiment:
     if isinstance(raw.get("evaluation"), dict) and _are_names(raw["evaluation"].get("benchmarks")):
         raw["evaluation"]["benchmarks"] = benchmarks.expand(raw["evaluation"]["benchmarks"])
     try:
-        experiment = Experiment.model_validate(raw)
-        _check(experiment)
+        return Experiment.model_validate(raw)
     except ValidationError as error:
         raise ColorfastError(f"{path}: {one_line(error, Experiment)}") from None
-    except ColorfastError as error:
-        raise ColorfastError(f"{path}: {error}") from None
-    return experiment
 
 
 def _are_names(value: Any) -> bool:
@@ -116,8 +125,8 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
     return None if old == new else f"{where}: was {json.dumps(old)}, is now {json.dumps(new)}"
 
 
-def _settle(experiment: Experiment, folder: Path, model: Path) -> None:
-    """Write what this run is, or check that the folder belongs to the very same experiment."""
+def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
+    """Write what this run is, or check that the folder belongs to the very same experiment. Returns the hash of the model."""
     plan = {
         "experiment": experiment.model_dump(mode="json"),
         "model_sha256": weights_sha256(model),
@@ -128,28 +137,29 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> None:
     if path.exists():
         different = _first_difference(read_json(path)["plan"], plan)
         if different:
-            raise ColorfastError(f"{folder}: made by another experiment ({different}); give another --out, or delete it")
-        return
-    versions = {"colorfast": __version__} | {
-        name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")
-    }
-    machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.processor() or platform.machine()}
-    write_json(path, {"plan": plan, "traits": traits, "versions": versions, "machine": machine})
+            raise ColorfastError(
+                f"{folder}: made by another experiment ({different}); give this one another name (what both have in common is not "
+                "trained again) or another --out, or delete the folder"
+            )
+    else:
+        machine = {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+        }
+        write_json(path, {"plan": plan, "traits": traits, "versions": sharing.versions(), "machine": machine})
+    return str(plan["model_sha256"])
 
 
-def _check_disk(experiment: Experiment, folder: Path, model: Path) -> None:
+def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jobs: int) -> None:
+    """`left`: how many models this run will keep beside those that are there; what it trains at once needs room for a while."""
     size = sum(f.stat().st_size for f in model.glob("*.safetensors"))
-    left = sum(not (folder / _cell(arm, seed) / "ledger.json").exists() for arm in experiment.arms for seed in experiment.seeds)
-    needed = int(size * (left + (6 if experiment.training.method == "full" else 1)) * 1.1) if left else 0
+    needed = int(size * (left + min(left, jobs) * (6 if experiment.training.method == "full" else 1)) * 1.1)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ColorfastError(
             f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free some space or give another --out"
         )
-
-
-def _cell(arm: str, seed: int) -> str:
-    return f"{arm}-s{seed}"
 
 
 def _write_schedule(path: Path, slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> None:
@@ -161,58 +171,45 @@ def _write_schedule(path: Path, slots: Sequence[Slot], baseline: Sequence[Slot],
     write_json(path, {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose})
 
 
-def check_matched(folder: Path, experiment: Experiment) -> None:
-    """Raises ColorfastError when two arms of one seed did not use the same steps, prompts and completions."""
-    for seed in experiment.seeds:
-        used = {arm: read_json(folder / _cell(arm, seed) / "ledger.json") for arm in experiment.arms}
-        for key in MATCHED:
-            values = {arm: u["steps"] if key == "steps" else u["total"][key] for arm, u in used.items()}
-            if len(set(values.values())) > 1:
-                raise ColorfastError(f"{folder}: the arms are not compute-matched, {key} differ: {values}")
-
-
-def run(experiment: Experiment, out: Path) -> Path:
-    """Train and score every arm under every seed into `out/NAME`, then compare. Returns the run folder."""
-    from colorfast.engines import trl
-    from colorfast.policies.local import load_policy
-
-    folder = out / experiment.name
+def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model_sha256: str) -> None:
+    """Before anything is trained: every cell's schedule, checked and hashed, and the key by which cells are shared."""
     held = heldout(experiment)
+    sharing.settle(folder / START, sharing.untrained(model_sha256))
+    for seed in dict.fromkeys(cell.seed for cell in chosen if cell.seed is not None):
+        baseline = schedule(experiment, experiment.arms[BASELINE], seed)
+        for name in (cell.arm for cell in chosen if cell.seed == seed and cell.arm is not None):
+            place, arm = folder / Cell(name, seed).name, experiment.arms[name]
+            slots = schedule(experiment, arm, seed)
+            check_disjoint([s.task for s in slots], held)
+            _write_schedule(place / "schedule.json", slots, baseline, arm)
+            sharing.settle(place, sharing.trained(model_sha256, slots, experiment.training, seed))
+
+
+def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequence[int] = (), jobs: int = 1) -> Path:
+    """Train and score the cells of these arms and seeds (all when left out, the baseline always) into `out/NAME`, `jobs` at once.
+    Returns the run folder.
+
+    Raises ColorfastError for what is wrong before anything is trained; CellsFailedError, when all else is done, for cells that failed.
+    """
+    folder, chosen = out / experiment.name, cells(experiment, arms, seeds)
     for grading in (experiment.training.reward, experiment.evaluation.grading):
         make_ready(grading)
     for line in few(experiment.evaluation):
         console.print(f"note: {line}", markup=False)
-    asked = work(experiment.evaluation, held)  # reads every benchmark file, so that a bad one is found before training
+    work(experiment.evaluation, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)
-        _settle(experiment, folder, model)
-        _check_disk(experiment, folder, model)
-        for seed in experiment.seeds:
-            baseline = schedule(experiment, experiment.arms[BASELINE], seed)
-            for name, arm in experiment.arms.items():
-                cell = folder / _cell(name, seed)
-                slots = schedule(experiment, arm, seed)
-                check_disjoint([s.task for s in slots], held)
-                _write_schedule(cell / "schedule.json", slots, baseline, arm)
-                trl.train(str(model), slots, experiment.training, seed, cell)
-        check_matched(folder, experiment)
-        untrained = experiment.evaluation.model_copy(update={"benchmarks": ()})
-        jobs = [(folder / START, str(model), untrained, len(held) * untrained.samples)]
-        for seed in experiment.seeds:
-            for name in experiment.arms:
-                cell = folder / _cell(name, seed)
-                check_disjoint([s.task for s in schedule(experiment, experiment.arms[name], seed)], held)
-                jobs.append((cell, str(cell / "checkpoint"), experiment.evaluation, asked))
-        for cell, trained, evaluation, replies in jobs:
-            if not (cell / "scores.parquet").is_file():
-                policy = load_policy(trained, evaluation.batch_size)
-                with progress(f"evaluate {cell.name}", replies) as advance:
-                    evaluate(policy, held, evaluation, experiment.system, cell, advance)
-        console.print(f"done: {folder}", markup=False)
+        _prepare(experiment, folder, chosen, _settle(experiment, folder, model))
+        left = sum(not is_trained(folder, c) and not sharing.is_shared(folder / c.name) for c in chosen)
+        _check_disk(experiment, folder, model, left, jobs)
+        failed = sweep(folder, experiment, chosen, jobs)
+    if failed:
+        raise CellsFailedError(folder, failed)
+    console.print(f"done: {folder}", markup=False)
     return folder
 
 
-def load_run(folder: Path) -> Experiment:
+def planned(folder: Path) -> Experiment:
     """The experiment that made a run folder. Raises ColorfastError when it is not one."""
     if not (folder / "run.json").is_file():
         raise ColorfastError(f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run quick")
@@ -224,10 +221,22 @@ def load_run(folder: Path) -> Experiment:
         ) from None
 
 
+def load_run(folder: Path) -> Experiment:
+    """The experiment that made a run folder, as far as it is done: the arms and seeds of its largest block of whole cells.
+
+    Raises ColorfastError when it is not a run folder, or no cell of the baseline is whole.
+    """
+    experiment = planned(folder)
+    arms, seeds = block([c for c in cells(experiment) if is_whole(folder, c)], experiment)
+    if not arms:
+        raise ColorfastError(f"{folder}: no baseline is trained and scored yet, so there is nothing to compare; run the experiment on")
+    return experiment.model_copy(update={"arms": {name: experiment.arms[name] for name in arms}, "seeds": tuple(seeds)})
+
+
 def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:
     """Every arm's scores by seed. Raises ColorfastError when two tables were not asked or scored alike."""
-    tables = {arm: {seed: folder / _cell(arm, seed) / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
-    wanted = read_stamps(tables[BASELINE][experiment.seeds[0]])
-    for path in (path for by_seed in tables.values() for path in by_seed.values()):
+    paths = {arm: {seed: folder / Cell(arm, seed).name / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
+    wanted = read_stamps(paths[BASELINE][experiment.seeds[0]])
+    for path in (path for by_seed in paths.values() for path in by_seed.values()):
         check_stamps(path, read_stamps(path), wanted)
-    return {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in tables.items()}
+    return {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in paths.items()}

@@ -6,10 +6,11 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from colorfast.types import ColorfastError
 
@@ -33,11 +34,30 @@ def alone(folder: Path, wait: bool) -> Iterator[None]:
     """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out") from None
+        if not wait and not _locked(lock, fcntl.LOCK_EX):
+            time.sleep(0.2)  # `in_use` may just have been looking
+            if not _locked(lock, fcntl.LOCK_EX):
+                raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out")
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def in_use(folder: Path) -> bool:
+    """Whether any process, this one too, holds the folder's lock."""
+    try:
+        with (folder / ".lock").open() as lock:
+            return not _locked(lock, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _locked(lock: IO[str], how: int) -> bool:
+    """Take the lock if it is free."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

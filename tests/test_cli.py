@@ -193,7 +193,7 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
 
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
-    commands = ["run", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "benchmarks", "experiments"]
+    commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "benchmarks", "experiments"]
     for command in commands:
         assert command in top
         assert "colorfast " + command in colorfast(command, "--help").stdout
@@ -233,8 +233,9 @@ def test_imports_point_down() -> None:
         "standard": 4,
     }
     order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
-    order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "experiment": 9, "evidence": 10}
-    order |= {"directions": 3, "inside": 4, "probe": 10, "claims": 11, "dose": 11, "transfer": 11, "report": 12, "cli": 13}
+    order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "cells": 2, "sharing": 8, "status": 8}
+    order |= {"sweep": 9, "experiment": 10, "evidence": 11, "directions": 3, "inside": 4, "probe": 11}
+    order |= {"claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 14}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")
         if own == "__init__":

@@ -297,7 +297,7 @@ def test_a_changed_corpus_is_said(tmp_path: Path) -> None:
     assert "scenario files have changed since this run" in section(html(run), "verdict")
 
 
-@pytest.mark.parametrize("name", ["scores.parquet", "ledger.json", "metrics.jsonl", "schedule.json"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "schedule.json"])
 def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     run = make_run(tmp_path, experiment(), flat)
     (run / "trait-5-s0" / name).unlink()
@@ -305,6 +305,15 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
         write(run)
     assert "\n" not in str(error.value)
     assert not (run / "report").exists()
+
+
+@pytest.mark.parametrize(("name", "state"), [("scores.parquet", "stopped at eval 0 of 2"), ("ledger.json", "stopped at step 4 of 4")])
+def test_a_cell_that_is_not_whole_is_left_out_and_named(tmp_path: Path, name: str, state: str) -> None:
+    run = make_run(tmp_path, experiment(), better)
+    (run / "trait-5-s0" / name).unlink()
+    for text in (section(html(run), "verdict"), printed(run, 300)):
+        assert f"Only what is whole is compared. Not in here: trait-5-s0 ({state})" in text
+        assert "trait-50 (50% dose) scores higher than the baseline" in text
 
 
 def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:

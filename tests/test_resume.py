@@ -49,8 +49,8 @@ def test_sigkill_in_training_and_in_evaluation_changes_nothing(tmp_path: Path, t
     run = tmp_path / "runs" / "tiny"
     command = [sys.executable, "-m", "colorfast.cli", "run", str(toml), "--out", str(tmp_path / "runs")]
     kill_when(run / "baseline-s0" / "training" / "checkpoint-2" / "whole", command)
-    kill_when(run / "trait-s0" / "training" / "checkpoint-4", command)
     kill_when(run / "baseline-s0" / "scores" / "heldout.parquet", command)
+    kill_when(run / "trait-s0" / "training" / "checkpoint-4", command)
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert outcome(run) == outcome(undisturbed)
 

@@ -62,7 +62,7 @@ def experiments(as_json: Json = False) -> None:
 
     rows: list[dict[str, Any]] = []
     for name in exp.names():
-        e = exp.load(name)
+        e = exp.read(name)
         rows.append(
             {
                 "name": e.name,

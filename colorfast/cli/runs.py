@@ -1,4 +1,4 @@
-"""Commands on an experiment and its runs: run, report, inside, schedule, plan."""
+"""Commands on an experiment and its runs: run, status, report, inside, schedule, plan."""
 
 from __future__ import annotations
 
@@ -10,21 +10,85 @@ from typing import Annotated
 import typer
 
 from colorfast.cli.shown import Json, Out, out, print_json, table_of
-from colorfast.console import progress
-from colorfast.types import TRAIT_SOURCE
+from colorfast.console import console, progress
+from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 app = typer.Typer()
 
 
-@app.command(epilog="Examples: `colorfast run quick` - `colorfast run my.toml --out /data/runs`")
+@app.command(epilog="Examples: `colorfast run quick` - `colorfast run dose --arms trait-5,trait-100 --seeds 0 --jobs 2`")
 def run(
-    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], out_dir: Out = Path("runs")
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    arms: Annotated[str, typer.Option(help="Only these arms, with commas between; the baseline is always among them.")] = "",
+    seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.")] = 1,
+    out_dir: Out = Path("runs"),
 ) -> None:
-    """Train and score every arm, then write the report. Stopped at any point, the same command continues."""
-    from colorfast import experiment as exp
+    """Train and score every arm under every seed, then write the report. Stopped at any point, the same command continues.
 
-    folder = exp.run(exp.load(experiment), out_dir)
+    An arm that another experiment in the same folder has trained is not trained again. One that fails takes no other with it.
+    """
+    from colorfast import experiment as exp
+    from colorfast import sweep
+
+    try:
+        folder = exp.run(exp.load(experiment), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
+    except sweep.CellsFailedError as error:
+        _report_the_rest(error.run)
+        where = "" if out_dir == Path("runs") else f" --out {out_dir}"
+        for cell, reason in error.failed.items():
+            again = f"colorfast run {experiment}{where} --arms {cell.arm} --seeds {cell.seed}"
+            console.print(f"failed: {cell.name}: {reason}; to try again: {again}", markup=False, soft_wrap=True, style="red")
+        raise typer.Exit(1) from None
     report(folder)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seed(name: str) -> int:
+    try:
+        return int(name)
+    except ValueError:
+        raise ColorfastError(f"--seeds: wants whole numbers with commas between, found {name!r}") from None
+
+
+def _report_the_rest(folder: Path) -> None:
+    try:
+        report(folder)
+    except ColorfastError as error:
+        console.print(f"no report: {error}", markup=False, soft_wrap=True)
+
+
+@app.command(hidden=True)
+def cell(run: Path, name: str) -> None:
+    """One cell of a run in a process of its own, as `run --jobs` starts it."""
+    from colorfast import experiment as exp
+    from colorfast.cells import UNTRAINED, cells
+    from colorfast.sweep import attempt, end_with_parent
+
+    end_with_parent()
+    experiment = exp.planned(run)
+    (asked,) = (c for c in (UNTRAINED, *cells(experiment)) if c.name == name)
+    raise typer.Exit(1 if attempt(run, experiment, asked) else 0)
+
+
+@app.command(epilog="Examples: `colorfast status runs/dose` - `colorfast status runs/dose --json`")
+def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
+    """Say how far a run is, whether it runs at the moment or not: every arm under every seed, what failed, the time left."""
+    from colorfast import experiment as exp
+    from colorfast.cells import UNTRAINED, cells
+    from colorfast.rundir import in_use
+    from colorfast.status import drawn, plain, statuses
+
+    experiment = exp.planned(run)
+    found = statuses(run, experiment, [UNTRAINED, *cells(experiment)])
+    if as_json:
+        print_json({"run": str(run), "running": in_use(run), **plain(found)})
+        return
+    out.print(f"{run}: {'running' if in_use(run) else 'not running'}", markup=False)
+    out.print(drawn(found))
 
 
 @app.command(epilog="Example: `colorfast report runs/quick`")

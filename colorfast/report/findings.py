@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from colorfast import benchmarks, evidence
+from colorfast.cells import BASELINE, START, cells
 from colorfast.claims import Ruling, rulings
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike
 from colorfast.dose import Series, series
 from colorfast.evaluate import HELDOUT
-from colorfast.experiment import BASELINE, START
+from colorfast.experiment import planned
 from colorfast.ledger import COUNTS, EXTRA, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.stats import Structure, structure, summary
+from colorfast.status import statuses
 from colorfast.tables import read_scores
 from colorfast.transfer import Transfer, transfer
 from colorfast.types import (
@@ -164,6 +166,8 @@ class Findings:
     """Arms that differ in their dose alone; empty where no two doses of anything were tried."""
     transfer: Transfer | None
     """Arms trained on some traits or domains, on those and on the others; None where there is no such arm."""
+    left: tuple[str, ...] = ()
+    """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -227,7 +231,17 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         rulings=rulings(e) if e.dosed else (),
         series=series(e),
         transfer=transfer(e),
+        left=tuple(_left(run, experiment)),
     )
+
+
+def _left(run: Path, experiment: Experiment) -> Iterator[str]:
+    wanted = planned(run)
+    if len(cells(experiment)) == len(cells(wanted)):
+        return
+    for s in statuses(run, wanted, [c for c in cells(wanted) if c not in cells(experiment)]):
+        why = "whole, but not under every seed compared here" if s.state == "done" else s.reason if s.reason else s.words
+        yield f"{s.cell.name} ({'failed: ' * bool(s.reason)}{why})"
 
 
 def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structure | None:
@@ -247,7 +261,8 @@ def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structur
 
 
 def _start(run: Path) -> float | None:
-    values = [s.value for s in read_scores(run / START / "scores.parquet") if s.value is not None]
+    path = run / START / "scores.parquet"
+    values = [s.value for s in read_scores(path) if s.value is not None] if path.is_file() else []
     return statistics.fmean(values) if values else None
 
 

@@ -11,6 +11,8 @@ from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
 from colorfast.types import Estimate
 
 LONGEST = 1500
+NAMED = 12
+"""Cells that a note names one by one."""
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -237,6 +239,9 @@ def caution(f: Findings) -> list[str]:
     notes += taught(f)
     if f.few:
         notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
+    if f.left:
+        more = f" and {len(f.left) - NAMED} more" if len(f.left) > NAMED else ""
+        notes.append(f"Only what is whole is compared. Not in here: {', '.join(f.left[:NAMED])}{more}.")
     if f.unmatched:
         notes.append(f"The arms are NOT compute-matched: {several(list(f.unmatched))} differ.")
     notes.append(same(f))

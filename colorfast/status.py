@@ -1,0 +1,200 @@
+"""How far a run is, told from its files alone: the state of every cell, what failed and why, and the time that is left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
+from colorfast.evaluate import HELDOUT
+from colorfast.rundir import in_use, read_json, write_json
+from colorfast.types import ColorfastError, Experiment
+
+FAILED, CLOCK = "failed.json", "time.json"
+State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]
+Phase = Literal["training", "evaluation"]
+BUSY = ("training", "evaluating")
+STYLES = {"waiting": "dim", "training": "bold", "evaluating": "bold", "stopped": "yellow", "failed": "red", "done": "green"}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The seconds that some units of a phase took, and the units that are left. A unit of training is a step; of evaluation a reply
+    or choice, about: evals are counted when they are finished."""
+
+    seconds: float
+    units: float
+    left: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's stead."""
+
+    cell: Cell
+    state: State
+    trained: bool
+    steps: tuple[int, int]
+    evals: tuple[int, int]
+    training: Pace
+    evaluation: Pace
+    reason: str = ""
+    shared_from: str = ""
+
+    @property
+    def words(self) -> str:
+        if self.state in ("waiting", "failed", "done"):
+            return "done (shared)" if self.state == "done" and self.shared_from else self.state
+        doing = "stopped at" if self.state == "stopped" else self.state
+        return f"{doing} eval {self.evals[0]} of {self.evals[1]}" if self.trained else f"{doing} step {self.steps[0]} of {self.steps[1]}"
+
+    def plain(self) -> dict[str, Any]:
+        """For a program to read."""
+        steps, evals = ({"done": n, "of": of} for n, of in (self.steps, self.evals))
+        where = {"cell": self.cell.name, "arm": self.cell.arm, "seed": self.cell.seed, "state": self.state}
+        return where | {"steps": steps, "evals": evals, "reason": self.reason, "shared_from": self.shared_from}
+
+
+@dataclass(frozen=True)
+class Left:
+    """`seconds` until every cell that did not fail is done, at the pace so far; None before anything is known. `least`: nothing was
+    trained yet, or nothing scored, and so it is not in the sum."""
+
+    seconds: float | None
+    least: bool = False
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return "time left not known yet"
+        hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
+        return f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min left"
+
+
+def steps_done(cell: Path) -> int:
+    """A row of metrics is written after each step."""
+    path = cell / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def _weights(experiment: Experiment, cell: Cell, held: int) -> list[int]:
+    """Replies and choices that each eval asks for, the held-out scenarios first."""
+    others = 0 if cell == UNTRAINED else len(experiment.evaluation.benchmarks)
+    return [held * experiment.evaluation.samples, *[experiment.evaluation.items] * others]
+
+
+def answered(cell: Path, experiment: Experiment, held: int) -> int:
+    """Replies and choices of the finished evals. `held`: how many scenarios are held out."""
+    names = [path.stem for path in (cell / "scores").glob("*.parquet")]
+    return sum(held * experiment.evaluation.samples if name == HELDOUT else experiment.evaluation.items for name in names)
+
+
+@contextmanager
+def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
+    """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its time nor its units are counted."""
+    spent = {key: value for key, value in _known(cell / CLOCK).items() if key != "now"}
+    since, first = time.time(), units()
+    write_json(cell / CLOCK, spent | {"now": {"phase": phase, "since": since, "first": first}})
+    yield
+    before = spent.get(phase, {"seconds": 0, "units": 0})
+    taken = {"seconds": before["seconds"] + time.time() - since, "units": before["units"] + units() - first}
+    write_json(cell / CLOCK, spent | {phase: taken})
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What a file of this module says; nothing, when a run that goes on has just removed it."""
+    try:
+        return read_json(path)
+    except ColorfastError:
+        return {}
+
+
+def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
+    clocked = _known(cell / CLOCK)
+    taken, now = clocked.get(phase, {"seconds": 0, "units": 0}), clocked.get("now", {})
+    counts = running and now.get("phase") == phase and done > now["first"]
+    seconds, units = (time.time() - now["since"], done - now["first"]) if counts else (0, 0)
+    return Pace(taken["seconds"] + seconds, taken["units"] + units, max(0, of - done))
+
+
+def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
+    """One cell's. `held`: how many scenarios are held out."""
+    folder, steps, weights = run / cell.name, 0 if cell == UNTRAINED else experiment.training.steps, _weights(experiment, cell, held)
+    done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
+    trained, running = cell == UNTRAINED or is_trained(run, cell), in_use(folder)
+    state = "done" if is_whole(run, cell) else _unfinished(folder, running, trained, begun=done + scored > 0)
+    return Status(
+        cell,
+        state,
+        trained,
+        steps=(done, steps),
+        evals=(scored, len(weights)),
+        training=_pace(folder, "training", done, steps, running),
+        evaluation=_pace(folder, "evaluation", answered(folder, experiment, held), sum(weights), running),
+        reason=_known(folder / FAILED).get("reason", "") if state == "failed" else "",
+        shared_from=_known(folder / "ledger.json").get("shared_from", ""),
+    )
+
+
+def _unfinished(folder: Path, running: bool, trained: bool, begun: bool) -> State:
+    if running:
+        return "evaluating" if trained else "training"
+    return "failed" if (folder / FAILED).is_file() else "stopped" if begun else "waiting"
+
+
+def statuses(run: Path, experiment: Experiment, cells: Sequence[Cell]) -> list[Status]:
+    """Every cell's, in their order."""
+    held = len(read_json(run / "run.json")["traits"])
+    return [status(run, experiment, cell, held) for cell in cells]
+
+
+def time_left(found: Sequence[Status]) -> Left:
+    """At the mean pace of all cells, as many at once as run now."""
+    waits = [s for s in found if s.state not in ("done", "failed")]
+    seconds, known = 0.0, []
+    for of in ([(s.training, s in waits) for s in found], [(s.evaluation, s in waits) for s in found]):
+        taken, units = sum(p.seconds for p, _ in of), sum(p.units for p, _ in of)
+        left = sum(p.left for p, waiting in of if waiting)
+        known.append(bool(units) or not left)
+        seconds += taken / units * left if units else 0
+    running = sum(s.state in BUSY for s in found)
+    return Left(seconds / max(1, running) if any(known) else None, least=not all(known))
+
+
+def tally(found: Sequence[Status]) -> str:
+    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`."""
+    of = [s for s in found if s.cell != UNTRAINED]
+    running = sum(s.state in BUSY for s in of)
+    failed, done = (sum(s.state == state for s in of) for state in ("failed", "done"))
+    parts = [f"{done} of {len(of)} cells done", f"{running} running" * bool(running), f"{failed} failed" * bool(failed)]
+    unfinished = any(s.state not in ("done", "failed") for s in found)
+    return ", ".join(part for part in parts if part) + (f"; {time_left(found)}" if unfinished else "")
+
+
+def plain(found: Sequence[Status]) -> dict[str, Any]:
+    """For a program to read."""
+    left = time_left(found)
+    return {"seconds_left": left.seconds, "at_least": left.least, "cells": [s.plain() for s in found]}
+
+
+def drawn(found: Sequence[Status]) -> Group:
+    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and the time left."""
+    by_cell = {s.cell: s for s in found}
+    seeds = list(dict.fromkeys(s.cell.seed for s in found if s.cell != UNTRAINED))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("arm", *(f"seed {seed}" for seed in seeds)):
+        table.add_column(column, overflow="fold")
+    for arm in dict.fromkeys(s.cell.arm for s in found if s.cell != UNTRAINED):
+        row = [by_cell.get(Cell(arm, seed)) for seed in seeds]
+        table.add_row(Text(arm or ""), *(Text(s.words, style=STYLES[s.state]) if s else Text("") for s in row))
+    untrained = [Text(f"untrained model: {s.words}") for s in found if s.cell == UNTRAINED]
+    failed = [Text(f"{s.cell.name} failed: {s.reason}", style="red") for s in found if s.state == "failed"]
+    return Group(table, *untrained, *failed, Text(tally(found)))

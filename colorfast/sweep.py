@@ -1,0 +1,207 @@
+"""Cells trained and scored, in this process or several at once in their own; one that fails takes no other with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from colorfast import sharing
+from colorfast.cells import UNTRAINED, Cell, cells, is_trained, is_whole
+from colorfast.console import console, live, progress
+from colorfast.evaluate import evaluate, stamps, work
+from colorfast.ledger import MATCHED
+from colorfast.models import resolve
+from colorfast.rundir import alone, read_json, write_json
+from colorfast.schedule import check_disjoint, heldout, schedule
+from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, statuses, steps_done, tally
+from colorfast.types import ColorfastError, Experiment
+
+LOG = "log.txt"
+PATIENCE = 10
+"""Seconds that a process has to end when it is asked to."""
+
+
+class CellsFailedError(ColorfastError):
+    """Some cells of a sweep failed, and all others are done. `failed`: each with its reason in one line."""
+
+    def __init__(self, run: Path, failed: Mapping[Cell, str]):
+        self.run, self.failed = run, failed
+        super().__init__(f"{run}: {len(failed)} cells failed: " + "; ".join(f"{cell.name} ({reason})" for cell, reason in failed.items()))
+
+
+def check_matched(run: Path, experiment: Experiment) -> None:
+    """Raises ColorfastError when two trained arms of one seed did not use the same steps, prompts and completions."""
+    for seed in experiment.seeds:
+        trained = [c for c in cells(experiment, seeds=[seed]) if is_trained(run, c)]
+        used = {c.arm: read_json(run / c.name / "ledger.json") for c in trained}
+        for key in MATCHED:
+            values = {arm: u["steps"] if key == "steps" else u["total"][key] for arm, u in used.items()}
+            if len(set(values.values())) > 1:
+                raise ColorfastError(f"{run}: the arms are not compute-matched, {key} differ: {values}")
+
+
+def train_and_score(run: Path, experiment: Experiment, cell: Cell) -> None:
+    """One cell, as far as a twin of another experiment or an earlier start has not done it."""
+    from colorfast.policies.local import load_policy
+
+    folder, held, evaluation = run / cell.name, heldout(experiment), experiment.evaluation
+    model = resolve(experiment.model)
+    if cell == UNTRAINED:
+        evaluation = evaluation.model_copy(update={"benchmarks": ()})
+    else:
+        model = _train(run, experiment, cell, model)
+    if not is_whole(run, cell):
+        policy = load_policy(str(model), evaluation.batch_size)
+        sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
+        units = partial(answered, folder, experiment, len(held))
+        with clock(folder, "evaluation", units), progress(f"evaluate {cell.name}", work(evaluation, held)) as advance:
+            evaluate(policy, held, evaluation, experiment.system, folder, advance)
+
+
+def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
+    from colorfast.engines import trl
+
+    assert cell.arm is not None and cell.seed is not None
+    folder, slots = run / cell.name, schedule(experiment, experiment.arms[cell.arm], cell.seed)
+    check_disjoint([s.task for s in slots], heldout(experiment))
+    sharing.take_weights(folder)
+    with clock(folder, "training", partial(steps_done, folder)):
+        trained = trl.train(str(model), slots, experiment.training, cell.seed, folder)
+    check_matched(run, experiment)
+    return trained
+
+
+def attempt(run: Path, experiment: Experiment, cell: Cell) -> str:
+    """`train_and_score`; what stopped it in one line, which failed.json keeps, or "" when it is done."""
+    folder = run / cell.name
+    with alone(folder, wait=True):
+        (folder / FAILED).unlink(missing_ok=True)
+        try:
+            train_and_score(run, experiment, cell)
+        except Exception as error:
+            text = str(error) if isinstance(error, ColorfastError) else f"{type(error).__name__}: {error}"
+            return _failed(folder, text, traceback.format_exc())
+    return ""
+
+
+def _failed(folder: Path, reason: str, trace: str = "") -> str:
+    reason = " ".join(reason.split())[:300]
+    write_json(folder / FAILED, {"reason": reason, "trace": trace})
+    return reason
+
+
+def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) -> dict[Cell, str]:
+    """Do the untrained model, then the chosen cells, `jobs` at once. Returns those that failed, each with its reason.
+
+    Raises ColorfastError when the untrained model could not be scored: nothing is trained then, for no cell could be either.
+    """
+    shown = [UNTRAINED, *chosen]
+    failed: dict[Cell, str] = {}
+    with live(lambda: drawn(statuses(run, experiment, shown))):
+        for part in ([UNTRAINED], chosen):
+            todo = [c for c in part if not is_whole(run, c)]
+            with closing(_here(run, experiment, todo) if jobs == 1 else _at_once(run, experiment, todo, jobs)) as ended:
+                for cell, reason in ended:
+                    if reason and cell == UNTRAINED:
+                        raise ColorfastError(f"the untrained model cannot be scored, so nothing was trained: {reason}")
+                    failed |= {cell: reason} if reason else {}
+                    if not console.is_terminal:
+                        said = f"failed: {reason}" if reason else "done"
+                        console.print(f"{cell.name} {said} ({tally(statuses(run, experiment, shown))})", markup=False, soft_wrap=True)
+    return failed
+
+
+def _here(run: Path, experiment: Experiment, todo: Sequence[Cell]) -> Generator[tuple[Cell, str]]:
+    for cell in todo:
+        yield cell, attempt(run, experiment, cell)
+
+
+def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int) -> Generator[tuple[Cell, str]]:
+    """Each cell as it ends. Whatever ends this, the processes end too."""
+    waiting, running = list(todo), dict[int, tuple[Cell, subprocess.Popen[bytes]]]()
+    seen: dict[Cell, str] = {}
+    try:
+        while waiting or running:
+            for place in range(jobs):
+                if place not in running and waiting:
+                    cell = waiting.pop(0)
+                    running[place] = cell, _start(run, cell, _room(place, jobs))
+            for place, (cell, process) in list(running.items()):
+                if process.poll() is not None:
+                    del running[place]
+                    with process:  # closes what it read from
+                        yield cell, _outcome(run / cell.name, process.returncode)
+            _say(statuses(run, experiment, [cell for cell, _ in running.values()]), seen)
+            time.sleep(0.2)
+    finally:
+        _stop([process for _, process in running.values()])
+
+
+def _say(found: Sequence[Status], seen: dict[Cell, str]) -> None:
+    """On a plain pipe, a line when a cell begins to train or to be scored."""
+    for s in found:
+        if s.state in BUSY and seen.get(s.cell) != s.state and not console.is_terminal:
+            console.print(f"{s.cell.name} {s.words}", markup=False)
+        seen[s.cell] = s.state
+
+
+def _start(run: Path, cell: Cell, room: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    folder = run / cell.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILED).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "colorfast.cli", "cell", str(run), cell.name]
+    with (folder / LOG).open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **room})
+
+
+def _room(place: int, jobs: int) -> dict[str, str]:
+    """What one of several processes may use: a GPU of its own, or its share of the cores (two with all threads slow each other down)."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // jobs))}
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    devices = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    return {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]}
+
+
+def _outcome(folder: Path, code: int) -> str:
+    """The reason that an ended process left, or that is left when it was killed; "" when it did its work."""
+    if code == 0:
+        return ""
+    if (folder / FAILED).is_file():
+        return str(read_json(folder / FAILED)["reason"])
+    if code == -signal.SIGKILL:
+        return _failed(folder, "killed by SIGKILL, as the system does when memory runs out")
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return _failed(folder, f"{how}; see {folder / LOG}")
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with process:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it went: then its end of our input closes."""
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
