@@ -28,7 +28,7 @@ from colorfast.policies.local import load_policy
 from colorfast.schedule import schedule
 from colorfast.types import Arm
 
-STEPS, ROUNDS = 2, 3
+STEPS, ROUNDS = 2, 2
 SIZE = {"prompts_per_step": 6, "group_size": 8, "max_tokens": 48, "shown": 0, "learning_rate": 1e-6}
 
 

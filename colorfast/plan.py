@@ -21,8 +21,8 @@ from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.schedule import heldout, schedule
 from colorfast.types import TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Method, Scenario, Slot, Task, Training
 
-REPLIES, ITEMS = 16, 6
-"""How much the probe samples in a training step and of the held-out scenarios, and asks of each benchmark."""
+STEP, REPLIES, ITEMS = 64, 16, 6
+"""How many replies the probe samples in a training step, at most, and to held-out scenarios; how much it asks of each benchmark."""
 CHARACTERS_A_TOKEN = 4
 TOKENS_A_MARK = 14
 """What a judge's mark for one criterion takes in the answer's JSON."""
@@ -81,7 +81,7 @@ def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -
     """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens of one slot. No judge is asked."""
     from colorfast.engines.trl import Recorder, make_trainer, quiet
 
-    prompts = max(1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size))
+    prompts = max(1, min(experiment.training.prompts_per_step, STEP // experiment.training.group_size))
     slots = _probe_slots(experiment, prompts)
     free = Grading(kind="code") if experiment.training.reward.kind == "judge" else experiment.training.reward
     update = {"steps": len(slots) // prompts, "prompts_per_step": prompts, "reward": free, "save_every": 10**6}

@@ -47,14 +47,16 @@ def untrained(model_sha256: str) -> dict[str, Any]:
     """What the answers of the untrained model come from, beside what is asked."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # which decides the precision, too
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     return {"model": model_sha256, "code": _code(), "versions": versions(), "device": device}
 
 
 def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
     """What a cell's weights come from. The user's own graders count by what stands in them."""
     files = sorted({c.grader for slot in slots for c in slot.task.rubric if c.grader.endswith(".py")})
-    settings = training.model_dump(mode="json", exclude=IDLE)
+    from colorfast.policies.packed import precision
+
+    settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training)}
     own = {"slots": schedule_hash(slots), "graders": [file_sha256(Path(f)) for f in files], "training": settings, "seed": seed}
     return untrained(model_sha256) | own
 

@@ -68,14 +68,14 @@ def train_and_score(run: Path, experiment: Experiment, cell: Cell) -> None:
 
 
 def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
-    from colorfast.engines import trl
+    from colorfast.engines import engine
 
     assert cell.arm is not None and cell.seed is not None
     folder, slots = run / cell.name, schedule(experiment, experiment.arms[cell.arm], cell.seed)
     check_disjoint([s.task for s in slots], heldout(experiment))
     sharing.take_weights(folder)
     with clock(folder, "training", partial(steps_done, folder)):
-        trained = trl.train(str(model), slots, experiment.training, cell.seed, folder)
+        trained = engine().train(str(model), slots, experiment.training, cell.seed, folder)
     check_matched(run, experiment)
     return trained
 

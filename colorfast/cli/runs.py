@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ def run(
     arms: Annotated[str, typer.Option(help="Only these arms, with commas between; the baseline is always among them.")] = "",
     seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.")] = 1,
+    accelerate: Annotated[Path | None, typer.Option(help="Train each cell in the processes of this accelerate configuration.")] = None,
     out_dir: Out = Path("runs"),
 ) -> None:
     """Train and score every arm under every seed, then write the report. Stopped at any point, the same command continues.
@@ -30,7 +32,10 @@ def run(
     """
     from colorfast import experiment as exp
     from colorfast import sweep
+    from colorfast.engines import ACCELERATE
 
+    if accelerate:
+        os.environ[ACCELERATE] = str(accelerate)  # cells in processes of their own read it too
     try:
         folder = exp.run(exp.load(experiment), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
     except sweep.CellsFailedError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,3 +20,19 @@ class Engine(Protocol):
         checkpoint/). Called again after an interruption it continues and ends with the same weights.
         """
         ...
+
+
+ACCELERATE = "COLORFAST_ACCELERATE"
+"""The environment variable that names an accelerate configuration: how a machine trains is the machine's, not the experiment's."""
+
+
+def engine() -> Engine:
+    """TRL in this process, or in as many as the accelerate configuration says."""
+    config = os.environ.get(ACCELERATE)
+    if config:
+        from colorfast.engines.launch import Launched
+
+        return Launched(Path(config))
+    from colorfast.engines import trl
+
+    return trl

@@ -30,7 +30,7 @@ from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.policies.packed import has_bf16_units, packed, products
+from colorfast.policies.packed import packed, precision, products
 from colorfast.policies.sampling import is_plain, sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_json, write_text
@@ -332,14 +332,6 @@ def _processes() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def precision(training: Training) -> str:
-    """What products are computed in: "auto" is bf16 where the machine has units for it, fp32 elsewhere. Weights and sums are fp32."""
-    if training.precision != "auto":
-        return training.precision
-    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else has_bf16_units()
-    return "bf16" if fast else "fp32"
-
-
 def rows(slots: Sequence[Slot]) -> list[dict[str, Any]]:
     """The data set the trainer reads in order: what is asked, the slot's number, and the rest of its row as JSON."""
     return [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
@@ -412,7 +404,7 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], fi
     recorder.policy.tokenizer.save_pretrained(part)
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
-    write_json(folder / "ledger.json", total | {"weights": weights_sha256(final)})
+    write_json(folder / "ledger.json", total | {"weights": weights_sha256(final), "precision": recorder.precision})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)
 

@@ -10,6 +10,8 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from colorfast.types import Training
+
 
 def packs(model: nn.Module) -> bool:
     """Can this model's weights be packed? (fp32 on a CPU, in a torch built with oneDNN)"""
@@ -20,6 +22,14 @@ def packs(model: nn.Module) -> bool:
 def has_bf16_units() -> bool:
     """Does this CPU have matrix units for bf16 (AMX)? Without them bf16 gains nothing."""
     return bool(torch.cpu._is_amx_tile_supported())
+
+
+def precision(training: Training) -> str:
+    """What products are computed in: "auto" is bf16 where the machine has units for it, fp32 elsewhere. Weights and sums are fp32."""
+    if training.precision != "auto":
+        return training.precision
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else has_bf16_units()
+    return "bf16" if fast else "fp32"
 
 
 @contextlib.contextmanager
