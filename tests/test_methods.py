@@ -21,6 +21,7 @@ from colorfast import benchmarks, constitution, experiment, methods
 from colorfast.compare import HEDGING, OTHERS, explanations
 from colorfast.engines import trl
 from colorfast.grade import grade
+from colorfast.grading import graders
 from colorfast.models import weights_sha256
 from colorfast.plan import plan
 from colorfast.scenarios import corpus
@@ -306,6 +307,16 @@ def test_a_critic_at_an_endpoint_writes_the_revisions_and_its_tokens_are_its_own
         (r["reply"], r["critique"], r["truncated"]) == ("It is better so.", "It lacks a reason.", False) for r in revised
     )
     assert all((r["extra_tokens"], r["endpoint_tokens"], r["advantage"]) == (0, 10, methods.MASS) for r in revised)
+
+
+def test_a_judge_has_room_for_every_line_of_a_constitution(serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLORFAST_CACHE", str(tmp_path))
+    server = serve(lambda _, data: said(json.dumps({"verdicts": [{"criterion": c["criterion"], "met": "no"} for c in data["criteria"]]})))
+    judge = graders(Grading(kind="judge", judge=Endpoint(base_url=server.url, model="m", pause=0.01)))
+    tasks = [corpus()[0], constitution.rewarded(corpus()[0], OURS)]
+    assert [v.score for v in judge([(Reply("It is so."), task) for task in tasks])] == [0, 0]
+    rooms = {len(json.loads(b["messages"][-1]["content"])["criteria"]): b["max_tokens"] for b in server.bodies}
+    assert rooms == {len(tasks[0].rubric): 400, len(tasks[1].rubric): 20 * (len(tasks[1].rubric) + 1)}
 
 
 @pytest.mark.parametrize("name", ["constitution-sft", "deliberative"])

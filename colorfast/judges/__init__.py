@@ -22,6 +22,8 @@ from colorfast.rundir import digest
 from colorfast.types import ColorfastError, Endpoint, Reply, Task, Verdict
 
 HOME = Path(__file__).parent
+MARK_TOKENS = 20
+"""Room for one verdict in the answer's JSON."""
 MARKS = {"yes": 1.0, "partly": 0.5, "no": 0.0}
 Pair = tuple[Reply, Task]
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>|[]&`"}
@@ -190,11 +192,15 @@ class Judge:
             )
         return found
 
+    def _with_room(self, criteria: int) -> Endpoint:
+        """The endpoint with room for a verdict on each criterion: a constitution has more of them than a scenario."""
+        return self.endpoint.model_copy(update={"max_tokens": max(self.endpoint.max_tokens, MARK_TOKENS * (criteria + 1))})
+
     async def _ask(self, server: AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
         """Marks, or the reason why there are none."""
         reply, task = pair
         try:
-            answer = await complete(server, self.endpoint, request(reply, task), SCHEMA)
+            answer = await complete(server, self._with_room(len(task.rubric)), request(reply, task), SCHEMA)
         except PASSING as error:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
