@@ -17,10 +17,11 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         f"# {safe(f.experiment.name)}",
         safe(f.experiment.about),
         f"**{safe(wording.claim(f))}**",
+        *_claims(f),
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
         wording.COUNTED if f.dosed else "",
         "\n".join(f"- {safe(note)}" for note in wording.caution(f)),
-        *_claims(f),
+        "## Every eval" if f.dosed else "",
         table(
             ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
             _estimates(f),
@@ -58,7 +59,7 @@ def _claims(f: Findings) -> Iterator[str]:
         yield "## The paper's claims"
         yield f"{rulings.ABOUT} In all {rulings.tally(f.rulings)}."
         yield table(rulings.COLUMNS, (tuple(map(safe, rulings.row(r))) for r in f.rulings))
-        yield "## Every eval"
+        yield "## All evals together"
 
 
 def _responses(f: Findings) -> Iterator[str]:

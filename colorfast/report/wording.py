@@ -11,6 +11,8 @@ from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
 from colorfast.types import Estimate
 
 LONGEST = 1500
+FEW_ARMS = 4
+"""As many arms have their numbers in the first sentence."""
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -101,10 +103,21 @@ def _claim(arm: ArmFacts, e: Estimate | None) -> str:
     return f"{who} {says[clear(e)]} ({numbers})"
 
 
+def _grouped(f: Findings) -> list[str]:
+    """Many arms by what they did, without numbers: the table has them."""
+    says = {1: "higher than the baseline", -1: "lower than the baseline", 0: "not clearly different from it", None: "without a comparison"}
+    groups: dict[int | None, list[str]] = {}
+    for arm, e in zip(f.dosed, f.rows[0].cells, strict=True):
+        groups.setdefault(clear(e) if e else None, []).append(arm.name)
+    return [f"{len(names)} of {len(f.dosed)} arms are {says[key]} ({', '.join(names)})" for key, names in groups.items()]
+
+
 def claim(f: Findings) -> str:
     """The main claim in one sentence: does a dosed arm do better on trait scenarios that no arm was trained on?"""
     if not f.dosed:
         return "This experiment has a baseline alone, so there is nothing to compare."
+    if len(f.dosed) > FEW_ARMS:
+        return f"On held-out trait scenarios, {several(_grouped(f))}."
     claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
     return f"On held-out trait scenarios, {'; '.join(claims)}."
 
