@@ -65,17 +65,17 @@ def _claims(f: Findings) -> Iterator[str]:
 def _responses(f: Findings) -> Iterator[str]:
     for s in f.series:
         yield f"## Dose and response: {safe(s.label)}"
-        head = ("eval", *(wording.percent(dose) for dose, _ in s.arms), "smallest dose", "half of the gain at")
+        head = ("eval", "smallest dose", "half of the gain at", *(wording.percent(dose) for dose, _ in s.arms))
         yield table(head, _series(f, s))
 
 
 def _series(f: Findings, s: Series) -> Iterator[Sequence[object]]:
     effective = {arm.name: arm.effective for arm in f.arms}
-    yield "effective dose", *(wording.percent(effective[name]) for _, name in s.arms), "", ""
+    yield "effective dose", "", "", *(wording.percent(effective[name]) for _, name in s.arms)
     for r in (*s.evals[:1], *([s.overall] if s.overall else ()), *s.prices, *s.evals[1:]):
         own = {p.arm: p for p in r.points}
         cells = (_difference(own[name].difference, own[name].low, own[name].high) if name in own else "-" for _, name in s.arms)
-        yield safe(r.name) + " (control)" * r.control, *cells, wording.begins(r), _half(r)
+        yield safe(r.name) + " (control)" * r.control, wording.begins(r), _half(r), *cells
 
 
 def _half(r: Response) -> str:

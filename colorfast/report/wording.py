@@ -105,11 +105,11 @@ def _claim(arm: ArmFacts, e: Estimate | None) -> str:
 
 def _grouped(f: Findings) -> list[str]:
     """Many arms by what they did, without numbers: the table has them."""
-    says = {1: "higher than the baseline", -1: "lower than the baseline", 0: "not clearly different from it", None: "without a comparison"}
+    says = {1: "above the baseline", -1: "below the baseline", 0: "not clearly apart from it", None: "not compared, as nothing was graded"}
     groups: dict[int | None, list[str]] = {}
     for arm, e in zip(f.dosed, f.rows[0].cells, strict=True):
         groups.setdefault(clear(e) if e else None, []).append(arm.name)
-    return [f"{len(names)} of {len(f.dosed)} arms are {says[key]} ({', '.join(names)})" for key, names in groups.items()]
+    return [f"{len(names)} {'stands' if len(names) == 1 else 'stand'} {says[key]} ({', '.join(names)})" for key, names in groups.items()]
 
 
 def claim(f: Findings) -> str:
@@ -117,7 +117,7 @@ def claim(f: Findings) -> str:
     if not f.dosed:
         return "This experiment has a baseline alone, so there is nothing to compare."
     if len(f.dosed) > FEW_ARMS:
-        return f"On held-out trait scenarios, {several(_grouped(f))}."
+        return f"On held-out trait scenarios, of {len(f.dosed)} arms {several(_grouped(f))}."
     claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
     return f"On held-out trait scenarios, {'; '.join(claims)}."
 
