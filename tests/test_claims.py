@@ -139,7 +139,7 @@ def test_a_claim_without_its_arm_or_eval_is_not_measured_and_says_why() -> None:
     assert "no health or science" in found["without-health"].reason
     named = ruled(evidence(NOBODY, 20, alone), "all")
     assert named["mean-gain"].arm == "all" and named["capability"].reason == "no eval of this experiment measures it"
-    assert named["selective-persistence"].reason.startswith("no attack was run; colorfast attack")
+    assert named["selective-persistence"].reason == "no attack was run; colorfast attack RUN"
     without = {"baseline": Arm(dose=0), "rest": ARMS["rest"]}
     assert ruled(evidence(NOBODY, 20, experiment(without, ("truthfulqa-mc1",))))["without-health"].reason == (
         "this experiment has no health eval that counts"
@@ -159,23 +159,26 @@ def test_where_nothing_moves_nothing_is_claimed() -> None:
     ("told", "verdict"),
     [
         (("selective", "falls less, rises more"), "replicated"),
+        (("selective", "attack without effect"), "replicated"),
         (("selective", "inconclusive"), "inconclusive"),
-        (("attack without effect",), "inconclusive"),
+        (("attack without effect", "attack without effect"), "inconclusive"),
         (("selective", "rigid"), "not replicated"),
     ],
 )
-def test_selective_persistence_is_read_from_the_attacks(tmp_path: Path, told: tuple[str, ...], verdict: str) -> None:
-    for k, one in enumerate(told):
+def test_selective_persistence_is_read_from_the_attacks(tmp_path: Path, told: tuple[str, str], verdict: str) -> None:
+    rows = []
+    for k, (attack, one) in enumerate(zip(("bad-medical", "disallowed-mental-health"), told, strict=True)):
         drop = {"value": 0.13 + k / 10, "low": 0.05 + k / 10, "high": 0.21 + k / 10, "p": 0.01, "detectable": 0.1}
-        write_json(
-            tmp_path / f"attacks/{k}.json", {"persistence": [{"arm": "trait", "attack": f"persona-{k}", "verdict": one, "drop": drop}]}
-        )
+        rows.append({"arm": "trait", "attack": attack, "measure": "held-out traits", "found": {"verdict": one, "drop": drop}})
+    rows += [{**rows[0], "attack": "manyshot", "found": {"verdict": "rigid", "drop": drop}}, {**rows[0], "found": None}]
+    write_json(tmp_path / "attacks/persistence.json", {"outcomes": rows})
     found = ruled(evidence(NOBODY, 12, folder=tmp_path))["selective-persistence"]
     assert found.verdict == verdict
-    assert f"of {len(told)} attacks; falls less by +0.130 (+0.050 to +0.210) where it is least" in ours(found)
-    assert "four times in five" in why(found) if verdict == "inconclusive" else f"persona-0: {told[0]}" in why(found)
-    assert "tried on more" in ruled(evidence(NOBODY, 12, folder=tmp_path), "more")["selective-persistence"].reason
-    write_json(tmp_path / "attacks/0.json", {"persistence": [{"arm": "trait"}]})
+    assert "falls less by +0.130 (+0.050 to +0.210) where it is least" in ours(found)
+    assert f"bad-medical, held-out traits: {told[0]}" in why(found)
+    assert ("four times in five" in why(found)) == (verdict == "inconclusive")
+    assert ruled(evidence(NOBODY, 12, folder=tmp_path), "more")["selective-persistence"].reason.startswith("more was not measured under")
+    write_json(tmp_path / "attacks/persistence.json", {"outcomes": [{"arm": "trait"}]})
     with pytest.raises(ColorfastError, match="damaged"):
         rulings(evidence(NOBODY, 12, folder=tmp_path))
 

@@ -36,7 +36,7 @@ def claims(
         return
     table = Table("verdict", "claim", title=f"{run}: the paper's claims", title_justify="left", box=HORIZONTALS, show_edge=False)
     for r in found:
-        numbers = f"paper: {r.claim.paper}\nhere: {ours(r)}, {held(r)}" if r.measured else f"paper: {r.claim.paper}"
+        numbers = f"paper: {r.claim.paper}" + f"\nhere, {held(r)}: {ours(r)}" * (r.measured is not None)
         told = Text.assemble((r.claim.text, "bold"), f"\n{numbers}\n{why(r)}")
         table.add_row(Text(r.verdict, style=STYLES.get(r.verdict, "")), told, end_section=True)
     out.print(table)

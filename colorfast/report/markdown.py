@@ -17,10 +17,11 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         f"# {safe(f.experiment.name)}",
         safe(f.experiment.about),
         f"**{safe(wording.claim(f))}**",
+        *_claims(f),
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
         wording.COUNTED if f.dosed else "",
         "\n".join(f"- {safe(note)}" for note in wording.caution(f)),
-        *_claims(f),
+        "## Every eval" if f.dosed else "",
         table(
             ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
             _estimates(f),
@@ -60,23 +61,23 @@ def _claims(f: Findings) -> Iterator[str]:
         yield "## The paper's claims"
         yield f"{rulings.ABOUT} In all {rulings.tally(f.rulings)}."
         yield table(rulings.COLUMNS, (tuple(map(safe, rulings.row(r))) for r in f.rulings))
-        yield "## Every eval"
+        yield "## All evals together"
 
 
 def _responses(f: Findings) -> Iterator[str]:
     for s in f.series:
         yield f"## Dose and response: {safe(s.label)}"
-        head = ("eval", *(wording.percent(dose) for dose, _ in s.arms), "smallest dose", "half of the gain at")
+        head = ("eval", "smallest dose", "half of the gain at", *(wording.percent(dose) for dose, _ in s.arms))
         yield table(head, _series(f, s))
 
 
 def _series(f: Findings, s: Series) -> Iterator[Sequence[object]]:
     effective = {arm.name: arm.effective for arm in f.arms}
-    yield "effective dose", *(wording.percent(effective[name]) for _, name in s.arms), "", ""
+    yield "effective dose", "", "", *(wording.percent(effective[name]) for _, name in s.arms)
     for r in (*s.evals[:1], *([s.overall] if s.overall else ()), *s.prices, *s.evals[1:]):
         own = {p.arm: p for p in r.points}
         cells = (_difference(own[name].difference, own[name].low, own[name].high) if name in own else "-" for _, name in s.arms)
-        yield safe(r.name) + " (control)" * r.control, *cells, wording.begins(r), _half(r)
+        yield safe(r.name) + " (control)" * r.control, wording.begins(r), _half(r), *cells
 
 
 def _half(r: Response) -> str:

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from colorfast.claims import DOSE, Measured, Ruling
 from colorfast.report.wording import number, percent, several, signed
 
-ABOUT = "A verdict is on this model and suite. A third of the paper's effect is the margin below which a claim counts as not replicated."
+ABOUT = (
+    "A verdict is on this model and suite, and errs by itself: the rates stand in docs/claims.md. A third of the paper's effect is the "
+    "margin below which a claim counts as not replicated."
+)
 
 FOUR = " four times in five"
 
@@ -33,7 +36,7 @@ def ours(r: Ruling) -> str:
     if r.claim.statistic == "standing":
         return f"{m.better} better, {m.worse} worse of {m.evals}, after Benjamini-Hochberg"
     if m.said:
-        return f"holds under {m.better} of {m.evals} attacks; falls less by {signed(m.value)} ({between}) where it is least"
+        return f"holds in {m.better} of {m.evals} tests; falls less by {signed(m.value)} ({between}) where it is least"
     if m.baseline is not None and m.score is not None:
         return f"{number(m.baseline)} to {number(m.score)}: {signed(m.value)} ({between})"
     return f"{signed(m.value)} ({between}) over {m.evals} evals; {m.better} significantly better, {m.worse} worse"
@@ -45,12 +48,13 @@ def why(r: Ruling) -> str:
     if m is None:
         return r.reason
     if r.verdict == "inconclusive":
-        return seen(r, m)
+        return seen(r, m) + (f" ({m.said})" if m.said else "")
     rule, margin = r.claim.rule, number(r.claim.margin)
     third = f"{margin}, a third of the paper's effect"
     if rule == "signs":
         sign = f"sign test with families as clusters: p = {m.p:.3f}"
-        return sign if r.verdict == "replicated" or (m.p or 1) < 0.05 else f"the share of wins lies below {percent(0.5 + r.claim.margin)}"
+        most = f"the share of wins lies below {percent(0.5 + r.claim.margin)}, a third of the way to the paper's"
+        return most if r.verdict == "not replicated" and m.high < r.claim.margin else sign
     if rule == "stands":
         net = f"better less worse is {percent(m.value)} of the evals; a third of the paper's is {percent(r.claim.margin)}"
         return net if r.verdict == "replicated" else f"only {percent(m.high)} of the evals leave room for a gain"
@@ -61,8 +65,8 @@ def why(r: Ruling) -> str:
     if rule == "nothing":
         return f"the interval lies below {margin}" if r.verdict == "replicated" else "the interval lies above zero"
     if r.verdict == "replicated":
-        return "the interval lies above zero" + f", yet below {third}" * (m.high < r.claim.margin)
-    return f"the interval lies below {'zero' if m.high < 0 else third}"
+        return "the interval lies above zero"
+    return f"{'a rise, yet ' * (m.low > 0)}the interval lies below {'zero' if m.high < 0 else third}"
 
 
 def seen(r: Ruling, m: Measured) -> str:

@@ -13,6 +13,8 @@ from colorfast.types import Estimate
 LONGEST = 1500
 NAMED = 12
 """Cells that a note names one by one."""
+FEW_ARMS = 4
+"""As many arms have their numbers in the first sentence."""
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -103,10 +105,21 @@ def _claim(arm: ArmFacts, e: Estimate | None) -> str:
     return f"{who} {says[clear(e)]} ({numbers})"
 
 
+def _grouped(f: Findings) -> list[str]:
+    """Many arms by what they did, without numbers: the table has them."""
+    says = {1: "above the baseline", -1: "below the baseline", 0: "not clearly apart from it", None: "not compared, as nothing was graded"}
+    groups: dict[int | None, list[str]] = {}
+    for arm, e in zip(f.dosed, f.rows[0].cells, strict=True):
+        groups.setdefault(clear(e) if e else None, []).append(arm.name)
+    return [f"{len(names)} {'stands' if len(names) == 1 else 'stand'} {says[key]} ({', '.join(names)})" for key, names in groups.items()]
+
+
 def claim(f: Findings) -> str:
     """The main claim in one sentence: does a dosed arm do better on trait scenarios that no arm was trained on?"""
     if not f.dosed:
         return "This experiment has a baseline alone, so there is nothing to compare."
+    if len(f.dosed) > FEW_ARMS:
+        return f"On held-out trait scenarios, of {len(f.dosed)} arms {several(_grouped(f))}."
     claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
     return f"On held-out trait scenarios, {'; '.join(claims)}."
 
