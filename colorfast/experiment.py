@@ -7,7 +7,6 @@ import json
 import platform
 import shutil
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from colorfast.ledger import MATCHED
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
-from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
+from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment, Slot
+from colorfast.types import Arm, ColorfastError, Experiment
 
 HOME = Path(__file__).parent / "experiments"
 BASELINE = "baseline"
@@ -137,15 +136,6 @@ def _cell(arm: str, seed: int) -> str:
     return f"{arm}-s{seed}"
 
 
-def _write_schedule(path: Path, slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> None:
-    """What will be trained on, hashed; and the proof that every undosed slot is the baseline's, byte for byte."""
-    shared = sum(a.row() == b.row() for a, b in zip(slots, baseline, strict=True))
-    dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
-    if shared + dosed != len(slots) or dosed != round(arm.dose * len(slots)):
-        raise ColorfastError(f"{path.parent}: {dosed} trait and {shared} shared of {len(slots)} slots do not add up to dose {arm.dose:g}")
-    write_json(path, {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose})
-
-
 def check_matched(folder: Path, experiment: Experiment) -> None:
     """Raises ColorfastError when two arms of one seed did not use the same steps, prompts and completions."""
     for seed in experiment.seeds:
@@ -178,7 +168,7 @@ def run(experiment: Experiment, out: Path) -> Path:
                 cell = folder / _cell(name, seed)
                 slots = schedule(experiment, arm, seed)
                 check_disjoint([s.task for s in slots], held)
-                _write_schedule(cell / "schedule.json", slots, baseline, arm)
+                write_json(cell / "schedule.json", summary(slots, baseline, arm))
                 trl.train(str(model), slots, experiment.training, seed, cell)
         check_matched(folder, experiment)
         untrained = experiment.evaluation.model_copy(update={"benchmarks": ()})

@@ -7,12 +7,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from colorfast import scenarios, standard
 from colorfast.helpfulness import rewarded
 from colorfast.names import check_known
 from colorfast.rundir import digest
-from colorfast.types import Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task
+from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task
 
 
 def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
@@ -98,6 +99,18 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
 def schedule_hash(slots: Sequence[Slot]) -> str:
     """sha256 over every slot's row, in order."""
     return digest([slot.row() for slot in slots])
+
+
+def summary(slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> dict[str, Any]:
+    """What will be trained on, hashed and counted; and the proof that every undosed slot is the baseline's, byte for byte.
+
+    Raises ColorfastError when trait slots and shared slots do not add up to the dose.
+    """
+    shared = sum(a.row() == b.row() for a, b in zip(slots, baseline, strict=True))
+    dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
+    if shared + dosed != len(slots) or dosed != round(arm.dose * len(slots)):
+        raise ColorfastError(f"{dosed} trait and {shared} shared of {len(slots)} slots do not add up to dose {arm.dose:g}")
+    return {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose}
 
 
 def heldout(experiment: Experiment) -> tuple[Scenario, ...]:
