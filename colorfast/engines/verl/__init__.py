@@ -204,7 +204,8 @@ def check(folder: Path, dumps: Path) -> dict[str, Any]:
     Raises ColorfastError when there is no dump, a slot stood in another step than planned, or never came to the reward.
     """
     manifest, planned = read_json(folder / "manifest.json"), carried(folder / "train.parquet")
-    replies = [(path, row) for path in sorted(dumps.glob("*.jsonl")) for row in _jsonl(path)]
+    dumped = [(path, row) for path in sorted(dumps.glob("*.jsonl")) for row in _jsonl(path)]
+    replies = [(path, row) for path, row in dumped if not row["uid"].startswith("pad")]  # verl fills a batch up with rows of no weight
     if not replies:
         raise ColorfastError(f"{dumps}: no rollout dumps of verl here; it writes them while it trains (trainer.rollout_data_dir)")
     seen: dict[int, dict[str, Any]] = {}
