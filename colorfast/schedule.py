@@ -7,12 +7,12 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from colorfast import constitution, helpfulness, scenarios, standard
 from colorfast.names import check_known
 from colorfast.rundir import digest
-from colorfast.types import PLAIN, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task, Teaching
+from colorfast.types import PLAIN, TRAIT_SOURCE, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task, Teaching
 
 T = TypeVar("T", bound=Task)
 
@@ -133,6 +133,18 @@ def _taught(experiment: Experiment, arm: Arm, name: str) -> Teaching:
 def schedule_hash(slots: Sequence[Slot]) -> str:
     """sha256 over every slot's row, in order."""
     return digest([slot.row() for slot in slots])
+
+
+def summary(slots: Sequence[Slot], baseline: Sequence[Slot], arm: Arm) -> dict[str, Any]:
+    """What will be trained on, hashed and counted; and the proof that every undosed slot is the baseline's, byte for byte.
+
+    Raises ColorfastError when trait slots and shared slots do not add up to the dose.
+    """
+    shared = sum(a.row() == b.row() for a, b in zip(slots, baseline, strict=True))
+    dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
+    if shared + dosed != len(slots) or dosed != round(arm.dose * len(slots)):
+        raise ColorfastError(f"{dosed} trait and {shared} shared of {len(slots)} slots do not add up to dose {arm.dose:g}")
+    return {"sha256": schedule_hash(slots), "slots": len(slots), "trait_slots": dosed, "shared_slots": shared, "dose": arm.dose}
 
 
 def heldout(experiment: Experiment) -> tuple[Scenario, ...]:

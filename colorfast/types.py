@@ -247,7 +247,7 @@ class Training(Frozen):
 
     `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
     arXiv 2504.14945), for a model that never meets the rubric by chance. `pass_tokens`: tokens in one forward and backward pass,
-    about; the fewer the less memory.
+    about; the fewer the less memory. `vllm`: replies are sampled by vLLM on the same GPUs.
     """
 
     steps: int = Field(gt=0)
@@ -263,6 +263,7 @@ class Training(Frozen):
     normalize: Literal["none", "group"] = "none"
     shown: int = Field(default=0, ge=0)
     pass_tokens: int = Field(default=1024, gt=0)
+    vllm: bool = False
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)
     keep_rollouts_every: int = Field(default=5, gt=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 import transformers
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedType, gather_object
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import PreTrainedModel, TrainerCallback
@@ -29,6 +30,7 @@ from colorfast.grading import graders
 from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
+from colorfast.policies import vllm
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.packed import packed, precision, products
 from colorfast.policies.sampling import is_plain, sample, uniforms
@@ -52,7 +54,7 @@ class GroupTrainer(GRPOTrainer):
         found = super()._generate_and_score_completions(inputs)
         if self.model.training:
             found["advantages"] = self.recorder.against_sampled(found["advantages"])
-            self.recorder.step(found["advantages"].tolist())
+            self.recorder.step(found["advantages"].tolist(), _apart(found))
         return found
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -109,8 +111,17 @@ def _ungathered(accelerator: Any) -> Iterator[None]:
         del accelerator.gather
 
 
-def _held(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
-    """The tokens of each row that the mask holds."""
+def _apart(found: dict[str, Any]) -> tuple[list[list[float]], list[list[float]]] | None:
+    """The trainer's and vLLM's log-probabilities of each reply's tokens; None where there is no vLLM."""
+    if found.get("sampling_per_token_logps") is None:
+        return None
+    mask = found["completion_mask"]
+    ours, theirs = (_held(found[name], mask) for name in ("old_per_token_logps", "sampling_per_token_logps"))
+    return ours, theirs
+
+
+def _held(ids: torch.Tensor, mask: torch.Tensor) -> list[list[Any]]:
+    """What the mask holds of each row: tokens, or numbers that belong to tokens."""
     return [[t for t, m in zip(row, held, strict=True) if m] for row, held in zip(ids.tolist(), mask.tolist(), strict=True)]
 
 
@@ -154,8 +165,14 @@ class Recorder:
         places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
         stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
         model = trainer.accelerator.unwrap_model(trainer.model)
+        logs: dict[str, list[float]] = {}
 
         def ask(prompts: Sequence[list[int]], names: Sequence[str]) -> list[list[int]]:
+            if training.vllm:
+                llm = trainer.vllm_generation.llm  # the trainer has given it the newest weights
+                ids, told = vllm.rollouts(llm, prompts, names, training.max_tokens, training.temperature, stops)
+                logs.update(zip(names, told, strict=True))
+                return ids
             draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
             return sample(model, prompts, draws, training.temperature, stops, pad)
 
@@ -165,7 +182,8 @@ class Recorder:
         model.train()
         for i, made in self.made.items():
             completions[i] = made.ids
-        return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": None}
+        told = [_of(logs.get(name, []), ids) for name, ids in zip(names, completions, strict=True)] if training.vllm else None
+        return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": told}
 
     def _good(self, slot: int) -> list[int]:
         """The ids of a slot's known good reply: as many of its first sentences as end within the length cap, so that
@@ -210,8 +228,9 @@ class Recorder:
                 by_group[group] = torch.tensor(methods.advantages(how, verdicts, self.given[these]))
         return by_group
 
-    def step(self, advantages: Sequence[float]) -> None:
-        """Record one finished step of sampling and grading, every process's share of it."""
+    def step(self, advantages: Sequence[float], apart: tuple[list[list[float]], list[list[float]]] | None = None) -> None:
+        """Record one finished step of sampling and grading, every process's share of it. `apart`: the log-probabilities of each
+        reply's tokens by the trainer and by vLLM."""
         size = self.training.group_size
         rollouts = [
             Rollout(
@@ -241,7 +260,8 @@ class Recorder:
         seen = gather_object([row for row, *_ in self.graded[::size]])
         shares = gather_object([spent])
         judged = {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
-        self.metrics.append(step_metrics(step, rollouts) | judged)
+        masked = {"masked": vllm.masked_share([row["source"] for row, *_ in self.graded], *apart)} if apart else {}
+        self.metrics.append(step_metrics(step, rollouts) | judged | masked)
         self.rows_seen += seen
         if not _processes().is_main_process:
             return
@@ -249,6 +269,11 @@ class Recorder:
         _append(self.folder / "slots_seen.jsonl", seen)
         if step % self.training.keep_rollouts_every == 0 or step == self.training.steps - 1:
             write_rows(self.folder / "rollouts" / f"{step:05d}.parquet", [r.row() for r in rollouts], ROLLOUTS)
+
+
+def _of(logs: Sequence[float], ids: Sequence[int]) -> list[float]:
+    """The sampler's numbers for these ids; NaN, which the trainer takes as its own, for what was made in another way."""
+    return list(logs) if len(logs) == len(ids) else [math.nan] * len(ids)
 
 
 def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -314,6 +339,8 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         beta=training.kl,
         loss_type="dr_grpo",  # others divide by the batch's tokens, so a long trait answer would re-weight the rest
         scale_rewards=training.normalize,
+        use_vllm=training.vllm,
+        vllm_mode="colocate",
         shuffle_dataset=False,
         remove_unused_columns=False,
         bf16=gpu and bf16,
@@ -351,6 +378,8 @@ def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCa
         peft_config=lora if training.method == "lora" else None,
         rollout_func=recorder.rollout,
     )
+    if trainer.accelerator.distributed_type == DistributedType.FSDP and (training.method == "lora" or not training.vllm):
+        raise ColorfastError('training: a sharded model is sampled by vLLM and trained whole; set vllm = true and method = "full"')
     trainer.recorder, trainer.packs = recorder, _packs(recorder.policy.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -383,24 +412,27 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
         trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
     if _processes().is_main_process:
-        _finish(trainer, recorder, slots, final)
+        _finish(trainer, recorder, state, final)
     _processes().wait_for_everyone()
     return final
 
 
-def _finish(trainer: GroupTrainer, recorder: Recorder, slots: Sequence[Slot], final: Path) -> None:
-    """Check the dose against what the rewards saw, then write the model and, last of all, the ledger (the done-mark)."""
+def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | None, final: Path) -> None:
+    """Check the dose against what the rewards saw, then write the model and, last of all, the ledger (the done-mark). `state`: the
+    weights, where no process holds all of them."""
     folder = recorder.folder
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
     total = ledger(recorder.metrics, model.num_parameters(), recorder.rows_seen)
-    if total["schedule_seen"] != schedule_hash(slots):
+    if total["schedule_seen"] != schedule_hash(recorder.slots):
         raise ColorfastError(f"{folder}: the rewards saw other rows than the schedule; delete the folder and run again")
     part = final.with_name("checkpoint.part")
     shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
+    model.save_pretrained(part, state_dict=state)
     recorder.policy.tokenizer.save_pretrained(part)
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
