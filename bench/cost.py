@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from colorfast import experiment
-from colorfast.engines.trl import Recorder, make_trainer
+from colorfast.engines.recorder import Recorder
+from colorfast.engines.trl import make_trainer
 from colorfast.policies.local import load_policy
 from colorfast.policies.sampling import uniforms
 from colorfast.schedule import schedule

@@ -23,7 +23,8 @@ from transformers.trainer_callback import PrinterCallback
 from trl import GRPOTrainer
 
 from colorfast import experiment
-from colorfast.engines.trl import Recorder, config, make_trainer, rows
+from colorfast.engines.recorder import Recorder
+from colorfast.engines.trl import config, make_trainer, rows
 from colorfast.policies.local import load_policy
 from colorfast.schedule import schedule
 from colorfast.types import Arm

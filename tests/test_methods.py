@@ -19,7 +19,7 @@ from test_report import flat, html, make_run, printed, section
 
 from colorfast import benchmarks, constitution, experiment, methods
 from colorfast.compare import HEDGING, OTHERS, explanations
-from colorfast.engines import trl
+from colorfast.engines import recorder, trl
 from colorfast.grade import grade
 from colorfast.grading import graders
 from colorfast.models import weights_sha256
@@ -323,14 +323,14 @@ def test_a_judge_has_room_for_every_line_of_a_constitution(serve: Any, monkeypat
 def test_a_killed_method_arm_continues_to_the_same_weights(
     e: Experiment, tmp_path: Path, trained: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots, step = schedule(e, ARMS[name], 0), trl.Recorder.step
+    slots, step = schedule(e, ARMS[name], 0), recorder.Recorder.step
 
     def dies(self: Any, advantages: Any) -> None:
         step(self, advantages)
         if len(self.metrics) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trl.Recorder, "step", dies)
+    monkeypatch.setattr(recorder.Recorder, "step", dies)
     with pytest.raises(KeyboardInterrupt):
         trl.train(e.model, slots, e.training, 0, tmp_path / "run")
     monkeypatch.undo()
