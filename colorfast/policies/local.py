@@ -34,13 +34,15 @@ class LocalPolicy:
     batch_size: int = 32
     chat: bool = True
     by_letter = False
+    continues = True
 
     def encode(self, conversation: Conversation) -> list[int]:
-        """Token ids of a conversation up to where the assistant speaks."""
+        """Token ids of a conversation up to where the assistant speaks, or goes on with what it has begun to say."""
         if not self.chat:
             return list(self.tokenizer("\n".join(m.content for m in conversation))["input_ids"])
-        messages = [m.model_dump() for m in conversation]
-        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+        messages, begun = [m.model_dump() for m in conversation], conversation[-1].role == "assistant"
+        turn = {"continue_final_message": begun, "add_generation_prompt": not begun}
+        return list(self.tokenizer.apply_chat_template(messages, return_dict=True, **turn)["input_ids"])
 
     @property
     def stops(self) -> list[int]:
