@@ -109,7 +109,8 @@ def _only(scores: Scores, name: str, ids: Collection[str] | None = None) -> Scor
 def _tables(asked: _Asked, ours: Scores, theirs: Scores) -> tuple[Table, Table]:
     name = asked.eval.partition("/")[0] if asked.ids is not None else asked.eval
     parts = (_only(scores, name, asked.ids) for scores in (ours, theirs))
-    return paired(*({seed: item_means(rows, asked.measure) for seed, rows in part.items()} for part in parts))
+    a, b = paired(*({seed: item_means(rows, asked.measure) for seed, rows in part.items()} for part in parts))
+    return a, b
 
 
 def estimate(arm: str, ours: Scores, theirs: Scores, evaluation: Evaluation, traits: Mapping[str, str]) -> list[Estimate]:
@@ -216,7 +217,8 @@ def _pairs(ours: Scores, theirs: Scores, names: Sequence[str], value: Value) -> 
     made = []
     for name in names:
         both = ({seed: by_item(rows, value) for seed, rows in _only(scores, name).items()} for scores in (ours, theirs))
-        made.append(paired(*both))
+        a, b = paired(*both)
+        made.append((a, b))
     return [(a, b) for a, b in made if a.size]
 
 
