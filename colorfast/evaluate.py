@@ -119,7 +119,8 @@ def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: 
     return digest([benchmarks.fingerprint(benchmark, benchmarks.chosen(benchmark, evaluation.items)), how, system])[:12]
 
 
-def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
+def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
+    """The same for the held-out scenarios."""
     settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
 
@@ -145,7 +146,7 @@ def evaluate(
     for name in evals(evaluation) if scenarios else evaluation.benchmarks:
         benchmark = None if name == HELDOUT else benchmarks.get(name)
         key = benchmark.id if benchmark else HELDOUT
-        stamps[key] = stamp(policy, benchmark, evaluation, system) if benchmark else _heldout_stamp(scenarios, evaluation)
+        stamps[key] = stamp(policy, benchmark, evaluation, system) if benchmark else heldout_stamp(scenarios, evaluation)
         path = folder / "scores" / f"{key}.parquet"
         if path.is_file():
             part = read_scores(path)

@@ -18,6 +18,7 @@ from colorfast.rundir import digest
 from colorfast.types import Message, Reply
 
 HOME = Path(__file__).parent
+CANNOT = "this policy cannot be given the first words of its reply"
 Wordings = tuple[tuple[str, ...], ...]
 """Ways to say the same, each in steps that add to one another."""
 Wrap = Callable[[Policy, int, int], Policy]

@@ -6,12 +6,13 @@ import csv
 import io
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
-from colorfast.report import figures, markdown, terminal, wording
+from colorfast.report import attacks, figures, markdown, terminal, wording
 from colorfast.report.findings import Findings, gather
 from colorfast.rundir import write_text
 from colorfast.types import Estimate
@@ -35,7 +36,7 @@ def write(run: Path) -> Path:
         write_text(folder / f"{name}.svg", svg)
     write_text(folder / "estimates.csv", _csv(f))
     write_text(folder / "report.md", markdown.page(f, {name: TITLES[name] for name in drawn}))
-    write_text(folder / "report.html", _html(f, drawn))
+    write_text(folder / "report.html", _html(f, drawn, attacks.context(run, figures.look(f))))
     return folder / "report.html"
 
 
@@ -52,7 +53,7 @@ def _csv(f: Findings) -> str:
     return out.getvalue()
 
 
-def _html(f: Findings, drawn: dict[str, str]) -> str:
+def _html(f: Findings, drawn: dict[str, str], attacked: dict[str, Any] | None) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -75,7 +76,7 @@ def _html(f: Findings, drawn: dict[str, str]) -> str:
         environment.filters[word.__name__] = word
     svgs = {name: Markup(figures.inline(svg, name, TITLES[name])) for name, svg in drawn.items()}
     page = environment.get_template("report.html.j2")
-    return page.render(f=f, w=wording, svgs=svgs, colours=figures.look(f), settings=_settings(f)) + "\n"
+    return page.render(f=f, w=wording, svgs=svgs, colours=figures.look(f), settings=_settings(f), attacks=attacked) + "\n"
 
 
 def _settings(f: Findings) -> list[tuple[str, str]]:
