@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from colorfast.policies.scoring import score
 from colorfast.types import ColorfastError, Reply
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+HELD_TOKENS = 32_768
+"""Tokens of prompts whose states are held while replies are decoded: 1.5 GB for the embedded model."""
 PACKED_ROWS = 1024
 """Tokens in one forward pass of a batch of questions, about."""
 
@@ -55,14 +57,24 @@ class LocalPolicy:
         """See `Policy.sample`."""
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
-        replies: list[Reply] = []
+        replies: dict[int, Reply] = {}
         with packed(self.model, min(len(prompts), self.batch_size)):
-            for start in range(0, len(prompts), self.batch_size):
-                batch = slice(start, start + self.batch_size)
-                draws = torch.tensor([uniforms(name, max_tokens) for name in names[batch]])
-                for ids in sample(self.model, prompts[batch], draws, temperature, self.stops, self.tokenizer.pad_token_id):
-                    replies.append(self.reply(ids))
-        return replies
+            for batch in self._batches(prompts):
+                draws = torch.tensor([uniforms(names[i], max_tokens) for i in batch])
+                told = sample(self.model, [prompts[i] for i in batch], draws, temperature, self.stops, self.tokenizer.pad_token_id)
+                replies |= {i: self.reply(ids) for i, ids in zip(batch, told, strict=True)}
+        return [replies[i] for i in range(len(prompts))]
+
+    def _batches(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
+        """Indices of prompts of like length, equal ones side by side: as many as decode together, in as much memory as there is."""
+        part: list[int] = []
+        for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i])):
+            if part and (len(part) == self.batch_size or (len(part) + 1) * len(prompts[i]) > HELD_TOKENS):
+                yield part
+                part = []
+            part.append(i)
+        if part:
+            yield part
 
     def reply(self, ids: Sequence[int]) -> Reply:
         """The reply that these completion ids spell."""

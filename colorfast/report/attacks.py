@@ -122,11 +122,11 @@ def summary(told: Told) -> list[str]:
 
 
 NOTES = (
-    "Pairs are baseline / arm. Drop: clean minus attacked at the highest strength; kept: attacked / clean, where the clean level is "
-    "clear of zero. An arm falls less by the baseline's drop minus its own, and rises more by its own lift minus the baseline's under the "
+    "Pairs are baseline / arm. Drop: clean minus attacked at the highest strength; kept: attacked / clean, where the clean level is clear "
+    "of zero. An arm falls less by the baseline's drop minus its own, and rises more by its own lift minus the baseline's under the "
     "attack's helpful counterpart; both with 95% intervals over items and seeds. q: Benjamini-Hochberg over the arm's attacks.",
-    "A verdict asks in turn: does the attack lower the baseline at all; is what fell language (a fifth more of the replies say "
-    "nothing); does the arm move under neither side; does it fall less, and do the lifts differ by less than 3 points (two one-sided tests)?",
+    "A verdict asks in turn: does the attack lower the baseline at all; is what fell language (a fifth more of the replies say nothing); "
+    "does the arm move under neither side; does it fall less, and do the lifts differ by less than 3 points (two one-sided tests)?",
 )
 
 
