@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from colorfast import attacks, benchmarks
 from colorfast.attacks import CLEAN, Attack
@@ -20,6 +20,7 @@ from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known
 from colorfast.policies import Policy
 from colorfast.policies.remembering import Remembering
+from colorfast.policies.together import together
 from colorfast.rundir import alone, digest, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
@@ -29,6 +30,8 @@ from colorfast.verdicts import CAPABILITY, Findings, Key, findings
 
 HOME = "attacks"
 FEWEST = 4
+DECODED, AT_ONCE = 128, 4
+"""Replies decoded together, and points measured side by side."""
 CARD = """# Outputs of attacks
 
 Each table holds the replies of one model under one attack at one strength (`ARM-sSEED/ATTACK-STRENGTH.parquet`), and
@@ -118,11 +121,11 @@ def measure(policy: Policy, battery: Battery, attack: Attack, strength: int, adv
     return scores
 
 
-def _stamps(battery: Battery, attack: Attack, strength: int, weights: str) -> dict[str, str]:
+def _stamps(battery: Battery, place: _Place) -> dict[str, str]:
     """For each eval: what was asked of which weights, under which words."""
-    under = [attack.fingerprint(strength, battery.evaluation.samples), weights]
+    under = [place.attack.fingerprint(place.strength, battery.evaluation.samples), place.weights]
     local = attacks.robust({})  # asked by log-likelihood, as every model that has weights
-    found = {name: stamp(local, benchmarks.get(name), battery.evaluation, battery.system) for name in battery.evals(attack)}
+    found = {name: stamp(local, benchmarks.get(name), battery.evaluation, battery.system) for name in battery.evals(place.attack)}
     found[HELDOUT] = heldout_stamp(battery.scenarios, battery.evaluation)
     return {name: digest([value, *under])[:12] for name, value in found.items()}
 
@@ -141,41 +144,45 @@ def run(battery: Battery, folder: Path) -> Findings:
         write_text(home / "README.md", CARD)
         with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
             for arm, seed, model in cells:
-                policy = _late(model, battery.evaluation.batch_size)
-                for attack, strength in battery.points:
-                    path = home / f"{arm}-s{seed}" / f"{attack.id}-{strength}.parquet"
-                    tell = partial(advance, note=f"{arm} {attack.id} {strength}")
-                    found = _point(policy, battery, (attack, strength), (path, weights[model]), tell)
-                    points[arm, attack.id, strength][seed] = found
+                own = [_Place(home / f"{arm}-s{seed}", weights[model], *point) for point in battery.points]
+                for place, scores in _measured(model, battery, own, partial(advance, note=arm)):
+                    points[arm, place.attack.id, place.strength][seed] = scores
         said = findings(list(battery.models), battery.attacks, points)
         write_json(home / "persistence.json", _settings(battery, weights) | asdict(said))
     return said
 
 
-def _late(model: str, batch_size: int) -> Callable[[], Policy]:
-    """Loads the model when it is first asked for: a finished battery needs none."""
+class _Place(NamedTuple):
+    """Where the table of one point of one model is kept."""
 
-    @cache
-    def load() -> Policy:
-        from colorfast.policies.local import load_policy
+    folder: Path
+    weights: str
+    attack: Attack
+    strength: int
 
-        return Remembering(load_policy(model, batch_size))
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.attack.id}-{self.strength}.parquet"
 
-    return load
 
+def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
+    """Every point's scores, read where they are there. The rest is measured several points at a time, as decoding many replies takes
+    little longer than decoding few; the model is loaded for the first of them."""
+    from colorfast.policies.local import load_policy
 
-def _point(
-    policy: Callable[[], Policy], battery: Battery, point: tuple[Attack, int], at: tuple[Path, str], advance: Advance
-) -> list[Score]:
-    (attack, strength), (path, weights) = point, at
-    stamps = _stamps(battery, attack, strength, weights)
-    if path.is_file():
-        check_stamps(path, read_stamps(path), stamps)
-        advance(battery.work(attack))
-        return read_scores(path)
-    scores = measure(policy(), battery, attack, strength, advance)
-    write_scores(path, scores, stamps)
-    return scores
+    left = [place for place in places if not place.path.is_file()]
+    for place in (p for p in places if p not in left):
+        check_stamps(place.path, read_stamps(place.path), _stamps(battery, place))
+        advance(battery.work(place.attack))
+        yield place, read_scores(place.path)
+    if left:
+        policy = Remembering(load_policy(model, DECODED))
+        for start in range(0, len(left), AT_ONCE):
+            part = left[start : start + AT_ONCE]
+            jobs = [partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance) for p in part]
+            for place, scores in zip(part, together(policy, jobs), strict=True):
+                write_scores(place.path, scores, _stamps(battery, place))
+                yield place, scores
 
 
 def _settings(battery: Battery, weights: Mapping[str, str]) -> dict[str, Any]:

@@ -29,9 +29,11 @@ class Remembering:
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`. At temperature 0 a name makes no difference."""
         asked = [(tuple(c), name if temperature else "", max_tokens, temperature) for c, name in zip(conversations, names, strict=True)]
-        new = [i for i, key in enumerate(asked) if key not in self.replies]
-        found = self.policy.sample([conversations[i] for i in new], [names[i] for i in new], max_tokens, temperature) if new else []
-        self.replies.update({asked[i]: reply for i, reply in zip(new, found, strict=True)})
+        new = {key: i for i, key in enumerate(asked) if key not in self.replies}
+        if new:
+            at = list(new.values())
+            found = self.policy.sample([conversations[i] for i in at], [names[i] for i in at], max_tokens, temperature)
+            self.replies |= dict(zip(new, found, strict=True))
         return [self.replies[key] for key in asked]
 
     def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
