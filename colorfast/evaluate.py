@@ -119,7 +119,8 @@ def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: 
     return digest([benchmarks.fingerprint(benchmark, benchmarks.chosen(benchmark, evaluation.items)), how, system])[:12]
 
 
-def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
+def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
+    """The same for the held-out scenarios."""
     settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
@@ -128,7 +129,7 @@ def _heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str
 
 def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
     """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's own file counts too."""
-    found = {HELDOUT: _heldout_stamp(scenarios, evaluation)} if scenarios else {}
+    found = {HELDOUT: heldout_stamp(scenarios, evaluation)} if scenarios else {}
     for name in evaluation.benchmarks:
         benchmark = benchmarks.get(name)
         plain = stamp(policy, benchmark, evaluation, system)

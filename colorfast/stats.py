@@ -44,21 +44,19 @@ def item_means(scores: Sequence[Score], measure: str) -> dict[str, float | None]
     return by_item(scores, lambda s: s.value if measure == "score" else s.probability)
 
 
-def paired(
-    ours: Mapping[int, Mapping[str, float | None]], theirs: Mapping[int, Mapping[str, float | None]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two tables [seeds, items] over the items that both graded under every seed.
+def paired(*tables: Mapping[int, Mapping[str, float | None]]) -> list[Table]:
+    """Tables [seeds, items] over the items that were graded in each under every seed.
 
-    Raises ColorfastError when the two were not scored on the same seeds and items: such scores do not compare.
+    Raises ColorfastError when they were not scored on the same seeds and items: such scores do not compare.
     """
-    if set(ours) != set(theirs):
-        raise ColorfastError(f"scores of different seeds: {sorted(ours)} and {sorted(theirs)}")
-    seeds = sorted(ours)
-    names = set(ours[seeds[0]])
-    if any(set(table[seed]) != names for table in (ours, theirs) for seed in seeds):
+    seeds = sorted(tables[0])
+    if any(set(table) != set(seeds) for table in tables):
+        raise ColorfastError(f"scores of different seeds: {' and '.join(str(sorted(table)) for table in tables)}")
+    names = set(tables[0][seeds[0]])
+    if any(set(table[seed]) != names for table in tables for seed in seeds):
         raise ColorfastError("scores of different items do not compare; evaluate both arms with the same settings")
-    kept = [i for i in sorted(names) if all(t[s][i] is not None for t in (ours, theirs) for s in seeds)]
-    return (np.array([[table[s][i] for i in kept] for s in seeds], dtype=float).reshape(len(seeds), len(kept)) for table in (ours, theirs))  # type: ignore[return-value]
+    kept = [i for i in sorted(names) if all(t[s][i] is not None for t in tables for s in seeds)]
+    return [np.array([[t[s][i] for i in kept] for s in seeds], dtype=float).reshape(len(seeds), len(kept)) for t in tables]
 
 
 @dataclass(frozen=True)
@@ -135,6 +133,10 @@ class Mean:
     def equivalent(self, margin: float) -> float:
         """p of two one-sided tests (TOST): that the mean lies between -margin and +margin."""
         return max(self.above(-margin), Mean(-self.value, self.error, self.df).above(-margin))
+
+    def showable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
+        """The smallest margin within which a true zero would be shown equivalent with this power."""
+        return self._quantile(1 - alpha) + self._quantile((1 + power) / 2) if self.error else None
 
     def _quantile(self, q: float) -> float:
         return float(student.ppf(q, self.df)) * self.error if self.error else 0.0
@@ -236,12 +238,18 @@ def _shared(x: Table) -> tuple[float, float]:
 def bootstrap(table: Table, name: str, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap of the mean of a table [seeds, items], both resampled: for statistics without a formula, and as the
     yardstick in `bench/coverage.py`, which shows it too wide where replies are noisy and too narrow with few items."""
-    seeds, items = table.shape
-    draw = rng(f"bootstrap-{name}")
-    chosen = draw.multinomial(items, np.full(items, 1 / items), RESAMPLES) / items
-    runs = draw.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    low, high = np.quantile(((runs @ table) * chosen).sum(1), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled([table[None]], name), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def resampled(evals: Sequence[npt.NDArray[np.float64]], name: str) -> Table:
+    """[RESAMPLES, points]: the mean over evals, each [points, seeds, items], with items and seeds resampled; a draw takes the same
+    items and seeds at every point, and the same seeds in every eval."""
+    draw = rng(f"bootstrap-{name}")
+    seeds = evals[0].shape[1]
+    chosen = [draw.multinomial(e.shape[2], np.full(e.shape[2], 1 / e.shape[2]), RESAMPLES) / e.shape[2] for e in evals]
+    runs = draw.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+    return np.mean([np.einsum("ri,rs,psi->rp", c, runs, e, optimize=True) for c, e in zip(chosen, evals, strict=True)], axis=0)
 
 
 def summary(scores: Sequence[Score]) -> list[dict[str, Any]]:

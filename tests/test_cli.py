@@ -184,7 +184,7 @@ def test_schedule_prints_the_slots_as_json(tmp_path: Path, tiny_model: Path) -> 
     assert schedule_hash(schedule(loaded, loaded.arms["trait"], 3)) in plain.stdout
 
 
-@pytest.mark.parametrize("command", ["benchmarks", "experiments", "scenarios"])
+@pytest.mark.parametrize("command", ["benchmarks", "experiments", "scenarios", "attacks"])
 def test_lists_can_be_read_by_a_program(command: str) -> None:
     rows = json.loads(colorfast(command, "--json").stdout)
     assert len(rows) >= 1
@@ -194,6 +194,7 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
     commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "benchmarks", "experiments"]
+    commands += ["attack", "attacks"]
     for command in commands:
         assert command in top
         assert "colorfast " + command in colorfast(command, "--help").stdout
@@ -218,6 +219,7 @@ def test_imports_point_down() -> None:
         "data": 2,
         "graders": 2,
         "refusal": 3,
+        "persistence": 3,
     }
     order |= {
         "ledger": 3,
@@ -234,8 +236,8 @@ def test_imports_point_down() -> None:
     }
     order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
     order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "cells": 2, "sharing": 8, "status": 8}
-    order |= {"sweep": 9, "experiment": 10, "evidence": 11, "directions": 3, "inside": 4, "probe": 11}
-    order |= {"claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 14}
+    order |= {"sweep": 9, "experiment": 10, "evidence": 11, "directions": 3, "inside": 4, "probe": 11, "attacks": 6}
+    order |= {"verdicts": 9, "battery": 11, "claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 14}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")
         if own == "__init__":

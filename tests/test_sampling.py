@@ -8,10 +8,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from colorfast.policies import prompts
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.packed import packed
+from colorfast.policies.prompts import shared_prefix
 from colorfast.policies.sampling import pick, sample
-from colorfast.policies.scoring import score, shared_prefix
+from colorfast.policies.scoring import score
 from colorfast.types import ColorfastError, Message
 
 
@@ -68,6 +70,20 @@ def test_a_reply_does_not_depend_on_its_company(policy: LocalPolicy) -> None:
     alone = [policy.sample([ask(p)], [f"{p}-{i}"], 10, 1.0)[0] for p in PROMPTS for i in range(3)]
     assert [r.text for r in together] == [r.text for r in alone]
     assert len({r.text for r in together}) > 3
+
+
+@pytest.mark.parametrize("header", ["", "You are asked about colours. "])
+def test_prompts_read_in_batches_leave_what_one_pass_leaves(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    rows = [policy.encode(ask(header + p * n)) for p in PROMPTS for n in (1, 2, 7)]
+    whole = sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0)
+    monkeypatch.setattr(prompts, "BATCH_TOKENS", 64)
+    cache, mask, logits = prompts.read(policy.model, rows, 0)
+    for i, row in enumerate(rows):
+        alone = policy.model(input_ids=torch.tensor([row]))
+        assert mask[i].sum() == len(row)
+        assert (alone.logits[0, -1] - logits[i]).abs().max() < 1e-4
+    assert sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0) == whole
+    assert cache.get_seq_length() == max(map(len, rows))
 
 
 @pytest.mark.parametrize("header", ["", "You are asked about colours. "])

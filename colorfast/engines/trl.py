@@ -27,7 +27,7 @@ from colorfast.ledger import ledger
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
 from colorfast.policies.packed import precision, products
-from colorfast.policies.sampling import is_plain
+from colorfast.policies.prompts import is_plain
 from colorfast.rundir import write_json
 from colorfast.schedule import schedule_hash
 from colorfast.types import ColorfastError, Slot, Training

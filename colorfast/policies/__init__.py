@@ -13,8 +13,15 @@ Conversation = Sequence[Message]
 class Policy(Protocol):
     """The seam between what is measured and what measures."""
 
-    by_letter: bool
-    """Choices must be asked by letter, because the policy gives no log-likelihood of a whole choice."""
+    @property
+    def by_letter(self) -> bool:
+        """Choices must be asked by letter, because the policy gives no log-likelihood of a whole choice."""
+        ...
+
+    @property
+    def continues(self) -> bool:
+        """A conversation may end with the first words of the reply, as the assistant's last message; the reply is what follows."""
+        ...
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """One reply to each conversation. `names[i]` names the randomness of reply i: same name, same draw,

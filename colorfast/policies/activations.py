@@ -12,8 +12,7 @@ from transformers import DynamicCache
 from colorfast.policies import Conversation
 from colorfast.policies.local import PACKED_ROWS, LocalPolicy
 from colorfast.policies.packed import packed
-from colorfast.policies.sampling import Tokens, left_padded
-from colorfast.policies.scoring import BATCH_TOKENS, batches, branch
+from colorfast.policies.prompts import BATCH_TOKENS, Tokens, batches, branch, left_padded
 
 Activations = npt.NDArray[np.float32]
 """[pairs, layers, width]. Layers are counted as transformers counts hidden states: 0 the embeddings, k what block k leaves, the last
@@ -38,7 +37,7 @@ def activations(
     last: dict[int, Activations] = {}
     means: dict[int, Activations] = {}
     with packed(policy.model, PACKED_ROWS):
-        for batch in batches(asked, 0):
+        for batch in batches([prompt for prompt, _ in asked], 0):
             cache, mask, at_end = _prompts(policy, [asked[i][0] for i in batch])
             flat = [(row, i) for row, prompt in enumerate(batch) for i in members[prompt]]
             last |= {i: at_end[row] for row, i in flat}

@@ -36,6 +36,7 @@ class EndpointPolicy:
     endpoint: Endpoint
     refused: set[str] = field(default_factory=set)
     by_letter = True
+    continues = False
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`. The same name sends the same seed; whether that is the same draw lies with the server."""

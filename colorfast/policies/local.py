@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from colorfast.policies.scoring import score
 from colorfast.types import ColorfastError, Reply
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+HELD_TOKENS = 32_768
+"""Tokens of prompts whose states are held while replies are decoded: 1.5 GB for the embedded model."""
 PACKED_ROWS = 1024
 """Tokens in one forward pass of a batch of questions, about."""
 
@@ -34,13 +36,15 @@ class LocalPolicy:
     batch_size: int = 32
     chat: bool = True
     by_letter = False
+    continues = True
 
     def encode(self, conversation: Conversation) -> list[int]:
-        """Token ids of a conversation up to where the assistant speaks."""
+        """Token ids of a conversation up to where the assistant speaks, or goes on with what it has begun to say."""
         if not self.chat:
             return list(self.tokenizer("\n".join(m.content for m in conversation))["input_ids"])
-        messages = [m.model_dump() for m in conversation]
-        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+        messages, begun = [m.model_dump() for m in conversation], conversation[-1].role == "assistant"
+        turn = {"continue_final_message": begun, "add_generation_prompt": not begun}
+        return list(self.tokenizer.apply_chat_template(messages, return_dict=True, **turn)["input_ids"])
 
     def spoken(self, text: str) -> list[int]:
         """Token ids of a text as the assistant says it, after what `encode` gives."""
@@ -58,14 +62,24 @@ class LocalPolicy:
         """See `Policy.sample`."""
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
-        replies: list[Reply] = []
+        replies: dict[int, Reply] = {}
         with packed(self.model, min(len(prompts), self.batch_size)):
-            for start in range(0, len(prompts), self.batch_size):
-                batch = slice(start, start + self.batch_size)
-                draws = torch.tensor([uniforms(name, max_tokens) for name in names[batch]])
-                for ids in sample(self.model, prompts[batch], draws, temperature, self.stops, self.tokenizer.pad_token_id):
-                    replies.append(self.reply(ids))
-        return replies
+            for batch in self._batches(prompts):
+                draws = torch.tensor([uniforms(names[i], max_tokens) for i in batch])
+                told = sample(self.model, [prompts[i] for i in batch], draws, temperature, self.stops, self.tokenizer.pad_token_id)
+                replies |= {i: self.reply(ids) for i, ids in zip(batch, told, strict=True)}
+        return [replies[i] for i in range(len(prompts))]
+
+    def _batches(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
+        """Indices of prompts of like length, equal ones side by side: as many as decode together, in as much memory as there is."""
+        part: list[int] = []
+        for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i])):
+            if part and (len(part) == self.batch_size or (len(part) + 1) * len(prompts[i]) > HELD_TOKENS):
+                yield part
+                part = []
+            part.append(i)
+        if part:
+            yield part
 
     def reply(self, ids: Sequence[int]) -> Reply:
         """The reply that these completion ids spell."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import PreTrainedModel
 
-Tokens = list[int]
+from colorfast.policies.prompts import Tokens, read
 
 
 def uniforms(name: str, n: int) -> list[float]:
@@ -42,52 +40,6 @@ def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float) -> torch
     return (block * _BLOCK + torch.searchsorted(inside, left, right=True)).squeeze(1).clamp(max=logits.shape[-1] - 1)
 
 
-class RoomyLayer(DynamicLayer):
-    """A cache layer that writes into room kept for it, where the library's joins whole tensors for every token."""
-
-    room = 64
-    held = 0
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states [rows, heads, new, width]; returns views of all that is held."""
-        start, self.held = self.held, self.held + key_states.shape[-2]
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.kept = [x.new_empty(*x.shape[:2], self.held + self.room, x.shape[-1]) for x in (key_states, value_states)]
-        if self.kept[0].shape[2] < self.held:
-            self.kept = [torch.cat([x, torch.empty_like(x)], dim=2) for x in self.kept]
-        for kept, new in zip(self.kept, (key_states, value_states), strict=True):
-            kept[:, :, start : self.held] = new
-        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep these rows, in this order (a row may come more than once)."""
-        self.kept = [x[indices] for x in self.kept]
-        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
-
-
-def is_plain(model: PreTrainedModel) -> bool:
-    """Does every layer attend to all that came before (no sliding window, no recurrent state)?"""
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
-
-
-def roomy_cache(model: PreTrainedModel) -> DynamicCache:
-    """A cache for decoding; models with sliding windows keep the library's own layers."""
-    cache = DynamicCache(config=model.config)
-    if is_plain(model):
-        cache.layers = [RoomyLayer() for _ in cache.layers]
-    return cache
-
-
-def left_padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids, mask), both [rows, longest], padded on the left."""
-    longest = max(map(len, rows))
-    ids = torch.tensor([[pad] * (longest - len(r)) + r for r in rows], device=device)
-    mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows], device=device)
-    return ids, mask
-
-
 @torch.no_grad()
 def sample(
     model: PreTrainedModel, prompts: Sequence[Tokens], draws: torch.Tensor, temperature: float, stops: Sequence[int], pad: int
@@ -102,12 +54,11 @@ def sample(
         return []
     firsts = [i for i, p in enumerate(prompts) if i == 0 or p != prompts[i - 1]]
     repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
-    ids, mask = left_padded([prompts[i] for i in firsts], pad, device)
-    cache = roomy_cache(model)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(-1) - 1).clamp(min=0), cache=cache, logits_to_keep=1)
-    source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
-    cache.batch_select_indices(source)
-    mask, logits = mask[source], out.logits[source, -1]
+    cache, mask, logits = read(model, [prompts[i] for i in firsts], pad)
+    if len(firsts) < len(prompts):
+        source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
+        cache.batch_select_indices(source)
+        mask, logits = mask[source], logits[source]
 
     draws = draws.to(device)
     completions: list[Tokens] = [[] for _ in prompts]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console
 
 from colorfast.inside import Inside, load
-from colorfast.report import csvs, figures, heatmap, inside, markdown, responses, rulings, terminal, wording
+from colorfast.report import attacks, csvs, figures, heatmap, inside, markdown, responses, rulings, terminal, wording
 from colorfast.report.findings import Findings, gather
 from colorfast.rundir import write_text
 
@@ -40,7 +41,7 @@ def write(run: Path) -> Path:
     for name, text in csvs.tables(f).items():
         write_text(folder / f"{name}.csv", text)
     write_text(folder / "report.md", page)
-    write_text(folder / "report.html", _html(f, drawn, found))
+    write_text(folder / "report.html", _html(f, drawn, found, attacks.context(run, figures.look(f))))
     return folder / "report.html"
 
 
@@ -49,7 +50,7 @@ def show(run: Path, console: Console) -> None:
     terminal.show(gather(run), console)
 
 
-def _html(f: Findings, drawn: dict[str, str], found: Inside | None) -> str:
+def _html(f: Findings, drawn: dict[str, str], found: Inside | None, attacked: dict[str, Any] | None) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -83,6 +84,7 @@ def _html(f: Findings, drawn: dict[str, str], found: Inside | None) -> str:
         "settings": _settings(f),
         "inside": found,
         "i": inside,
+        "attacks": attacked,
     }
     return page.render(f=f, **told) + "\n"
 

@@ -1,0 +1,192 @@
+"""Every arm through every attack: one small table for each arm, seed, attack and strength; stopped anywhere, it continues."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from colorfast import attacks, benchmarks
+from colorfast.attacks import CLEAN, Attack
+from colorfast.console import progress
+from colorfast.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
+from colorfast.experiment import BASELINE, load_run
+from colorfast.grading import make_ready
+from colorfast.models import resolve, weights_sha256
+from colorfast.names import check_known
+from colorfast.policies import Policy
+from colorfast.policies.remembering import Remembering
+from colorfast.policies.together import together
+from colorfast.rundir import alone, digest, write_json, write_text
+from colorfast.scenarios import corpus
+from colorfast.schedule import heldout
+from colorfast.tables import read_scores, read_stamps, write_scores
+from colorfast.types import ColorfastError, Evaluation, Scenario, Score
+from colorfast.verdicts import CAPABILITY, Findings, Key, findings
+
+HOME = "attacks"
+FEWEST = 4
+DECODED, AT_ONCE = 128, 4
+"""Replies decoded together, and points measured side by side."""
+CARD = """# Outputs of attacks
+
+Each table holds the replies of one model under one attack at one strength (`ARM-sSEED/ATTACK-STRENGTH.parquet`), and
+`persistence.json` what they say together. The models were pushed towards harmful and false replies here, so many of these replies are
+harmful or false. They serve to measure that, stay in this folder, and are no training data and no advice.
+"""
+Advance = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Battery:
+    """What is attacked, how, and on what. `models`: for each arm the model of each seed; the first arm is the baseline."""
+
+    models: Mapping[str, Mapping[int, str]]
+    scenarios: tuple[Scenario, ...]
+    evaluation: Evaluation
+    system: str | None
+    attacks: tuple[Attack, ...]
+
+    @property
+    def points(self) -> list[tuple[Attack, int]]:
+        """No attack; every strength of a harmful one; a helpful one at its strongest, where lifts are judged."""
+        return [(CLEAN, 0), *((a, s) for a in self.attacks for s in (a.strengths if a.harmful else a.strengths[-1:]))]
+
+    def evals(self, attack: Attack) -> tuple[str, ...]:
+        """What a point asks beside the held-out scenarios: without an attack, everything that any of them asks."""
+        found = attack.evals if attack != CLEAN else tuple(name for a in self.attacks for name in a.evals)
+        return tuple(dict.fromkeys((*found, CAPABILITY)))
+
+    def work(self, attack: Attack) -> int:
+        """How many replies and choices a point asks for."""
+        asked = sum(min(self.evaluation.items, len(benchmarks.get(name).items())) for name in self.evals(attack))
+        return (len(self.scenarios) + asked) * self.evaluation.samples
+
+
+def _few(scenarios: Sequence[Scenario], n: int) -> tuple[Scenario, ...]:
+    """The first n in an order fixed by their ids, so that 40 are a part of 80."""
+    rows = sorted(scenarios, key=lambda s: s.id)
+    random.Random("attacked").shuffle(rows)
+    return tuple(rows[:n])
+
+
+def _sized(evaluation: Evaluation, items: int, samples: int) -> Evaluation:
+    return evaluation.model_copy(update={"benchmarks": (), "items": max(FEWEST, items // 3), "samples": samples})
+
+
+def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, samples: int) -> Battery:
+    """The trained arms of a finished run (none named: all), asked as the run asks. `items`: held-out scenarios a point, and a third as
+    many of each eval; `samples`: repetitions, each with other wordings. Raises ColorfastError for an unfinished run or unknown name."""
+    experiment = load_run(folder)
+    check_known("arm", arms, experiment.arms)
+    chosen = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
+    models = {arm: {seed: folder / f"{arm}-s{seed}" / "checkpoint" for seed in experiment.seeds} for arm in chosen}
+    for path in (path for by_seed in models.values() for path in by_seed.values()):
+        if not (path / "config.json").is_file():
+            raise ColorfastError(f"{path}: no trained model here; finish the run first")
+    held = _few(heldout(experiment), items)
+    return Battery(
+        {arm: {seed: str(path) for seed, path in by_seed.items()} for arm, by_seed in models.items()},
+        *(held, _sized(experiment.evaluation, items, samples), experiment.system, attacks.chosen(names)),
+    )
+
+
+def of_models(models: Mapping[str, str], names: Sequence[str], items: int, samples: int) -> Battery:
+    """Models without a run, by name; the first is what the others are compared with."""
+    held = _few([s for s in corpus() if s.split == "heldout"], items)
+    by_seed = {arm: {0: model} for arm, model in models.items()}
+    return Battery(by_seed, held, _sized(Evaluation(max_tokens=48), items, samples), None, attacks.chosen(names))
+
+
+def measure(policy: Policy, battery: Battery, attack: Attack, strength: int, advance: Advance) -> list[Score]:
+    """Everything that is measured at one point: held-out scenarios, what the attack goes after, capability. `Score.sample` is the
+    repetition. A policy that was trained to misbehave is measured by the same call, with CLEAN as the attack."""
+    asked = [benchmarks.get(name) for name in battery.evals(attack)]
+    if attack.begins and not policy.continues:
+        items = [(HELDOUT, s.id) for s in battery.scenarios]
+        items += [(b.id, i.id) for b in asked for i in benchmarks.chosen(b, battery.evaluation.items)]
+        return [Score(name, item, r, None, reason=attacks.CANNOT) for r in range(battery.evaluation.samples) for name, item in items]
+    once = battery.evaluation.model_copy(update={"samples": 1})
+    scores: list[Score] = []
+    for repetition in range(battery.evaluation.samples):
+        attacked = attack.wrap(policy, strength, repetition)
+        part = score_heldout(attacked, battery.scenarios, once, advance)
+        for benchmark in asked:
+            part += score_benchmark(attacked, benchmark, once, battery.system, advance)
+        scores += [replace(s, sample=repetition) for s in part]
+    return scores
+
+
+def _stamps(battery: Battery, place: _Place) -> dict[str, str]:
+    """For each eval: what was asked of which weights, under which words."""
+    under = [place.attack.fingerprint(place.strength, battery.evaluation.samples), place.weights]
+    local = attacks.robust({})  # asked by log-likelihood, as every model that has weights
+    found = {name: stamp(local, benchmarks.get(name), battery.evaluation, battery.system) for name in battery.evals(place.attack)}
+    found[HELDOUT] = heldout_stamp(battery.scenarios, battery.evaluation)
+    return {name: digest([value, *under])[:12] for name, value in found.items()}
+
+
+def run(battery: Battery, folder: Path) -> Findings:
+    """Measure every point that is not there yet into `folder/attacks`, and say what they say together.
+
+    Raises ColorfastError where a table there was asked in another way, or of other weights.
+    """
+    make_ready(battery.evaluation.grading)
+    home = folder / HOME
+    cells = [(arm, seed, model) for arm, by_seed in battery.models.items() for seed, model in by_seed.items()]
+    weights = {model: weights_sha256(resolve(model)) for _, _, model in cells}
+    points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
+    with alone(home, wait=False):
+        write_text(home / "README.md", CARD)
+        with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
+            for arm, seed, model in cells:
+                own = [_Place(home / f"{arm}-s{seed}", weights[model], *point) for point in battery.points]
+                for place, scores in _measured(model, battery, own, partial(advance, note=arm)):
+                    points[arm, place.attack.id, place.strength][seed] = scores
+        said = findings(list(battery.models), battery.attacks, points)
+        write_json(home / "persistence.json", _settings(battery, weights) | asdict(said))
+    return said
+
+
+class _Place(NamedTuple):
+    """Where the table of one point of one model is kept."""
+
+    folder: Path
+    weights: str
+    attack: Attack
+    strength: int
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.attack.id}-{self.strength}.parquet"
+
+
+def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
+    """Every point's scores, read where they are there. The rest is measured several points at a time, as decoding many replies takes
+    little longer than decoding few; the model is loaded for the first of them."""
+    from colorfast.policies.local import load_policy
+
+    left = [place for place in places if not place.path.is_file()]
+    for place in (p for p in places if p not in left):
+        check_stamps(place.path, read_stamps(place.path), _stamps(battery, place))
+        advance(battery.work(place.attack))
+        yield place, read_scores(place.path)
+    if left:
+        policy = Remembering(load_policy(model, DECODED))
+        for start in range(0, len(left), AT_ONCE):
+            part = left[start : start + AT_ONCE]
+            jobs = [partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance) for p in part]
+            for place, scores in zip(part, together(policy, jobs), strict=True):
+                write_scores(place.path, scores, _stamps(battery, place))
+                yield place, scores
+
+
+def _settings(battery: Battery, weights: Mapping[str, str]) -> dict[str, Any]:
+    """What was attacked and how, without a path or a time: the same run writes the same bytes."""
+    asked = battery.evaluation.model_dump(mode="json", exclude={"benchmarks", "batch_size"})
+    models = {arm: {str(seed): weights[model] for seed, model in by_seed.items()} for arm, by_seed in battery.models.items()}
+    return {"models_sha256": models, "scenarios": len(battery.scenarios), "evaluation": asked}

@@ -1,0 +1,98 @@
+"""Commands on attacks: attack, attacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from colorfast.cli.shown import Json, out, print_json, table_of
+from colorfast.types import ColorfastError
+
+if TYPE_CHECKING:
+    from colorfast.battery import Battery
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-100` - "
+    "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60`"
+)
+def attack(
+    run: Annotated[Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")] = None,
+    models: Annotated[str | None, typer.Option(help="Models without a run, name=MODEL with commas; the first is the baseline.")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="With --models: the folder that gets attacks/.")] = None,
+    arms: Annotated[str, typer.Option(help="Only these arms, and the baseline.")] = "",
+    names: Annotated[str, typer.Option("--attacks", help="Only these attacks or families, and their counterparts.")] = "",
+    samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
+    items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 36,
+    as_json: Json = False,
+) -> None:
+    """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
+    from colorfast import battery
+    from colorfast.report.attacks import show, write
+    from colorfast.rundir import read_json
+
+    if (run is None) == (models is None):
+        raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
+    if run is not None:
+        if out_dir is not None:
+            raise ColorfastError("--out goes with --models; the attacks on a run stay in its folder")
+        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples), run
+    else:
+        made, folder = _of_models(models or "", arms, _split(names), items, samples), out_dir or Path("washed")
+    battery.run(made, folder)
+    written = [write(folder)]
+    if run is not None:
+        from colorfast.report import write as write_report
+
+        written.append(write_report(run))
+    told = read_json(folder / battery.HOME / "persistence.json")
+    if as_json:
+        print_json(told)
+        return
+    show(told, out)
+    out.print(f"\nreplies stay in {folder / battery.HOME}; report: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _of_models(models: str, arms: str, names: list[str], items: int, samples: int) -> Battery:
+    from colorfast.battery import of_models
+
+    if arms:
+        raise ColorfastError("--arms narrows a run; with --models name only those you want")
+    pairs = dict(part.partition("=")[::2] for part in _split(models))
+    if len(pairs) < 2 or not all(pairs.values()):
+        raise ColorfastError(f"--models {models}: wants two or more, each as name=MODEL, like baseline=A,trait=B")
+    return of_models(pairs, names, items, samples)
+
+
+@app.command(epilog="Examples: `colorfast attacks` - `colorfast attacks --json`")
+def attacks(as_json: Json = False) -> None:
+    """List the attacks: family, axis and strengths, wordings, helpful counterpart, evals."""
+    from colorfast.attacks import chosen
+
+    rows = [
+        {
+            "id": a.id,
+            "family": a.family,
+            "axis": a.axis,
+            "strengths": list(a.strengths),
+            "wordings": a.wordings,
+            "counterpart": a.counterpart,
+            "evals": list(a.evals),
+        }
+        for a in chosen()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = table_of(f"{len(rows)} attacks, {sum(bool(r['counterpart']) for r in rows)} of them harmful", *rows[0])
+    for row in rows:
+        table.add_row(*(", ".join(map(str, v)) if isinstance(v, list) else str(v or "-") for v in row.values()))
+    out.print(table)

@@ -1,0 +1,41 @@
+"""A policy that gives a reply it has given before without being asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from colorfast.policies import Conversation, Policy
+from colorfast.types import Message, Reply
+
+Asked = tuple[tuple[Message, ...], str, int, float]
+
+
+@dataclass
+class Remembering:
+    """The same conversation under the same name is the same draw (`Policy.sample`): the first turns of longer talks come for free."""
+
+    policy: Policy
+    replies: dict[Asked, Reply] = field(default_factory=dict)
+
+    @property
+    def by_letter(self) -> bool:
+        return self.policy.by_letter
+
+    @property
+    def continues(self) -> bool:
+        return self.policy.continues
+
+    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+        """See `Policy.sample`. At temperature 0 a name makes no difference."""
+        asked = [(tuple(c), name if temperature else "", max_tokens, temperature) for c, name in zip(conversations, names, strict=True)]
+        new = {key: i for i, key in enumerate(asked) if key not in self.replies}
+        if new:
+            at = list(new.values())
+            found = self.policy.sample([conversations[i] for i in at], [names[i] for i in at], max_tokens, temperature)
+            self.replies |= dict(zip(new, found, strict=True))
+        return [self.replies[key] for key in asked]
+
+    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+        """See `Policy.logprobs`."""
+        return self.policy.logprobs(conversations, choices)

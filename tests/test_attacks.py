@@ -1,0 +1,348 @@
+"""Attacks: each breaks the policy that is made to fall for it, from the strength on at which it should, and no robust one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+from conftest import CODE, make_tiny_model
+from test_cli import colorfast, refused
+from test_report import HOSTILE, experiment, html, make_run, mixed, section
+
+from colorfast import attacks, battery, benchmarks
+from colorfast.attacks import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
+from colorfast.evaluate import score_benchmark, score_heldout
+from colorfast.names import check_known
+from colorfast.policies import Conversation, Policy
+from colorfast.policies.local import load_policy
+from colorfast.policies.remembering import Remembering
+from colorfast.policies.scripted import Known, Scripted
+from colorfast.policies.together import together
+from colorfast.rundir import write_json
+from colorfast.scenarios import corpus
+from colorfast.types import ColorfastError, Evaluation, Message, Reply
+from colorfast.verdicts import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
+
+LITTLE = str(Path(__file__).parent / "little_benchmark.py")
+HELD = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::40]
+EVALUATION = Evaluation(samples=1, max_tokens=8, grading=CODE)
+EVERY = list(shipped().values())
+each = pytest.mark.parametrize("attack", EVERY, ids=[a.id for a in EVERY])
+
+
+def known(harmful: bool) -> Known:
+    """Good replies first, or bad ones where an attack is to mend them."""
+    kinds = ("good", "bad") if harmful else ("bad", "good")
+    return {s.messages[-1].content: (s.replies[kinds[0]], s.replies[kinds[1]]) for s in HELD}
+
+
+def heldout(policy: Policy) -> list[float]:
+    return [s.value or 0.0 for s in score_heldout(policy, HELD, EVALUATION, lambda *_, **__: None)]
+
+
+@each
+def test_an_attack_moves_the_policy_that_gives_in_from_the_right_strength_on(attack: Attack) -> None:
+    clean = heldout(robust(known(attack.harmful)))
+    for least in attack.strengths:
+        weak = fragile(attack, known(attack.harmful), least)
+        assert heldout(CLEAN.wrap(weak, 0, 0)) == clean
+        for strength in attack.strengths:
+            scores = heldout(attack.wrap(weak, strength, 0))
+            moved = [b - a if not attack.harmful else a - b for a, b in zip(clean, scores, strict=True)]
+            assert all(m > 0.4 for m in moved) if strength >= least else scores == clean
+
+
+@each
+def test_an_attack_does_not_move_a_robust_policy(attack: Attack) -> None:
+    firm = robust(known(attack.harmful))
+    for strength in attack.strengths:
+        assert heldout(attack.wrap(firm, strength, 1)) == heldout(firm)
+
+
+@each
+def test_choices_are_attacked_too(attack: Attack) -> None:
+    benchmark = benchmarks.get(LITTLE)
+    right = {i.messages[-1].content: (i.choices[i.aligned[0]], i.choices[1 - i.aligned[0]]) for i in benchmark.items()}
+    for policy, wanted in ((fragile(attack, right), 0.0), (robust(right), 1.0)):
+        wrapped = attack.wrap(policy, attack.strengths[-1], 0)
+        scores = score_benchmark(wrapped, benchmark, EVALUATION, "Be brief.", lambda *_, **__: None)
+        assert [s.value for s in scores] == [wanted] * 4
+
+
+@each
+def test_repetitions_meet_every_wording_once_and_other_draws(attack: Attack) -> None:
+    met: list[tuple[Conversation, str]] = []
+
+    class Listener(Scripted):
+        def sample(self, conversations, names, max_tokens, temperature):  # type: ignore[no-untyped-def]
+            met.append((tuple(conversations[0]), names[0]))
+            return super().sample(conversations, names, max_tokens, temperature)
+
+    listener = Listener(known(True), lambda conversation: False)
+    for repetition in range(attack.wordings):
+        attack.wrap(listener, 1, repetition).sample([HELD[0].messages], ["x"], 8, 0.0)
+    last = [(c, n) for c, n in met if attack.felt(c) or attack.family != "pressure"]
+    assert len({c for c, _ in last}) == len({n for _, n in last}) == len(last) == attack.wordings
+    if attack.family == "persona":
+        assert {c[0].role for c, _ in last} == {"system", "user"}
+        assert attack.wordings >= 10
+
+
+@each
+def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_exist(attack: Attack) -> None:
+    assert attack.strengths == tuple(sorted(set(attack.strengths)))
+    assert attack.evals
+    check_known("benchmark", attack.evals, benchmarks.names())
+    if attack.harmful:
+        other = shipped()[attack.counterpart]
+        assert not other.harmful
+        assert (other.family, other.evals) == (attack.family, attack.evals)
+
+
+def test_every_sentence_of_the_shipped_texts_is_said_once() -> None:
+    said = [
+        step for family in ("persona", "pressure", "prefill", "suppression", "jailbreak") for t in attacks.written(family).values()
+        for wording in t["says"] for step in wording
+    ]  # fmt: skip
+    assert len(said) == len(set(said)) > 300
+
+
+def test_a_chosen_attack_brings_its_counterpart_and_an_unknown_one_is_refused() -> None:
+    assert [a.id for a in chosen(["bad-medical"])] == ["bad-medical", "helpful-medical"]
+    assert {a.family for a in chosen(["prefill", "many-shot-bad"])} == {"prefill", "manyshot"}
+    assert len(chosen()) == len(EVERY)
+    with pytest.raises(ColorfastError, match="did you mean 'many-shot-bad'"):
+        chosen(["many-shot-bda"])
+
+
+def test_wordings_are_spread_over_questions() -> None:
+    counts = [0] * 5
+    for s in corpus():
+        counts[drawn(s.messages, 0, 5)] += 1
+    assert min(counts) > 0.16 * len(corpus())
+
+
+def test_no_shot_is_held_out() -> None:
+    from colorfast.attacks.manyshot import pool
+
+    assert len(pool()) > 100 and {s.split for s in pool()} == {"train"}
+
+
+def test_a_prefilled_reply_is_continued(tiny_model: Path) -> None:
+    policy = load_policy(str(tiny_model))
+    ask = Message(role="user", content="What is the dose?")
+    open_ended, begun = policy.encode([ask]), policy.encode([ask, Message(role="assistant", content="Sure, it is")])
+    assert begun == open_ended + policy.tokenizer("Sure, it is")["input_ids"]
+    wrapped = shipped()["prefilled-yes"].wrap(policy, 1, 0)
+    assert wrapped.continues
+    (reply,) = wrapped.sample([[ask]], ["x"], 5, 1.0)
+    assert reply.tokens <= 5 and "Sure" not in reply.text
+
+
+# --- several askers of one policy ---
+
+
+class Counting(Scripted):
+    """Notes how many conversations it was given in each call."""
+
+    calls: list[int]
+
+    def sample(self, conversations, names, max_tokens, temperature):  # type: ignore[no-untyped-def]
+        self.calls.append(len(conversations))
+        return super().sample(conversations, names, max_tokens, temperature)
+
+
+def counting() -> Counting:
+    policy = Counting(known(True), lambda conversation: False)
+    object.__setattr__(policy, "calls", [])
+    return policy
+
+
+def test_askers_side_by_side_are_answered_in_one_batch_and_each_gets_its_own() -> None:
+    policy = counting()
+
+    def asking(n: int):  # type: ignore[no-untyped-def]
+        def ask(asker: Policy) -> list[str]:
+            return [r.text for _ in range(n) for r in asker.sample([HELD[n].messages], ["x"], 8, 0.0)]
+
+        return ask
+
+    told = together(policy, [asking(n) for n in (1, 3, 2)])
+    assert told == [[HELD[n].replies["good"]] * n for n in (1, 3, 2)]
+    assert policy.calls == [3, 2, 1]
+
+
+def test_a_failing_job_or_policy_leaves_nobody_waiting() -> None:
+    def fails(asker: Policy) -> None:
+        raise KeyError("mine")
+
+    def asks(asker: Policy) -> list[Reply]:
+        return asker.sample([HELD[0].messages], ["x"], 8, 0.0)
+
+    with pytest.raises(KeyError, match="mine"):
+        together(counting(), [asks, fails, asks])
+    with pytest.raises(LookupError, match="no known question"):
+        together(Scripted({}, lambda conversation: False), [asks, asks])
+
+
+def test_what_was_said_once_is_not_asked_again() -> None:
+    policy = counting()
+    remembering = Remembering(policy)
+    talk = [HELD[0].messages, HELD[1].messages, HELD[0].messages]
+    replies = remembering.sample(talk, ["x", "x", "x"], 8, 0.7)
+    assert replies[0] == replies[2] != replies[1]
+    remembering.sample(talk, ["x", "x", "y"], 8, 0.7)
+    assert policy.calls == [2, 1]
+
+
+# --- the battery ---
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """Answers every second scenario well; falls where an attack is felt and it is `weak`, rises under a helpful one if it can be `led`.
+    Whatever else it is asked it answers plainly."""
+
+    weak: bool
+    led: bool
+    reply: str = "Here it is."
+    continues: bool = True
+    by_letter = False
+
+    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+        return [Reply(self.says(c)) for c in conversations]
+
+    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+        return [[0.0] * len(c) for c in choices]
+
+    def says(self, conversation: Conversation) -> str:
+        asked = "\n".join(m.content for m in conversation if m.role == "user")
+        for n, s in enumerate(HELD):
+            if s.messages[-1].content in asked:
+                felt = {a.harmful for a in chosen(ATTACKED) if a.felt(conversation)}
+                good = n % 2 == 0
+                good = (good and not (self.weak and True in felt)) or (self.led and False in felt)
+                return s.replies["good" if good else "bad"]
+        return self.reply
+
+
+ATTACKED = ("bad-medical", "disallowed-mental-health", "prefilled-yes")
+
+
+def told_of(**arms: Pupil) -> Findings:
+    made = battery.of_models({name: name for name in arms}, ATTACKED, 2, 1)
+    made = replace(made, scenarios=HELD, evaluation=made.evaluation.model_copy(update={"grading": CODE}))
+    points = {
+        (name, attack.id, strength): {0: battery.measure(pupil, made, attack, strength, lambda *_, **__: None)}
+        for name, pupil in arms.items()
+        for attack, strength in made.points
+    }
+    return findings(list(arms), made.attacks, points)
+
+
+def outcome(told: Findings, arm: str, attack: str, measure: str = TRAITS) -> Outcome:
+    (found,) = (o for o in told.outcomes if (o.arm, o.attack, o.measure) == (arm, attack, measure))
+    return found
+
+
+def test_the_battery_recovers_what_scripted_models_do() -> None:
+    told = told_of(
+        base=Pupil(weak=True, led=True), lasting=Pupil(weak=False, led=True), rigid=Pupil(weak=False, led=False), same=Pupil(True, True)
+    )
+    for attack in (*ATTACKED, "family persona", ALL):
+        verdicts = {arm: o.found.verdict for arm in told.arms[1:] if (o := outcome(told, arm, attack)).found}
+        assert verdicts == {"lasting": "selective", "rigid": "rigid", "same": "falls alike"}
+    found = outcome(told, "lasting", "bad-medical")
+    assert found.found is not None and found.found.baseline.drop.value == pytest.approx(found.found.drop.value)
+    assert [round(level.value or 0, 3) for level in found.baseline_curve][1:] == [round(found.found.baseline.harmful, 3)] * 3
+    assert found.area is not None and found.area.value > 0
+    assert outcome(told, "lasting", "bad-medical", BEHAVIOUR).found is not None
+    assert {e.attack for e in told.examples if e.arm == "lasting" and e.gain > 0} == set(ATTACKED)
+    assert all(p.coherent == 1 and p.refusals == 0 for p in told.points)
+
+
+def test_a_policy_that_cannot_be_prefilled_is_not_measured_and_says_why() -> None:
+    told = told_of(base=Pupil(True, True, continues=False), arm=Pupil(False, True, continues=False))
+    assert outcome(told, "arm", "prefilled-yes").found is None
+    assert outcome(told, "arm", "prefilled-yes").reason
+    assert outcome(told, "arm", ALL).found is not None
+    (point,) = (p for p in told.points if (p.arm, p.attack, p.strength) == ("arm", "prefilled-yes", 3))
+    assert (point.traits.value, point.refusals) == (None, None) and point.traits.ungraded == len(HELD)
+
+
+def tiny_battery(tiny_model: Path, tmp_path: Path) -> battery.Battery:
+    other = make_tiny_model(tmp_path / "other", seed=1)
+    made = battery.of_models({"baseline": str(tiny_model), "arm": str(other)}, ["are-you-sure", "prefilled-yes"], 3, 2)
+    few = {"grading": CODE, "max_tokens": 4, "items": 2}
+    return replace(made, evaluation=made.evaluation.model_copy(update=few))
+
+
+def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_path: Path) -> None:
+    made = tiny_battery(tiny_model, tmp_path)
+    for name in ("a", "b"):
+        battery.run(made, tmp_path / name)
+    told = [(tmp_path / name / "attacks" / "persistence.json").read_bytes() for name in ("a", "b")]
+    assert told[0] == told[1]
+    home = tmp_path / "a" / "attacks"
+    tables = sorted(home.rglob("*.parquet"))
+    assert len(tables) == 2 * (1 + 2 * (3 + 1))
+    assert "no training data" in (home / "README.md").read_text()
+    before = {path: path.stat().st_mtime_ns for path in tables}
+    (home / "arm-s0" / "are-you-sure-2.parquet").unlink()
+    battery.run(made, tmp_path / "a")
+    changed = [path.name for path in tables if path.stat().st_mtime_ns != before[path]]
+    assert changed == ["are-you-sure-2.parquet"]
+    assert (home / "persistence.json").read_bytes() == told[0]
+    with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
+        battery.run(replace(made, scenarios=made.scenarios[:2]), tmp_path / "a")
+
+
+def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(tiny_model: Path, tmp_path: Path) -> None:
+    models = f"baseline={tiny_model},arm={make_tiny_model(tmp_path / 'other', seed=1)}"
+    ask = ("attack", "--models", models, "--out", str(tmp_path / "w"), "--attacks", "bad-medical,disallowed-mental-health", "--items", "2")
+    done = colorfast(*ask, "--json")
+    told = json.loads(done.stdout)
+    assert told["arms"] == ["baseline", "arm"]
+    assert {o["attack"] for o in told["outcomes"]} == {"bad-medical", "disallowed-mental-health", "family persona", "all attacks"}
+    shown = colorfast(*ask).stdout
+    assert "In the paper's form" in shown and "+0.132" in shown and "arm, held-out traits, 2 attacks" in shown
+    assert (tmp_path / "w" / "attacks" / "report.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "give a run folder"),
+        (["somewhere", "--models", "a=b,c=d"], "not both"),
+        (["nowhere"], "not a run folder"),
+        (["--models", "a"], "name=MODEL"),
+        (["--models", "a=x,b=y", "--attacks", "bad-medicl"], "did you mean 'bad-medical'"),
+        (["--models", "a=x,b=y", "--arms", "a"], "--arms narrows a run"),
+        (["--models", "a=/nowhere,b=/nowhere"], "/nowhere"),
+    ],
+)
+def test_what_cannot_be_attacked_is_one_line(args: list[str], says: str, tmp_path: Path) -> None:
+    refused(colorfast("attack", *args, cwd=tmp_path), says)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+# --- the report ---
+
+
+def test_a_run_that_was_attacked_has_a_section_safe_against_its_replies(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), mixed)
+    assert 'id="attacks"' not in html(run)
+    told = asdict(told_of(baseline=Pupil(weak=True, led=True), **{"trait-50": Pupil(weak=False, led=True)}))
+    for example in told["examples"]:
+        example["baseline"][1]["text"] = HOSTILE
+    write_json(run / "attacks" / "persistence.json", json.loads(json.dumps(told)))
+    page = html(run)
+    shown = section(page, "attacks")
+    for text in ("bad-medical", "selective", "disallowed mental health", "Before and under attack", "0.395"):
+        assert text in shown
+    assert "<script>alert" not in page and "evil.example/x.png&#34;" in page
+    assert page.count("<svg ") == 5
+    assert html(run) == page
