@@ -111,6 +111,13 @@ def test_the_exported_reward_scores_every_known_reply_as_colorfast_does(tiny: Ex
     assert len(set(wanted)) > 5 and not (tmp_path / "ungraded.jsonl").exists()
 
 
+def test_a_reward_by_code_loads_where_only_verl_is(tiny: Experiment, tmp_path: Path) -> None:
+    verl.write(tiny, "trait-50", 0, tmp_path)
+    absent = ["torch", "transformers", "trl", "peft", "datasets", "accelerate", "statsmodels", "matplotlib", "gguf", "typer", "openai"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import runpy; runpy.run_path({str(tmp_path / 'reward.py')!r})"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_the_exported_reward_reads_meaning_where_the_experiment_does(tiny: Experiment, tmp_path: Path) -> None:
     verl.write(large(tiny, reward=Grading(kind="offline")), "trait-50", 0, tmp_path)
     pairs = [(s, text) for s in corpus()[:3] for text in (s.replies["good"], s.replies["bad"])]
