@@ -193,7 +193,7 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
 
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
-    commands = ["run", "report", "inside", "plan", "evaluate", "schedule", "scenarios", "benchmarks", "experiments"]
+    commands = ["run", "report", "inside", "plan", "evaluate", "directions", "schedule", "scenarios", "benchmarks", "experiments"]
     for command in commands:
         assert command in top
         assert "colorfast " + command in colorfast(command, "--help").stdout

@@ -258,6 +258,15 @@ def test_the_command_and_the_report_show_it(run: Path) -> None:
     assert {p.name: p.read_bytes() for p in (run / "report").iterdir()} == first
 
 
+def test_any_model_has_its_directions_read(tiny_model: Path, tmp_path: Path) -> None:
+    done = colorfast("directions", str(tiny_model), "--save", str(tmp_path), "--json")
+    rows = json.loads(done.stdout)
+    assert [row["trait"] for row in rows] == sorted({s.trait for s in corpus()})
+    kept = np.load(tmp_path / "directions.npz", allow_pickle=False)
+    assert kept["vector"].shape == (len(rows), 32) and list(kept["layer"]) == [row["layer"] for row in rows]
+    assert all((row["training"], row["heldout"], row["layers"]) == (24, 24, 2) and 0 <= row["auc"] <= 1 for row in rows)
+
+
 def test_a_run_that_cannot_be_read_is_one_clear_line(run: Path, tmp_path: Path) -> None:
     refused(colorfast("inside", str(tmp_path)), "not a run folder")
     copy = shutil.copytree(run, tmp_path / "small")
