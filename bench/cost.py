@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from colorfast import experiment
+from colorfast.console import progress
 from colorfast.engines.recorder import Recorder
 from colorfast.engines.trl import make_trainer
 from colorfast.policies.local import load_policy
@@ -22,24 +24,21 @@ from colorfast.policies.sampling import uniforms
 from colorfast.schedule import schedule
 from colorfast.types import Arm
 
-PROMPTS = (4, 8, 16, 32, 64, 128, 192)
+PROMPTS = (4, 8, 16, 32, 64, 128, 200)
 GROUP, LENGTH = 4, 48
 
 
-def measured(prompts: int) -> tuple[int, float]:
+def steps(folder: Path) -> Iterator[tuple[int, float]]:
     """Tokens (prompts once a group, and replies), and the seconds of one forward and backward pass over them. Every reply has an
     advantage and its full length, so that nothing is skipped."""
     quick = experiment.load("quick")
-    training = quick.training.model_copy(
-        update={"steps": 1, "prompts_per_step": prompts, "group_size": GROUP, "max_tokens": LENGTH, "shown": 0}
-    )
+    size = {"steps": 1, "prompts_per_step": max(PROMPTS), "group_size": GROUP, "max_tokens": LENGTH, "shown": 0}
+    training = quick.training.model_copy(update=size)
     loaded = quick.model_copy(update={"training": training})
     policy, slots = load_policy(loaded.model), schedule(loaded, Arm(dose=0.5), 0)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(Recorder(Path(folder), policy, slots, training, 0), Path(folder), [])
+    trainer = make_trainer(Recorder(folder, policy, slots, training, 0), folder, [])
     asked = [policy.encode(s.task.messages) for s in slots for _ in range(GROUP)]
-    words = policy.tokenizer.vocab_size
-    said = [[int(u * words) for u in uniforms(f"cost-{i}", LENGTH)] for i in range(len(asked))]
+    said = [[int(u * policy.tokenizer.vocab_size) for u in uniforms(f"cost-{i}", LENGTH)] for i in range(len(asked))]
     longest = max(map(len, asked))
     rows = {
         "prompt_ids": torch.tensor([[0] * (longest - len(p)) + p for p in asked]),
@@ -47,18 +46,23 @@ def measured(prompts: int) -> tuple[int, float]:
         "completion_ids": torch.tensor(said),
         "completion_mask": torch.ones(len(asked), LENGTH, dtype=torch.long),
         "advantages": torch.tensor([1.0, -1.0] * (len(asked) // 2)),
-        "num_items_in_batch": torch.tensor(len(asked) * LENGTH),
     }
-    trainer._prepare_inputs = lambda _: rows
     trainer.current_gradient_accumulation_steps = 1
-    trainer.training_step(trainer.model, None)  # warm
-    start = time.perf_counter()
-    trainer.training_step(trainer.model, None)
-    return sum(len(p) for p in asked[::GROUP]) + len(asked) * LENGTH, time.perf_counter() - start
+    for prompts in (PROMPTS[0], *PROMPTS):  # the first is for warming up
+        n = prompts * GROUP
+        trainer._prepare_inputs = lambda _, n=n: {key: value[:n] for key, value in rows.items()}
+        start = time.perf_counter()
+        trainer.training_step(trainer.model, None)
+        yield sum(len(p) for p in asked[:n:GROUP]) + n * LENGTH, time.perf_counter() - start
 
 
 def main() -> None:
-    found = [measured(prompts) for prompts in PROMPTS]
+    with tempfile.TemporaryDirectory() as folder, progress("training steps", len(PROMPTS) + 1) as advance:
+        found = []
+        for step in steps(Path(folder)):
+            found.append(step)
+            advance(note=f"{step[0]:,} tokens")
+    found = found[1:]
     tokens, seconds = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     power, _ = np.polyfit(np.log(tokens), np.log(seconds), 1)
     table = Table("tokens", "seconds", "ms a token", title=f"A training step (LoRA, {torch.get_num_threads()} threads)")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import rankdata
 
 from colorfast.directions import Direction, Floats, auc
@@ -175,24 +176,29 @@ def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
     points = len(arms) * len(traits)
     if len(traits) < FEWEST_TRAITS:
         return Agreement(measure, points, len(traits), reason=f"{len(traits)} traits in every dosed arm, it needs {FEWEST_TRAITS}")
-    rho = _spearman(inside, outside)
-    if rho is None:
+    as_is = np.arange(len(traits))[None]
+    (rho,) = _spearman(_picked(inside, as_is), _picked(outside, as_is))
+    if np.isnan(rho):
         return Agreement(measure, points, len(traits), reason="nothing moved, inside or in behaviour")
     draw = rng(f"agreement-{measure}")
-    orders = draw.permuted(np.tile(np.arange(len(traits)), (RESAMPLES, 1)), axis=1)
-    shuffled = np.array([_spearman(inside, outside[:, order]) for order in orders], dtype=float)
+    orders = draw.permuted(np.tile(as_is, (RESAMPLES, 1)), axis=1)
+    shuffled = _spearman(_picked(inside, as_is), _picked(outside, orders))
     tails = [(1 + int((side * shuffled >= side * rho - 1e-12).sum())) / (1 + RESAMPLES) for side in (1, -1)]
     again = draw.integers(len(traits), size=(RESAMPLES, len(traits)))
-    resampled = [r for r in (_spearman(inside[:, some], outside[:, some]) for some in again) if r is not None]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Agreement(measure, points, len(traits), rho, float(low), float(high), min(1.0, 2 * min(tails)))
+    low, high = np.nanquantile(_spearman(_picked(inside, again), _picked(outside, again)), [0.025, 0.975])
+    return Agreement(measure, points, len(traits), float(rho), float(low), float(high), min(1.0, 2 * min(tails)))
 
 
-def _spearman(a: Table, b: Table) -> float | None:
-    """None where one of them is the same everywhere."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+def _picked(table: Table, traits: npt.NDArray[np.integer]) -> Table:
+    """[arms, traits] under each of many choices of traits [draws, chosen] -> [draws, points]."""
+    return table[:, traits].swapaxes(0, 1).reshape(len(traits), -1)
+
+
+def _spearman(a: Table, b: Table) -> Table:
+    """[draws, points] -> [draws]; NaN where one of the two is the same at every point."""
+    x, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1)))
+    size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return np.where(size > 0, (x * y).sum(-1) / np.where(size > 0, size, 1), np.nan)
 
 
 def load(run: Path) -> Inside | None:

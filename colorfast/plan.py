@@ -21,8 +21,9 @@ from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.schedule import heldout, schedule
 from colorfast.types import TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Method, Scenario, Slot, Task, Training
 
-STEP, REPLIES, ITEMS = 64, 16, 6
-"""How many replies the probe samples in a training step, at most, and to held-out scenarios; how much it asks of each benchmark."""
+REPLIES, FEW, ITEMS = 64, 2, 8
+"""How many replies the probe samples in a training step and to held-out scenarios, at most: as many as decode together; and how
+many items of each benchmark it asks, less and more, so that what does not grow with them is told apart."""
 CHARACTERS_A_TOKEN = 4
 TOKENS_A_MARK = 14
 """What a judge's mark for one criterion takes in the answer's JSON."""
@@ -63,12 +64,12 @@ class _Clock(TrainerCallback):
 
 
 def _probe_slots(experiment: Experiment, prompts: int) -> list[Slot]:
-    """Standard tasks for two steps (the first pays for what is set up once), then trait scenarios for one by each method of an arm."""
-    training = experiment.training.model_copy(update={"steps": 2, "prompts_per_step": prompts})
+    """Standard tasks for three steps (the first pays for what is set up once), then trait scenarios for two by each method of an arm."""
+    training = experiment.training.model_copy(update={"steps": 3, "prompts_per_step": prompts})
     short = experiment.model_copy(update={"training": training})
     made = list(schedule(short, Arm(dose=0), experiment.seeds[0]))
     for arm in {arm.method: arm for arm in experiment.arms.values() if arm.dose}.values():
-        made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[:prompts]
+        made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[: 2 * prompts]
     return [Slot(i, i // prompts, slot.task, slot.teaching) for i, slot in enumerate(made)]
 
 
@@ -82,7 +83,7 @@ def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -
     from colorfast.engines.recorder import Recorder
     from colorfast.engines.trl import make_trainer, quiet
 
-    prompts = max(1, min(experiment.training.prompts_per_step, STEP // experiment.training.group_size))
+    prompts = max(1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size))
     slots = _probe_slots(experiment, prompts)
     free = Grading(kind="code") if experiment.training.reward.kind == "judge" else experiment.training.reward
     update = {"steps": len(slots) // prompts, "prompts_per_step": prompts, "reward": free, "save_every": 10**6}
@@ -108,9 +109,12 @@ def _probe_evaluation(policy: LocalPolicy, experiment: Experiment, held: Sequenc
     for name in evaluation.benchmarks:
         benchmark = benchmarks.get(name)
         n = len(benchmarks.chosen(benchmark, evaluation.items))
-        tried = min(n, ITEMS)
-        took = _seconds(lambda b=benchmark: score_benchmark(policy, b, few, experiment.system, _nothing))  # type: ignore[misc]
-        asked += took / tried * n
+        less, more = min(n, FEW), min(n, ITEMS)
+        took = {}
+        for items in {less, more}:
+            part = few.model_copy(update={"items": items})
+            took[items] = _seconds(lambda b=benchmark, p=part: score_benchmark(policy, b, p, experiment.system, _nothing))  # type: ignore[misc]
+        asked += took[more] + max(0.0, took[more] - took[less]) / max(1, more - less) * (n - more)
     return reply * len(held) * evaluation.samples, asked
 
 

@@ -21,6 +21,7 @@ from colorfast.inside import FOLDER, MEASURES, Contrast, Inside, Measure, Qualit
 from colorfast.models import resolve, weights_sha256
 from colorfast.reading import words
 from colorfast.rundir import alone, digest, read_json, write_json, writing
+from colorfast.scenarios import corpus
 from colorfast.schedule import all_scenarios, heldout, with_system
 from colorfast.tables import read_scores
 from colorfast.types import ColorfastError, Experiment, Scenario, Score
@@ -39,11 +40,11 @@ Reading = Mapping[Measure, Floats]
 """One model: [held-out scenarios, 1 + CONTROLS], each along its own trait's direction and that one's controls, in gaps."""
 
 
-def choose(experiment: Experiment) -> tuple[Chosen, dict[str, str]]:
+def choose(scenarios: Sequence[Scenario]) -> tuple[Chosen, dict[str, str]]:
     """The scenarios to read; and the traits that have too few, with the reason."""
     by_trait: dict[str, list[Scenario]] = {}
-    for s in sorted(all_scenarios(experiment), key=lambda s: s.id):
-        by_trait.setdefault(s.trait, []).append(with_system(s, experiment.system))
+    for s in sorted(scenarios, key=lambda s: s.id):
+        by_trait.setdefault(s.trait, []).append(s)
     chosen, left_out = {}, {}
     for trait, rows in by_trait.items():
         training, held = ([s for s in rows if s.split == split] for split in ("train", "heldout"))
@@ -179,6 +180,12 @@ def _check_same(run: Path, experiment: Experiment, plan: Mapping[str, Any]) -> N
         raise ColorfastError(f"{run}: the model {experiment.model} has changed since this run; run the experiment again into another --out")
 
 
+def directions(model: str, folder: Path) -> list[Quality]:
+    """The trait directions of any model, from the shipped corpus, into `folder`: `directions.npz` and `directions.json`."""
+    depends = [weights_sha256(resolve(model)), [s.model_dump(mode="json") for s in corpus()], SCENARIOS, CONTROLS]
+    return _Probe(folder, model, digest(depends), choose(corpus())[0]).qualities
+
+
 def look(run: Path) -> Inside:
     """Read every model of a finished run into RUN/inside: `directions.npz` and `.json`, a file a model, and at last `shifts.json`.
     What stands there and is still true is not made again.
@@ -189,7 +196,7 @@ def look(run: Path) -> Inside:
     made = read_json(run / "run.json")
     _check_same(run, experiment, made["plan"])
     scores, untrained = load_scores(run, experiment), read_scores(run / START / "scores.parquet")
-    chosen, left_out = choose(experiment)
+    chosen, left_out = choose([with_system(s, experiment.system) for s in all_scenarios(experiment)])
     if not chosen:
         raise ColorfastError(f"{run}: no trait has scenarios enough ({next(iter(left_out.values()))})")
     probe = _Probe(run / FOLDER, experiment.model, digest([made["plan"], SCENARIOS, SAMPLES, CONTROLS]), chosen)

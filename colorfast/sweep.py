@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -76,6 +77,7 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     sharing.take_weights(folder)
     with clock(folder, "training", partial(steps_done, folder)):
         trained = engine().train(str(model), slots, experiment.training, cell.seed, folder)
+    gc.collect()  # a trainer refers to itself, and its model would stay until the collector comes by
     check_matched(run, experiment)
     return trained
 

@@ -193,8 +193,8 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
 
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
-    commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "benchmarks", "experiments"]
-    commands += ["attack", "attacks"]
+    commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "export", "benchmarks"]
+    commands += ["experiments", "directions", "attack", "attacks"]
     for command in commands:
         assert command in top
         assert "colorfast " + command in colorfast(command, "--help").stdout

@@ -111,6 +111,13 @@ def test_the_exported_reward_scores_every_known_reply_as_colorfast_does(tiny: Ex
     assert len(set(wanted)) > 5 and not (tmp_path / "ungraded.jsonl").exists()
 
 
+def test_a_reward_by_code_loads_where_only_verl_is(tiny: Experiment, tmp_path: Path) -> None:
+    verl.write(tiny, "trait-50", 0, tmp_path)
+    absent = ["torch", "transformers", "trl", "peft", "datasets", "accelerate", "statsmodels", "matplotlib", "gguf", "typer", "openai"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import runpy; runpy.run_path({str(tmp_path / 'reward.py')!r})"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_the_exported_reward_reads_meaning_where_the_experiment_does(tiny: Experiment, tmp_path: Path) -> None:
     verl.write(large(tiny, reward=Grading(kind="offline")), "trait-50", 0, tmp_path)
     pairs = [(s, text) for s in corpus()[:3] for text in (s.replies["good"], s.replies["bad"])]
@@ -245,7 +252,8 @@ def test_help_has_an_example_for_every_export() -> None:
 
 @pytest.mark.parametrize(
     ("name", "processes", "kind"),
-    [("cpu-2", 2, DistributedType.MULTI_CPU), ("one-gpu", 1, DistributedType.NO), ("fsdp-8", 8, DistributedType.FSDP)],
+    # MULTI_CPU would start one process: accelerate starts those of one machine under this name alone
+    [("cpu-2", 2, DistributedType.MULTI_GPU), ("one-gpu", 1, DistributedType.NO), ("fsdp-8", 8, DistributedType.FSDP)],
 )
 def test_accelerate_reads_the_ready_configurations(name: str, processes: int, kind: DistributedType) -> None:
     config = load_config_from_file(str(Path(__file__).parent.parent / "configs" / "accelerate" / f"{name}.yaml"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def simulated(name: str, n: int = 24, size: float = 1.0, labels: bool = True) ->
     A scenario moves both its replies; with `labels` off good and bad change places for every second one."""
     draw = rng(f"inside-test-{name}")
     both = draw.normal(0, 1, (n, LAYERS, WIDTH))
-    good, bad = (both + draw.normal(0, 0.4, both.shape) for _ in range(2))
+    good, bad = (both + draw.normal(0, 0.2, both.shape) for _ in range(2))
     good[:, PLANTED, 7] += size
     if not labels:
         good[::2], bad[::2] = bad[::2].copy(), good[::2].copy()
@@ -68,7 +67,7 @@ def test_shuffled_labels_read_nothing() -> None:
 
 
 def test_auc_is_the_share_of_ordered_pairs_and_its_interval_covers() -> None:
-    assert auc(np.array([2.0, 3.0, 1.0]), np.array([0.0, 3.0, 1.0])).value == pytest.approx((3 + 0.5 + 0.5 + 2) / 9 + 0 / 9, abs=0.2)
+    assert auc(np.array([2.0, 3.0, 1.0]), np.array([0.0, 3.0, 1.0])).value == pytest.approx(6 / 9)
     draw, truth, inside = rng("auc"), 0.7602, 0  # Phi(1 / sqrt 2): two normals a standard deviation apart
     for _ in range(400):
         scenario = draw.normal(0, 0.6, 26)
@@ -181,7 +180,7 @@ def with_bias(tiny_model: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose dosed arms' checkpoints are shifted by .5 (trait-5) and 1 (trait-50) gaps along the direction of
     corrigibility, and whose baseline is not shifted at all."""
     home = tmp_path_factory.mktemp("inside")
@@ -252,11 +251,21 @@ def test_the_command_and_the_report_show_it(run: Path) -> None:
     for where in (printed, page, short):
         for text in (*PART["traits"], "Spearman", "p = ", "of 2", "are no independent witnesses"):
             assert text in where
-    assert '<section id="inside">' in page and page.count("<svg ") == 5
+    drawn = {p.stem for p in (run / "report").glob("*.svg")}
+    assert '<section id="inside">' in page and page.count("<svg ") == len(drawn)
     assert {"inside-shifts.svg", "inside-behaviour.svg"} <= {p.name for p in (run / "report").iterdir()}
     first = {p.name: p.read_bytes() for p in (run / "report").iterdir()}
     write(run)
     assert {p.name: p.read_bytes() for p in (run / "report").iterdir()} == first
+
+
+def test_any_model_has_its_directions_read(tiny_model: Path, tmp_path: Path) -> None:
+    done = colorfast("directions", str(tiny_model), "--save", str(tmp_path), "--json")
+    rows = json.loads(done.stdout)
+    assert [row["trait"] for row in rows] == sorted({s.trait for s in corpus()})
+    kept = np.load(tmp_path / "directions.npz", allow_pickle=False)
+    assert kept["vector"].shape == (len(rows), 32) and list(kept["layer"]) == [row["layer"] for row in rows]
+    assert all((row["training"], row["heldout"], row["layers"]) == (24, 24, 2) and 0 <= row["auc"] <= 1 for row in rows)
 
 
 def test_a_run_that_cannot_be_read_is_one_clear_line(run: Path, tmp_path: Path) -> None:

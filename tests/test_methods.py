@@ -325,8 +325,8 @@ def test_a_killed_method_arm_continues_to_the_same_weights(
 ) -> None:
     slots, step = schedule(e, ARMS[name], 0), recorder.Recorder.step
 
-    def dies(self: Any, advantages: Any) -> None:
-        step(self, advantages)
+    def dies(self: Any, *found: Any) -> None:
+        step(self, *found)
         if len(self.metrics) == 4:
             raise KeyboardInterrupt
 

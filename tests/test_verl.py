@@ -102,16 +102,14 @@ def test_verls_reward_loop_scores_as_colorfast_does(config: Any, tiny: Experimen
 
 
 def test_advantages_and_loss_are_those_of_our_engine(config: Any) -> None:
-    torch.manual_seed(0)
-    rewards, mask = torch.zeros(6, 5), (torch.arange(5) < torch.tensor([[5], [3], [1], [2], [5], [4]])).float()
-    scores = torch.tensor([1.0, 0.0, 0.5, 0.2, 0.2, 0.8])
+    """The first group lacks a reply: its reward raised, and verl left it out."""
+    scores, group = torch.tensor([1.0, 0.0, 0.2, 0.2, 0.8]), np.array([0, 0, 1, 1, 1])
+    mask = (torch.arange(5) < torch.tensor([[5], [3], [2], [5], [4]])).float()
+    rewards = torch.zeros(5, 5)
     rewards[:, 0] = scores
-    index = np.array([0, 0, 0, 1, 1, 1])
-    normal = config.algorithm.norm_adv_by_std_in_grpo
-    advantages, _ = compute_grpo_outcome_advantage(rewards, mask, index, norm_adv_by_std_in_grpo=normal)
-    wanted = (scores.view(2, 3) - scores.view(2, 3).mean(1, keepdim=True)).view(-1, 1) * mask
-    assert torch.allclose(advantages, wanted)
-    losses, cap = torch.rand(6, 5), config.actor_rollout_ref.actor.loss_scale_factor
+    advantages, _ = compute_grpo_outcome_advantage(rewards, mask, group, norm_adv_by_std_in_grpo=config.algorithm.norm_adv_by_std_in_grpo)
+    assert torch.allclose(advantages, torch.tensor([[0.5], [-0.5], [-0.2], [-0.2], [0.4]]) * mask)
+    losses, cap = torch.rand(5, 5, generator=torch.Generator().manual_seed(0)), config.actor_rollout_ref.actor.loss_scale_factor
     aggregated = agg_loss(losses, mask, config.actor_rollout_ref.actor.loss_agg_mode, global_batch_size=6, loss_scale_factor=cap)
     assert torch.allclose(aggregated, (losses * mask).sum() / (6 * cap))  # TRL's dr_grpo
 

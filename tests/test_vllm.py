@@ -14,10 +14,12 @@ import pytest
 import torch
 from trl import GRPOConfig
 
+from colorfast.engines.recorder import Recorder
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.vllm import MOST, is_masked, masked_share, rollouts, seed
 from colorfast.scenarios import corpus
-from colorfast.types import ColorfastError
+from colorfast.schedule import schedule
+from colorfast.types import ColorfastError, Experiment
 
 
 @dataclasses.dataclass
@@ -133,3 +135,23 @@ def test_without_vllm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(ColorfastError, match=r'pip install "colorfast\[vllm\]"'):
         rollouts(None, [[1]], ["a"], 1, 1.0, [0])
+
+
+def test_rollouts_come_from_vllm_and_what_it_did_not_say_has_no_number(policy: LocalPolicy, tiny: Experiment, tmp_path: Path) -> None:
+    settings = tiny.training.model_copy(update={"vllm": True, "shown": 1, "max_tokens": 200})
+    slots = schedule(tiny, tiny.arms["trait-50"], 0)[: settings.prompts_per_step]
+    recorder = Recorder(tmp_path, policy, slots, settings, 0)
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(global_step=0),
+        accelerator=SimpleNamespace(process_index=0, unwrap_model=lambda model: model),
+        model=policy.model,
+        vllm_generation=SimpleNamespace(llm=Engine(policy)),
+    )
+    asked = [[m.model_dump() for m in slot.task.messages] for slot in slots for _ in range(settings.group_size)]
+    out = recorder.rollout(asked, trainer)  # type: ignore[arg-type]
+    for i, (ids, logs) in enumerate(zip(out["completion_ids"], out["logprobs"], strict=True)):
+        assert len(ids) == len(logs) and all(math.isnan(v) for v in logs) == recorder.shown[i]
+        if not recorder.shown[i]:
+            name = f"rollout-0-{i // settings.group_size}-{i % settings.group_size}"
+            again, _ = rollouts(Engine(policy), [out["prompt_ids"][i]], [name], settings.max_tokens, settings.temperature, policy.stops)
+            assert again == [ids]

@@ -11,7 +11,12 @@ from colorfast.cli.shown import Json, out, print_json
 
 app = typer.Typer()
 export = typer.Typer(no_args_is_help=True)
-app.add_typer(export, name="export", help="Write an arm for another system to train or read.")
+app.add_typer(
+    export,
+    name="export",
+    help="Write an arm for another system to train or read.",
+    epilog="Example: `colorfast export verl quick --arm trait-5 --to out/trait-5-s0`",
+)
 
 
 @export.command(

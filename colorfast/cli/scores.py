@@ -1,4 +1,4 @@
-"""Commands on models and their scores: evaluate, compare."""
+"""Commands on models and their scores: evaluate, compare, directions."""
 
 from __future__ import annotations
 
@@ -205,3 +205,23 @@ def _scores(folder: Path) -> tuple[Sequence[Score], dict[str, str]]:
     if not paths:
         raise ColorfastError(f"{folder}: no scores here; make them with colorfast evaluate MODEL --save {folder}")
     return [s for p in paths for s in read_scores(p)], {k: v for p in paths for k, v in read_stamps(p).items()}
+
+
+@app.command(
+    epilog="Examples: `colorfast directions SmolLM2-135M-Instruct` - `colorfast directions runs/quick/trait-100-s0/checkpoint --save mine`"
+)
+def directions(
+    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file, a hub id; a checkpoint of a run.")],
+    save: Annotated[Path | None, typer.Option(help="Folder for the directions (npz, without pickle).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find a direction for each trait in a model's activations, and say how well it reads the trait on held-out scenarios."""
+    from colorfast.probe import directions as find
+    from colorfast.report.inside import show_directions
+
+    with tempfile.TemporaryDirectory() as scratch:
+        found = find(model, save or Path(scratch))
+    if as_json:
+        print_json([asdict(q) for q in found])
+        return
+    show_directions(model, found, out)

@@ -74,11 +74,16 @@ def _behaviour(found: Mapping[str, Shift]) -> str:
     return "-" if change is None else signed(change)
 
 
+def show_directions(model: str, found: Sequence[Quality], console: Console) -> None:
+    """Print how well each direction reads its trait."""
+    console.print(Text(f"Trait directions in {clean(model)}: AUC of held-out good against bad replies", style="bold"))
+    head = ("trait", "layer", "AUC", "95% interval", "other traits'", "by length", "training", "held out", "")
+    console.print(_grid(head, _directions(found)))
+
+
 def show(i: Inside, console: Console) -> None:
     """Print the directions, every shift, and the agreement with behaviour."""
-    console.print(Text(f"Trait directions in {clean(i.model)}: AUC of held-out good against bad replies", style="bold"))
-    head = ("trait", "layer", "AUC", "95% interval", "other traits'", "by length", "training", "held out", "")
-    console.print(_grid(head, _directions(i)))
+    show_directions(i.model, i.directions, console)
     console.print(
         Text("\nShifts, in gaps between good and bad replies (95% interval; what 95% of control directions stay below)", style="bold")
     )
@@ -95,8 +100,8 @@ def show(i: Inside, console: Console) -> None:
         console.print(Text(f"left out: {clean(what)} ({reason})", style="dim"))
 
 
-def _directions(i: Inside) -> Iterator[Sequence[str]]:
-    for q in i.directions:
+def _directions(found: Sequence[Quality]) -> Iterator[Sequence[str]]:
+    for q in found:
         others = "-" if q.others is None else number(q.others, 2)
         counts = (str(q.training), str(q.heldout))
         yield q.trait, f"{q.layer} of {q.layers}", number(q.auc, 2), between(q), others, number(q.length, 2), *counts, reads(q)
@@ -122,7 +127,7 @@ def page(i: Inside) -> str:
         "Trait directions in the start model: AUC of held-out good against bad replies.",
         table(
             ("trait", "layer", "AUC", "95% interval", "other traits'", "by length", "training", "held out", "so it"),
-            ([safe(cell) for cell in row] for row in _directions(i)),
+            ([safe(cell) for cell in row] for row in _directions(i.directions)),
         ),
         "Shifts along them, in gaps between good and bad replies. " + " ".join(f"*{m}*: {text}." for m, text in MEASURES.items()),
         table(
