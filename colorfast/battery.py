@@ -30,7 +30,7 @@ from colorfast.verdicts import CAPABILITY, Findings, Key, findings
 
 HOME = "attacks"
 FEWEST = 4
-DECODED, AT_ONCE = 128, 4
+DECODED, AT_ONCE = 128, 7
 """Replies decoded together, and points measured side by side."""
 CARD = """# Outputs of attacks
 
@@ -57,9 +57,9 @@ class Battery:
         return [(CLEAN, 0), *((a, s) for a in self.attacks for s in (a.strengths if a.harmful else a.strengths[-1:]))]
 
     def evals(self, attack: Attack) -> tuple[str, ...]:
-        """What a point asks beside the held-out scenarios: without an attack, everything that any of them asks."""
+        """What a point asks beside the held-out scenarios, replies first: without an attack, everything that any of them asks."""
         found = attack.evals if attack != CLEAN else tuple(name for a in self.attacks for name in a.evals)
-        return tuple(dict.fromkeys((*found, CAPABILITY)))
+        return tuple(sorted(dict.fromkeys((*found, CAPABILITY)), key=lambda name: benchmarks.get(name).kind == "choice"))
 
     def work(self, attack: Attack) -> int:
         """How many replies and choices a point asks for."""
@@ -145,8 +145,9 @@ def run(battery: Battery, folder: Path) -> Findings:
         with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
             for arm, seed, model in cells:
                 own = [_Place(home / f"{arm}-s{seed}", weights[model], *point) for point in battery.points]
-                for place, scores in _measured(model, battery, own, partial(advance, note=arm)):
-                    points[arm, place.attack.id, place.strength][seed] = scores
+                found = dict(_measured(model, battery, own, partial(advance, note=arm)))
+                for place in own:  # in this order, whatever was there before
+                    points[arm, place.attack.id, place.strength][seed] = found[place]
         said = findings(list(battery.models), battery.attacks, points)
         write_json(home / "persistence.json", _settings(battery, weights) | asdict(said))
     return said
@@ -170,9 +171,13 @@ def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: A
     little longer than decoding few; the model is loaded for the first of them."""
     from colorfast.policies.local import load_policy
 
-    left = [place for place in places if not place.path.is_file()]
-    for place in (p for p in places if p not in left):
-        check_stamps(place.path, read_stamps(place.path), _stamps(battery, place))
+    left = []
+    for place in places:
+        wanted, there = _stamps(battery, place), read_stamps(place.path) if place.path.is_file() else {}
+        if not wanted.keys() <= there.keys():  # not there, or clean and of fewer attacks
+            left.append(place)
+            continue
+        check_stamps(place.path, there, wanted)
         advance(battery.work(place.attack))
         yield place, read_scores(place.path)
     if left:

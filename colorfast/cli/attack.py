@@ -23,7 +23,7 @@ app = typer.Typer()
 def attack(
     run: Annotated[Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")] = None,
     models: Annotated[str | None, typer.Option(help="Models without a run, name=MODEL with commas; the first is the baseline.")] = None,
-    out_dir: Annotated[Path | None, typer.Option("--out", help="With --models: the folder that gets attacks/.")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed.")] = None,
     arms: Annotated[str, typer.Option(help="Only these arms, and the baseline.")] = "",
     names: Annotated[str, typer.Option("--attacks", help="Only these attacks or families, and their counterparts.")] = "",
     samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
@@ -38,17 +38,15 @@ def attack(
     if (run is None) == (models is None):
         raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
     if run is not None:
-        if out_dir is not None:
-            raise ColorfastError("--out goes with --models; the attacks on a run stay in its folder")
-        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples), run
+        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples), out_dir or run
     else:
         made, folder = _of_models(models or "", arms, _split(names), items, samples), out_dir or Path("washed")
     battery.run(made, folder)
     written = [write(folder)]
-    if run is not None:
+    if folder == run:
         from colorfast.report import write as write_report
 
-        written.append(write_report(run))
+        written.append(write_report(folder))
     told = read_json(folder / battery.HOME / "persistence.json")
     if as_json:
         print_json(told)

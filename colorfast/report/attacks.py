@@ -32,6 +32,7 @@ PAPER = {
 }
 """Name, baseline, trait RL, and the difference in drop or lift with its 95% interval (arXiv 2606.24014)."""
 HEAD = ("attack", "arm", "measure", "clean", "attacked", "kept", "drop", "falls less by", "rises more by", "q", "verdict")
+SHORT = ("attack", "arm", "clean", "attacked", "falls less by", "rises more by", "verdict")
 LEVELS = ("arm", "attack", "strength", "traits", "behaviour", "capability", "refusals", "coherent", "cut off")
 PAPER_HEAD = ("prefix", "baseline", "arm", "difference in drop or lift", "paper: baseline", "trait RL", "difference")
 COLUMNS, PANEL = 3, 1.05
@@ -54,9 +55,10 @@ def write(folder: Path) -> Path:
     return home / "report.md"
 
 
-def both(found: Mapping[str, Any] | None) -> str:
+def both(found: Mapping[str, Any] | None, digits: int = 3) -> str:
     """A difference with its 95% interval."""
-    return "-" if found is None else f"{signed(found['value'])} ({signed(found['low'])} to {signed(found['high'])})"
+    value, low, high = ("-" if found is None else signed(found[key], digits) for key in ("value", "low", "high"))
+    return "-" if found is None else f"{value} ({low} to {high})"
 
 
 def rows(told: Told) -> Iterator[tuple[str, ...]]:
@@ -73,8 +75,8 @@ def rows(told: Told) -> Iterator[tuple[str, ...]]:
         yield (*name, *levels, drops, both(found["drop"]), both(found["lift"]), q, f"{found['verdict']}: {found['why']}")
 
 
-def _pair(base: float | None, own: float | None) -> str:
-    return " / ".join("-" if v is None else f"{v:.3f}" for v in (base, own))
+def _pair(base: float | None, own: float | None, digits: int = 3) -> str:
+    return " / ".join("-" if v is None else number(v, digits) for v in (base, own))
 
 
 def levels(told: Told) -> Iterator[tuple[str, ...]]:
@@ -131,21 +133,31 @@ NOTES = (
 
 
 def show(told: Told, console: Console) -> None:
-    """Print the outcomes, the paper's table, what the points cost in refusals and sense, and the verdicts in short."""
-    console.print(_table("Under attack (baseline / arm)", HEAD, rows(told)))
+    """Print the outcomes by measure, the table in the paper's form, and the verdicts in short; the page has every point."""
+    for measure, title in TITLES.items():
+        console.print(_table(f"{title.partition(',')[0]} (baseline / arm)", SHORT, _short(told, measure)))
     for arm in told["arms"][1:]:
         for measure in TITLES:
             if paper := in_the_papers_form(told, arm, measure):
                 console.print(_table(f"\nIn the paper's form: {arm}, {measure}", PAPER_HEAD, paper))
-    console.print(_table("\nEvery point", LEVELS, levels(told)))
-    for line in ("", *summary(told), *NOTES):
+    for line in ("", *summary(told), "", *NOTES):
         console.print(Text(clean(line)))
+
+
+def _short(told: Told, measure: str) -> Iterator[tuple[str, ...]]:
+    """The rows of one measure under SHORT: what fits a terminal."""
+    for o in (o for o in told["outcomes"] if o["measure"] == measure):
+        if found := o["found"]:
+            pairs = (_pair(found["baseline"][key], found["arm"][key], 2) for key in ("clean", "harmful"))
+            yield o["attack"], o["arm"], *pairs, both(found["drop"], 2), both(found["lift"], 2), found["verdict"]
+        else:
+            yield o["attack"], o["arm"], "-", "-", "-", "-", o["reason"]
 
 
 def _table(title: str, head: Sequence[str], lines: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> Table:
     table = Table(title=clean(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for i, name in enumerate(head):
-        table.add_column(name, justify="left" if i == 0 or name in ("arm", "attack", "measure", "verdict") else "right", overflow="fold")
+        table.add_column(name, justify="left" if i == 0 or name in ("arm", "verdict") else "right", overflow="fold")
     for line in lines:
         table.add_row(*(Text(clean(cell)) for cell in line))
     return table
