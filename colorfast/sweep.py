@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
@@ -52,14 +51,16 @@ def check_matched(run: Path, experiment: Experiment) -> None:
 
 def train_and_score(run: Path, experiment: Experiment, cell: Cell) -> None:
     """One cell, as far as a twin of another experiment or an earlier start has not done it."""
-    from colorfast.policies.local import load_policy
+    from colorfast.policies.local import give_back, load_policy
 
+    give_back()  # what the cell before has left
     folder, held, evaluation = run / cell.name, heldout(experiment), experiment.evaluation
     model = resolve(experiment.model)
     if cell == UNTRAINED:
         evaluation = evaluation.model_copy(update={"benchmarks": ()})
     else:
         model = _train(run, experiment, cell, model)
+        give_back()
     if not is_whole(run, cell):
         policy = load_policy(str(model), evaluation.batch_size)
         sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
@@ -77,7 +78,6 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     sharing.take_weights(folder)
     with clock(folder, "training", partial(steps_done, folder)):
         trained = engine().train(str(model), slots, experiment.training, cell.seed, folder)
-    gc.collect()  # a trainer refers to itself, and its model would stay until the collector comes by
     check_matched(run, experiment)
     return trained
 

@@ -233,6 +233,8 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / "training"
     policy = load_policy(model)
+    if training.method == "full" or precision(training) == "fp32":
+        policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():
         resume = _last_whole_checkpoint(work)
