@@ -23,8 +23,9 @@ from colorfast.experiment import BASELINE
 from colorfast.names import check_known
 from colorfast.rundir import read_json
 from colorfast.schedule import pool
+from colorfast.settings import Arm
 from colorfast.stats import win_share
-from colorfast.types import Arm, ColorfastError, Estimate, Frozen
+from colorfast.types import ColorfastError, Estimate, Frozen
 
 HOME = Path(__file__).parent / "claims.toml"
 DOSE = 0.05

@@ -20,8 +20,9 @@ from colorfast.evaluate import HELDOUT
 from colorfast.models import weights_sha256
 from colorfast.rundir import digest, file_sha256, read_json, write_json
 from colorfast.schedule import schedule_hash
+from colorfast.settings import Training
 from colorfast.tables import read_stamps
-from colorfast.types import ColorfastError, Slot, Training
+from colorfast.types import ColorfastError, Slot
 
 IDLE = {"save_every", "keep_rollouts_every"}
 """Training settings that do not reach the weights."""

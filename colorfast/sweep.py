@@ -22,8 +22,9 @@ from colorfast.ledger import MATCHED
 from colorfast.models import resolve
 from colorfast.rundir import alone, read_json, write_json
 from colorfast.schedule import check_disjoint, heldout, schedule
+from colorfast.settings import Experiment
 from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, statuses, steps_done, tally
-from colorfast.types import ColorfastError, Experiment
+from colorfast.types import ColorfastError
 
 LOG = "log.txt"
 PATIENCE = 10

@@ -19,8 +19,9 @@ from colorfast.claims import RULES, Measured, Ruling, load, rulings
 from colorfast.evidence import Evidence
 from colorfast.report.rulings import ours, why
 from colorfast.rundir import write_json
+from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import Mean, mean, rng
-from colorfast.types import Arm, ColorfastError, Evaluation, Experiment, Score, Training
+from colorfast.types import ColorfastError, Score
 
 DOMAINS = ("health", "science", "law")
 EVALS = (

@@ -27,22 +27,9 @@ from colorfast.models import weights_sha256
 from colorfast.plan import plan
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout, pool, schedule, schedule_hash, unseen
+from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading
 from colorfast.tables import read_rows
-from colorfast.types import (
-    PLAIN,
-    TRAIT_SOURCE,
-    Arm,
-    Endpoint,
-    Evaluation,
-    Experiment,
-    Grading,
-    Message,
-    Reply,
-    Score,
-    Slot,
-    Teaching,
-    Verdict,
-)
+from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Reply, Score, Slot, Teaching, Verdict
 
 BEST, SFT, DELIBERATIVE = Teaching("best-of-n"), Teaching("constitution-sft"), Teaching("deliberative")
 PLACEBO, PLAIN_ARM = Arm(dose=0.5, reward="placebo"), Arm(dose=0.5)

@@ -25,9 +25,10 @@ from colorfast.cells import UNTRAINED, Cell, block, cells
 from colorfast.report.findings import gather
 from colorfast.rundir import alone, digest, in_use, read_json, write_json, write_text
 from colorfast.schedule import schedule
+from colorfast.settings import Arm, Evaluation, Experiment
 from colorfast.status import status, statuses, time_left
 from colorfast.sweep import CellsFailedError
-from colorfast.types import Arm, ColorfastError, Evaluation, Experiment
+from colorfast.types import ColorfastError
 
 TRAIT_0, TRAIT_1 = Cell("trait-25", 0), Cell("trait-25", 1)
 PART = 'traits = ["truthfulness"]\ndomains = ["health"]'

@@ -26,8 +26,9 @@ from colorfast.policies.packed import packed, precision
 from colorfast.policies.sampling import sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_text
+from colorfast.settings import Training
 from colorfast.tables import ROLLOUTS, write_rows
-from colorfast.types import Message, Slot, Task, Training, Verdict
+from colorfast.types import Message, Slot, Task, Verdict
 
 
 class Recorder:

@@ -30,7 +30,8 @@ from colorfast.policies.packed import precision, products
 from colorfast.policies.sampling import is_plain
 from colorfast.rundir import write_json
 from colorfast.schedule import schedule_hash
-from colorfast.types import ColorfastError, Slot, Training
+from colorfast.settings import Training
+from colorfast.types import ColorfastError, Slot
 
 
 class GroupTrainer(GRPOTrainer):
