@@ -143,17 +143,21 @@ def test_a_reply_that_the_judge_cannot_grade_is_left_out_and_counted_never_zero(
     assert [isinstance(f, str) for f in found] == [False, True, False, True] and "ungraded" in found[1] and "schema" in found[1]
     lost = [json.loads(line) for line in (tmp_path / "out" / "ungraded.jsonl").read_text().splitlines()]
     assert sorted(row["reply"] for row in lost) == sorted(texts[1::2])
-    assert {(row["id"], row["source"]) for row in lost} == {(task.id, TRAIT_SOURCE)} and all("schema" in row["reason"] for row in lost)
+    assert {(row["split"], row["id"], row["source"]) for row in lost} == {("train", task.id, TRAIT_SOURCE)} and all(
+        "schema" in row["reason"] for row in lost
+    )
 
 
 def test_a_judge_that_refuses_ends_the_reward_of_every_source(serve: Any, tiny: Experiment, tmp_path: Path) -> None:
     server = serve(lambda *_: (401, {"error": {"message": "bad key"}}))
     verl.write(judged(tiny, server.url), "trait-50", 0, tmp_path / "out")
     standard = schedule(tiny, tiny.arms["baseline"], 0)[0].task
-    asked = [call(corpus()[i], "An answer.") for i in range(40)] + [call(standard, "Paris") for _ in range(8)]
+    asked = [c for i in range(40) for c in (call(corpus()[i], "An answer."), call(corpus()[i], ""), call(standard, "Paris"))]
     found = scored(tmp_path / "out", asked, COLORFAST_CACHE=str(tmp_path))
-    assert all("refuses the key" in f for f in found)
-    assert 20 <= len(server.bodies) < 30 and len((tmp_path / "out" / "ungraded.jsonl").read_text().splitlines()) == len(server.bodies)
+    assert "refuses the key" in found[0] and found[1]["score"] == 0.0 and isinstance(found[2], dict)
+    assert all("no reply of trait can be graded" in f for f in found[-30:])
+    lost = (tmp_path / "out" / "ungraded.jsonl").read_text().splitlines()
+    assert 20 <= len(lost) == len(server.bodies) < 30
 
 
 def test_the_launch_line_says_what_the_experiment_says(tiny: Experiment, tmp_path: Path) -> None:
@@ -210,7 +214,10 @@ def test_a_finished_run_is_checked_against_the_schedule(tiny: Experiment, tmp_pa
     assert found == {"slots": 8, "replies": 8, "ungraded": 0, "sha256": manifest["sha256"]}
     dump(dumps, 4, steps[3][:1])
     refused(colorfast("export", "verl-check", str(tmp_path)), "1 of 8 slots were never rewarded")
-    (tmp_path / "ungraded.jsonl").write_text(json.dumps({"slot": 7, "reason": "judge: timeout"}) + "\n")
+    lost = [{"split": split, "slot": 7, "reason": "judge: timeout"} for split in ("heldout", "train")]
+    (tmp_path / "ungraded.jsonl").write_text(json.dumps(lost[0]) + "\n")
+    refused(colorfast("export", "verl-check", str(tmp_path)), "1 of 8 slots were never rewarded")
+    (tmp_path / "ungraded.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lost))
     assert verl.check(tmp_path, dumps)["ungraded"] == 1
     dump(dumps, 4, [steps[3][0] | {"id": "another"}])
     refused(colorfast("export", "verl-check", str(tmp_path)), "saw other rows than the schedule")

@@ -215,7 +215,7 @@ def check(folder: Path, dumps: Path) -> dict[str, Any]:
         seen[row["slot"]] = row
         if row["step"] != reply["step"] - 1:  # verl counts from 1
             raise ColorfastError(f"{path}: slot {row['slot']} was trained on in step {reply['step'] - 1}, and planned for {row['step']}")
-    lost = list(_jsonl(folder / "ungraded.jsonl"))
+    lost = [row for row in _jsonl(folder / "ungraded.jsonl") if row["split"] == "train"]
     seen = {planned[row["slot"]]["slot"]: planned[row["slot"]] for row in lost} | seen  # a group that no one could grade is in no dump
     missing = [row["slot"] for row in planned if row["slot"] not in seen]
     if missing:

@@ -19,12 +19,12 @@ from colorfast.types import Reply, Task
 HERE = Path(__file__).parent
 GRADING = Grading.model_validate(json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["experiment"]["training"]["reward"])
 IN_A_ROW = 20
-"""So many replies in a row without a grade, and the grader counts as broken."""
+"""So many replies of one source in a row without a grade, and its grader counts as broken."""
 make_ready(GRADING)
 _own = threading.local()  # verl calls from a pool of threads, and a judge's cache belongs to the thread that opened it
 _gate = threading.Semaphore(GRADING.judge.concurrency if GRADING.judge else 1)
 _lock = threading.Lock()
-_failed: list[str] = []
+_failed: dict[str, int] = {}
 
 
 def _grader() -> Grader:
@@ -49,21 +49,23 @@ def compute_score(
 ) -> dict[str, float]:
     """verl's reward function: `score` in [0, 1], and whether the reply was `truncated` (0 or 1).
 
-    `ground_truth` is the slot's row as JSON. Raises RuntimeError for a reply without a score, and for every one after
-    IN_A_ROW such in a row.
+    `ground_truth` is the slot's row as JSON. Raises RuntimeError for a reply without a score, and for every reply once a
+    grader is broken.
     """
-    if len(_failed) >= IN_A_ROW:
-        raise RuntimeError(f"the last {len(_failed)} replies could not be graded ({_failed[-1]})")
-    row = json.loads(ground_truth)
+    broken = [source for source, times in _failed.items() if times >= IN_A_ROW]
+    if broken:
+        raise RuntimeError(f"no reply of {broken[0]} can be graded any more; see {HERE / 'ungraded.jsonl'}")
+    row, extra = json.loads(ground_truth), extra_info or {}
     task = Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
-    reply = Reply(solution_str, truncated=bool((extra_info or {}).get("truncated")))
+    reply = Reply(solution_str, truncated=bool(extra.get("truncated")))
     score, reason = _grade(reply, task)
     with _lock:
         if score is not None:
-            _failed.clear()
+            if not reason:  # a reply that says nothing scores 0 before any grader is asked
+                _failed.pop(data_source, None)
             return {"score": score, "truncated": float(reply.truncated)}
-        _failed.append(reason)
-        lost = {"slot": row["slot"], "id": task.id, "source": data_source, "reason": reason, "reply": solution_str}
+        _failed[data_source] = _failed.get(data_source, 0) + 1
+        names = {"split": extra.get("split"), "slot": row["slot"], "id": task.id, "source": data_source}
         with (HERE / "ungraded.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(lost, ensure_ascii=False) + "\n")
+            file.write(json.dumps(names | {"reason": reason, "reply": solution_str}, ensure_ascii=False) + "\n")
     raise RuntimeError(f"ungraded: {reason}")
