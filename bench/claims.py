@@ -16,8 +16,9 @@ from rich.table import Table
 from colorfast import benchmarks
 from colorfast.claims import load, rulings
 from colorfast.evidence import Evidence
+from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import rng
-from colorfast.types import Arm, Evaluation, Experiment, Score, Training
+from colorfast.types import Score
 
 DOMAINS = ("health", "science", "law", "education")
 ARMS = {

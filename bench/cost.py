@@ -22,7 +22,7 @@ from colorfast.engines.trl import make_trainer
 from colorfast.policies.local import load_policy
 from colorfast.policies.sampling import uniforms
 from colorfast.schedule import schedule
-from colorfast.types import Arm
+from colorfast.settings import Arm
 
 PROMPTS = (4, 8, 16, 32, 64, 128, 200)
 GROUP, LENGTH = 4, 48

@@ -27,7 +27,7 @@ from colorfast.engines.recorder import Recorder
 from colorfast.engines.trl import config, make_trainer, rows
 from colorfast.policies.local import load_policy
 from colorfast.schedule import schedule
-from colorfast.types import Arm
+from colorfast.settings import Arm
 
 STEPS, ROUNDS = 2, 2
 SIZE = {"prompts_per_step": 6, "group_size": 8, "max_tokens": 48, "shown": 0, "learning_rate": 1e-6}

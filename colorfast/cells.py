@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorfast.names import check_known
-from colorfast.types import Experiment
+from colorfast.settings import Experiment
 
 BASELINE = "baseline"
 START = "start"

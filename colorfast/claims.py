@@ -23,8 +23,9 @@ from colorfast.experiment import BASELINE
 from colorfast.names import check_known
 from colorfast.rundir import read_json
 from colorfast.schedule import pool
+from colorfast.settings import Arm
 from colorfast.stats import win_share
-from colorfast.types import Arm, ColorfastError, Estimate, Frozen
+from colorfast.types import ColorfastError, Estimate, Frozen
 
 HOME = Path(__file__).parent / "claims.toml"
 DOSE = 0.05
@@ -260,7 +261,7 @@ def persistence(e: Evidence, claim: Claim, arm: str) -> Measured | str:
     """What harmful prefixes take less from the arm than from the baseline, where that is least, and the verdicts of the attacks."""
     path = e.folder / "attacks" / "persistence.json" if e.folder else None
     if path is None or not path.is_file():
-        return "no attack was run; colorfast attack RUN"
+        return "no attack was run"
     try:
         rows = [row for row in read_json(path)["outcomes"] if row["arm"] == arm and row["attack"] in PREFIXES and row["found"]]
         found = [(f"{row['attack']}, {row['measure']}", str(row["found"]["verdict"]), _drop(**row["found"]["drop"])) for row in rows]

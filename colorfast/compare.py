@@ -13,8 +13,9 @@ from colorfast import benchmarks
 from colorfast.evaluate import HELDOUT
 from colorfast.reading import words
 from colorfast.refusal import refusal
+from colorfast.settings import Evaluation
 from colorfast.stats import Mean, SeedShare, Table, adjusted, by_item, item_means, mean, paired, seed_share, sign_test
-from colorfast.types import Benchmark, Estimate, Evaluation, Measure, Score
+from colorfast.types import Benchmark, Estimate, Measure, Score
 
 Scores = Mapping[int, Sequence[Score]]
 """One arm's scores under each seed."""

@@ -17,8 +17,8 @@ from scipy.stats import chi2
 from colorfast.compare import CAPABILITY, OVER_REFUSAL, Difference, Explanation
 from colorfast.evaluate import HELDOUT
 from colorfast.evidence import Evidence, compared, explained, together
+from colorfast.settings import Arm
 from colorfast.stats import Mean, Table, rng
-from colorfast.types import Arm
 
 Vector = npt.NDArray[np.float64]
 FEWEST = 3

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colorfast.types import ColorfastError, Endpoint
+from colorfast.settings import Endpoint
+from colorfast.types import ColorfastError
 
 try:
     import openai

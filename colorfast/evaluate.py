@@ -13,8 +13,9 @@ from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
 from colorfast.rundir import digest, file_sha256, write_json
+from colorfast.settings import Evaluation
 from colorfast.tables import read_scores, read_stamps, write_scores
-from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Message, Scenario, Score
+from colorfast.types import Benchmark, ColorfastError, Item, Message, Scenario, Score
 
 HELDOUT = "heldout"
 SHORT = 8

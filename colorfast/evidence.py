@@ -11,7 +11,8 @@ from colorfast.compare import Difference, Explanation, Overall, Scores, differen
 from colorfast.experiment import BASELINE, load_run, load_scores
 from colorfast.rundir import read_json
 from colorfast.schedule import heldout
-from colorfast.types import ColorfastError, Estimate, Experiment
+from colorfast.settings import Experiment
+from colorfast.types import ColorfastError, Estimate
 
 HELD = 64
 """Comparisons kept at once: more than a report asks for again."""

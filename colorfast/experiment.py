@@ -25,9 +25,10 @@ from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line
 from colorfast.rundir import alone, digest, read_json, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
+from colorfast.settings import Arm, Experiment
 from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import Arm, ColorfastError, Experiment
+from colorfast.types import ColorfastError
 
 HOME = Path(__file__).parent / "experiments"
 

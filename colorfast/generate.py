@@ -19,7 +19,8 @@ from colorfast.grade import grade
 from colorfast.judges import quoted
 from colorfast.names import one_line
 from colorfast.policies import Policy
-from colorfast.types import ColorfastError, Endpoint, Scenario, Trait
+from colorfast.settings import Endpoint
+from colorfast.types import ColorfastError, Scenario, Trait
 
 MIDDLE = (0.02, 0.8)
 """A policy's mean score on a scenario worth keeping: neither out of reach nor mastered."""

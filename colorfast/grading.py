@@ -10,7 +10,8 @@ from colorfast import encoder, helpfulness, semantic
 from colorfast.data import cache_dir
 from colorfast.grade import grade
 from colorfast.semantic import Meaning
-from colorfast.types import TRAIT_SOURCE, Grading, Reply, Task, Verdict
+from colorfast.settings import Grading
+from colorfast.types import TRAIT_SOURCE, Reply, Task, Verdict
 
 if TYPE_CHECKING:
     from colorfast.judges import Judge

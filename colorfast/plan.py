@@ -19,7 +19,8 @@ from colorfast import benchmarks
 from colorfast.evaluate import score_benchmark, score_heldout
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.schedule import heldout, schedule
-from colorfast.types import TRAIT_SOURCE, Arm, Endpoint, Experiment, Grading, Method, Scenario, Slot, Task, Training
+from colorfast.settings import Arm, Endpoint, Experiment, Grading, Training
+from colorfast.types import TRAIT_SOURCE, Method, Scenario, Slot, Task
 
 REPLIES, FEW, ITEMS = 64, 2, 8
 """How many replies the probe samples in a training step and to held-out scenarios, at most: as many as decode together; and how

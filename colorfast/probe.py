@@ -23,8 +23,9 @@ from colorfast.reading import words
 from colorfast.rundir import alone, digest, read_json, write_json, writing
 from colorfast.scenarios import corpus
 from colorfast.schedule import all_scenarios, heldout, with_system
+from colorfast.settings import Experiment
 from colorfast.tables import read_scores
-from colorfast.types import ColorfastError, Experiment, Scenario, Score
+from colorfast.types import ColorfastError, Scenario, Score
 
 if TYPE_CHECKING:
     from colorfast.policies.local import LocalPolicy

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from colorfast import constitution, helpfulness, scenarios, standard
 from colorfast.names import check_known
 from colorfast.rundir import digest
-from colorfast.types import PLAIN, TRAIT_SOURCE, Arm, ColorfastError, Experiment, Message, Scenario, Slot, Task, Teaching
+from colorfast.settings import Arm, Experiment
+from colorfast.types import PLAIN, TRAIT_SOURCE, ColorfastError, Message, Scenario, Slot, Task, Teaching
 
 T = TypeVar("T", bound=Task)
 

@@ -20,8 +20,9 @@ from colorfast.evaluate import HELDOUT
 from colorfast.models import weights_sha256
 from colorfast.rundir import digest, file_sha256, read_json, write_json
 from colorfast.schedule import schedule_hash
+from colorfast.settings import Training
 from colorfast.tables import read_stamps
-from colorfast.types import ColorfastError, Slot, Training
+from colorfast.types import ColorfastError, Slot
 
 IDLE = {"save_every", "keep_rollouts_every"}
 """Training settings that do not reach the weights."""
@@ -100,28 +101,32 @@ def is_shared(cell: Path) -> bool:
 
 
 def take_weights(cell: Path) -> None:
-    """Take model and record of a trained twin, if there is one and its weights are as its ledger says. The ledger comes last."""
+    """Take model and record of a trained twin, if there is one and its weights are as its ledger says."""
     if (cell / "ledger.json").is_file():
         return
     for twin in twins(cell):
         try:
-            ledger, part = read_json(twin / "ledger.json"), cell / "checkpoint.part"
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(twin / "checkpoint", part, copy_function=_take)
-            if weights_sha256(part) != ledger["weights"]:
-                continue
-            shutil.rmtree(cell / "rollouts", ignore_errors=True)
-            shutil.copytree(twin / "rollouts", cell / "rollouts", copy_function=_take)
-            shutil.copyfile(twin / "metrics.jsonl", cell / "metrics.jsonl")
+            _take_all(twin, cell)
         except (ColorfastError, OSError):  # not trained to its end, damaged, or being deleted
             continue
-        for begun in (cell / "training", cell / "checkpoint"):
-            shutil.rmtree(begun, ignore_errors=True)
-        part.replace(cell / "checkpoint")
-        first = ledger.get("shared_from") or f"{twin.parent.name}/{twin.name}"
-        write_json(cell / "ledger.json", ledger | {"shared_from": first})
         console.print(f"{cell.name}: trained already, in {twin}", markup=False)
         return
+
+
+def _take_all(twin: Path, cell: Path) -> None:
+    """The ledger comes last, as in training."""
+    ledger, part = read_json(twin / "ledger.json"), cell / "checkpoint.part"
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(twin / "checkpoint", part, copy_function=_take)
+    if weights_sha256(part) != ledger["weights"]:
+        shutil.rmtree(part)
+        raise ColorfastError(f"{twin}: its weights are not those of its ledger")
+    for begun in ("checkpoint", "rollouts", "training"):
+        shutil.rmtree(cell / begun, ignore_errors=True)
+    shutil.copytree(twin / "rollouts", cell / "rollouts", copy_function=_take)
+    shutil.copyfile(twin / "metrics.jsonl", cell / "metrics.jsonl")
+    part.replace(cell / "checkpoint")
+    write_json(cell / "ledger.json", ledger | {"shared_from": ledger.get("shared_from") or f"{twin.parent.name}/{twin.name}"})
 
 
 def take_scores(cell: Path, stamps: Mapping[str, str]) -> None:

@@ -17,7 +17,8 @@ from rich.text import Text
 from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
 from colorfast.evaluate import HELDOUT
 from colorfast.rundir import in_use, read_json, write_json
-from colorfast.types import ColorfastError, Experiment
+from colorfast.settings import Experiment
+from colorfast.types import ColorfastError
 
 FAILED, CLOCK = "failed.json", "time.json"
 State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]

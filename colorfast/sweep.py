@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
@@ -23,8 +22,9 @@ from colorfast.ledger import MATCHED
 from colorfast.models import resolve
 from colorfast.rundir import alone, read_json, write_json
 from colorfast.schedule import check_disjoint, heldout, schedule
+from colorfast.settings import Experiment
 from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, statuses, steps_done, tally
-from colorfast.types import ColorfastError, Experiment
+from colorfast.types import ColorfastError
 
 LOG = "log.txt"
 PATIENCE = 10
@@ -39,27 +39,28 @@ class CellsFailedError(ColorfastError):
         super().__init__(f"{run}: {len(failed)} cells failed: " + "; ".join(f"{cell.name} ({reason})" for cell, reason in failed.items()))
 
 
-def check_matched(run: Path, experiment: Experiment) -> None:
-    """Raises ColorfastError when two trained arms of one seed did not use the same steps, prompts and completions."""
-    for seed in experiment.seeds:
-        trained = [c for c in cells(experiment, seeds=[seed]) if is_trained(run, c)]
-        used = {c.arm: read_json(run / c.name / "ledger.json") for c in trained}
-        for key in MATCHED:
-            values = {arm: u["steps"] if key == "steps" else u["total"][key] for arm, u in used.items()}
-            if len(set(values.values())) > 1:
-                raise ColorfastError(f"{run}: the arms are not compute-matched, {key} differ: {values}")
+def check_matched(run: Path, experiment: Experiment, seed: int) -> None:
+    """Raises ColorfastError when two trained arms of this seed did not use the same steps, prompts and completions."""
+    trained = [c for c in cells(experiment, seeds=[seed]) if is_trained(run, c)]
+    used = {c.arm: read_json(run / c.name / "ledger.json") for c in trained}
+    for key in MATCHED:
+        values = {arm: u["steps"] if key == "steps" else u["total"][key] for arm, u in used.items()}
+        if len(set(values.values())) > 1:
+            raise ColorfastError(f"{run}: the arms are not compute-matched, {key} differ: {values}")
 
 
 def train_and_score(run: Path, experiment: Experiment, cell: Cell) -> None:
     """One cell, as far as a twin of another experiment or an earlier start has not done it."""
-    from colorfast.policies.local import load_policy
+    from colorfast.policies.local import give_back, load_policy
 
+    give_back()  # what the cell before has left
     folder, held, evaluation = run / cell.name, heldout(experiment), experiment.evaluation
     model = resolve(experiment.model)
     if cell == UNTRAINED:
         evaluation = evaluation.model_copy(update={"benchmarks": ()})
     else:
         model = _train(run, experiment, cell, model)
+        give_back()
     if not is_whole(run, cell):
         policy = load_policy(str(model), evaluation.batch_size)
         sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
@@ -77,8 +78,7 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     sharing.take_weights(folder)
     with clock(folder, "training", partial(steps_done, folder)):
         trained = engine().train(str(model), slots, experiment.training, cell.seed, folder)
-    gc.collect()  # a trainer refers to itself, and its model would stay until the collector comes by
-    check_matched(run, experiment)
+    check_matched(run, experiment, cell.seed)
     return trained
 
 
@@ -136,7 +136,7 @@ def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int)
             for place in range(jobs):
                 if place not in running and waiting:
                     cell = waiting.pop(0)
-                    running[place] = cell, _start(run, cell, _room(place, jobs))
+                    running[place] = cell, _start(run, cell, room(place, jobs))
             for place, (cell, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[place]
@@ -165,7 +165,7 @@ def _start(run: Path, cell: Cell, room: Mapping[str, str]) -> subprocess.Popen[b
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **room})
 
 
-def _room(place: int, jobs: int) -> dict[str, str]:
+def room(place: int, jobs: int) -> dict[str, str]:
     """What one of several processes may use: a GPU of its own, or its share of the cores (two with all threads slow each other down)."""
     import torch
 

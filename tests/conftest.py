@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from colorfast import scenarios
-from colorfast.types import Arm, Evaluation, Experiment, Grading, Training
+from colorfast.settings import Arm, Evaluation, Experiment, Grading, Training
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 torch.set_num_threads(2)

@@ -15,7 +15,8 @@ from colorfast.data import fetch
 from colorfast.evaluate import by_letter, score_benchmark, stamp
 from colorfast.policies import Conversation
 from colorfast.refusal import refusal
-from colorfast.types import Benchmark, ColorfastError, Evaluation, Item, Reply, Source
+from colorfast.settings import Evaluation
+from colorfast.types import Benchmark, ColorfastError, Item, Reply, Source
 
 ALL = benchmarks.names()
 

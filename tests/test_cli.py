@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from colorfast.schedule import schedule_hash
-from colorfast.types import Experiment
+from colorfast.settings import Experiment
 
 TOML = """
 name = "tiny"
@@ -210,6 +210,7 @@ def test_imports_point_down() -> None:
     home = Path(__file__).parent.parent / "colorfast"
     order = {
         "types": 0,
+        "settings": 1,
         "reading": 1,
         "names": 1,
         "rundir": 1,

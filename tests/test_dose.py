@@ -13,8 +13,9 @@ from test_report import html, make_run, printed, section
 
 from colorfast.dose import FEWEST, Fit, Gains, Point, fitted, gains, series, smallest
 from colorfast.evidence import Evidence
+from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import Table, mean, rng, seed_share
-from colorfast.types import Arm, Evaluation, Experiment, Score, Training
+from colorfast.types import Score
 
 DOSES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 C = 0.05

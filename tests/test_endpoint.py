@@ -11,7 +11,8 @@ from scripted_server import Server, said
 from colorfast.evaluate import by_letter, score_items
 from colorfast.policies.choices import begun, read_choice
 from colorfast.policies.endpoint import EndpointPolicy, seed_of
-from colorfast.types import Benchmark, ColorfastError, Endpoint, Evaluation, Item, Message
+from colorfast.settings import Endpoint, Evaluation
+from colorfast.types import Benchmark, ColorfastError, Item, Message
 
 NEVER = -math.inf
 LETTERS = ("A", "B", "C", "D")

@@ -24,7 +24,8 @@ from colorfast.grading import offline
 from colorfast.rundir import digest, read_json
 from colorfast.scenarios import corpus
 from colorfast.schedule import check_disjoint, heldout, schedule, schedule_hash
-from colorfast.types import TRAIT_SOURCE, Endpoint, Experiment, Grading, Reply, Scenario, Slot, Task
+from colorfast.settings import Endpoint, Experiment, Grading
+from colorfast.types import TRAIT_SOURCE, Reply, Scenario, Slot, Task
 
 AS_VERL_DOES = """
 import importlib.util, json, sys

@@ -24,9 +24,9 @@ from colorfast.report import write
 from colorfast.rundir import read_json, write_json
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
+from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import rng
 from colorfast.tables import read_scores, write_scores
-from colorfast.types import Arm, Evaluation, Experiment, Training
 
 LAYERS, WIDTH, PLANTED = 6, 48, 3
 PART = {"traits": ("corrigibility", "truthfulness", "dense-usefulness", "bounded-initiative"), "domains": ("health", "law")}

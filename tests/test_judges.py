@@ -13,7 +13,8 @@ from scripted_server import Server, said
 from colorfast import judges
 from colorfast.experiment import run
 from colorfast.scenarios import corpus
-from colorfast.types import Arm, ColorfastError, Endpoint, Experiment, Grading, Reply, Task
+from colorfast.settings import Arm, Endpoint, Experiment, Grading
+from colorfast.types import ColorfastError, Reply, Task
 
 
 def marks(data: dict[str, Any], met: str) -> tuple[int, dict[str, Any]]:

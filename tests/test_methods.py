@@ -14,37 +14,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import said
-from test_cli import colorfast, refused, write_toml
+from test_cli import write_toml
+from test_constitution import OURS, SPEC
 from test_report import flat, html, make_run, printed, section
+from test_training import SETTINGS, slots
 
 from colorfast import benchmarks, constitution, experiment, methods
 from colorfast.compare import HEDGING, OTHERS, explanations
 from colorfast.engines import recorder, trl
-from colorfast.grade import grade
 from colorfast.grading import graders
 from colorfast.models import weights_sha256
 from colorfast.plan import plan
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout, pool, schedule, schedule_hash, unseen
+from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading
 from colorfast.tables import read_rows
-from colorfast.types import (
-    PLAIN,
-    TRAIT_SOURCE,
-    Arm,
-    Endpoint,
-    Evaluation,
-    Experiment,
-    Grading,
-    Message,
-    Reply,
-    Score,
-    Slot,
-    Teaching,
-    Training,
-    Verdict,
-)
+from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Reply, Score, Slot, Teaching, Verdict
 
-OURS = constitution.load("colorfast")
 BEST, SFT, DELIBERATIVE = Teaching("best-of-n"), Teaching("constitution-sft"), Teaching("deliberative")
 PLACEBO, PLAIN_ARM = Arm(dose=0.5, reward="placebo"), Arm(dose=0.5)
 ARMS = {
@@ -90,22 +76,10 @@ def groups(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
 
 def lowercase(n: int, how: Teaching) -> tuple[Slot, ...]:
     """Trait slots whose reward a random model already earns by chance, taught in one way."""
-    from test_training import slots
-
     return tuple(Slot(s.index, s.step, s.task, how if s.task.source == TRAIT_SOURCE else PLAIN) for s in slots(n))
 
 
-ON_CHANCE = Training(
-    steps=3,
-    prompts_per_step=2,
-    group_size=4,
-    max_tokens=8,
-    learning_rate=3e-3,
-    save_every=1,
-    lora_rank=4,
-    keep_rollouts_every=1,
-    reward=Grading(kind="code"),
-)
+ON_CHANCE = SETTINGS.model_copy(update={"reward": Grading(kind="code")})
 
 
 def test_in_a_placebo_run_advantages_are_centred_and_are_the_groups_own_in_another_order(tiny_model: Path, tmp_path: Path) -> None:
@@ -211,17 +185,7 @@ def e(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     (folder / "quiet.md").write_text("## Be quiet\nUse small letters.\n\nThey are easier to read.\n\n## Be kind\nHurt nobody.\n")
     line = '{ text = "Uses small letters", grader = "follows", args = { rule = "lowercase" } }'
     (folder / "quiet.toml").write_text(f"[be-quiet]\nkeeps = [{line}]\n")
-    training = Training(
-        steps=4,
-        prompts_per_step=2,
-        group_size=4,
-        max_tokens=12,
-        learning_rate=1e-3,
-        save_every=2,
-        lora_rank=4,
-        keep_rollouts_every=1,
-        reward=Grading(kind="code"),
-    )
+    training = ON_CHANCE.model_copy(update={"steps": 4, "max_tokens": 12, "learning_rate": 1e-3, "save_every": 2})
     return Experiment(
         name="tiny",
         model=str(tiny_model),
@@ -374,7 +338,7 @@ def test_the_report_says_how_each_arm_was_taught_and_what_it_never_saw(tmp_path:
     assert "held-out scenarios" in price and "over-refusal of safe prompts" in price and "where neither refuses" in price
 
 
-def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in_no_gain(mirror: None) -> None:
+def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in_no_gain() -> None:
     items = benchmarks.get("selfaware").items()[:20]
     known = {i.id for i in items if ("answerable", "True") in i.data}
     assert len(known) == 10
@@ -389,98 +353,6 @@ def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in
     mixed = [b if i % 4 else a for i, (a, b) in enumerate(zip(scores(True), scores(False), strict=True))]
     rows = {e.what: e for e in explanations("arm", {0: mixed}, {0: scores(False)}, Evaluation(benchmarks=("selfaware",)))}
     assert rows[OTHERS].items == 15 and rows[OTHERS].difference == 0
-
-
-# the constitution
-
-
-def test_the_constitution_is_whole() -> None:
-    rubric = constitution.rubric(OURS, corpus()[0])
-    assert 12 <= len(OURS) <= 18 and len({p.name for p in OURS}) == len(OURS)
-    assert all(p.criteria and p.reasons and len(p.rule.split()) <= 40 for p in OURS)
-    assert sum(c.weight for c in rubric if c.weight > 0) == pytest.approx(1) and any(c.weight < 0 for c in rubric)
-    assert all(grade(Reply("It is as it is."), constitution.rewarded(s, OURS)).score is not None for s in corpus()[:40])
-    assert all(p.rule in constitution.short(OURS) for p in OURS)
-
-
-def test_the_constitution_tells_good_replies_from_bad_ones_by_words_alone() -> None:
-    from colorfast.accuracy import auc
-
-    held = [s for s in corpus() if s.split == "heldout"]
-    good, bad = (
-        np.array([grade(Reply(s.replies[kind]), constitution.rewarded(s, OURS)).score for s in held], dtype=float)
-        for kind in ("good", "bad")
-    )
-    assert 0.75 < auc(good, bad) < 0.95
-
-
-def test_a_constitution_and_what_it_can_tell_are_printed() -> None:
-    shown = colorfast("constitution")
-    assert all(p.rule in shown.stdout for p in OURS) and f"{len(OURS)} principles, {len(OURS)} of them with criteria" in shown.stdout
-    assert [row["name"] for row in json.loads(colorfast("constitution", "--json").stdout)] == [p.name for p in OURS]
-    refused(colorfast("constitution", "colorfas"), "constitution 'colorfas'", "did you mean 'colorfast'")
-
-
-SPEC = """# Overview {#overview}
-Not an instruction.
-
-# Chapter {#chapter}
-An introduction.
-
-## Tell the [truth](#truth) {#tell authority=root}
-The assistant should *never* lie[^ab1c]. See also [?](#be_kind).
-
-!!! meta "Commentary"
-    Not an instruction either.
-
-    Nor this.
-
-**Example**: a lie
-
-~~~xml
-# not a heading
-~~~
-
-## A part {#part}
-### Be kind {#be_kind authority=user}
-Kindness costs nothing:
-
-- be kind
-- stay kind
-"""
-
-
-def test_a_spec_in_markdown_becomes_principles(tmp_path: Path) -> None:
-    (tmp_path / "spec.md").write_text(SPEC)
-    found = constitution.load(str(tmp_path / "spec.md"))
-    assert [(p.name, p.title) for p in found] == [("tell-the-truth", "Tell the truth"), ("be-kind", "Be kind")]
-    assert found[0].rule == "The assistant should never lie. See also be kind." and not found[0].reasons
-    assert found[1].rule == "Kindness costs nothing: be kind" and found[1].reasons == "stay kind"
-    assert not constitution.for_code(found)
-    verdict = grade(Reply("I keep to it."), constitution.rewarded(corpus()[0], found))
-    assert verdict.score is None and "could not grade: Keeps to this" in verdict.reason
-
-
-def test_a_long_spec_is_drawn_from_for_each_task_and_in_the_end_all_of_it_counts(tmp_path: Path) -> None:
-    (tmp_path / "long.md").write_text("\n\n".join(f"## Principle {i}\n\nKeep rule {i}." for i in range(60)))
-    found = constitution.load(str(tmp_path / "long.md"))
-    rubrics = [constitution.rubric(found, s) for s in corpus()[:100]]
-    assert all(len(r) == constitution.MOST and sum(c.weight for c in r) == pytest.approx(1) for r in rubrics)
-    assert len({c.text for r in rubrics for c in r}) == 60 and rubrics[0] == constitution.rubric(found, corpus()[0])
-
-
-def test_the_model_spec_is_read(mirror: None) -> None:
-    found = {p.name: p for p in constitution.load(constitution.MODEL_SPEC)}
-    assert {"do-not-lie", "dont-be-sycophantic", "uphold-fairness", "no-other-objectives"} <= found.keys() and len(found) > 50
-    assert all(len(p.rule.split()) < 90 and "[^" not in p.rule and "](" not in p.rule for p in found.values())
-
-
-@pytest.fixture
-def mirror() -> None:
-    import os
-
-    if not os.environ.get("COLORFAST_MIRROR"):
-        pytest.skip("no mirror of public files on this machine")
 
 
 # the door

@@ -17,7 +17,8 @@ from colorfast import accuracy, encoder, generate, grading, helpfulness, overlap
 from colorfast.grade import grade
 from colorfast.reading import words
 from colorfast.schedule import schedule
-from colorfast.types import Arm, ColorfastError, Endpoint, Experiment, Reply, Verdict
+from colorfast.settings import Arm, Endpoint, Experiment
+from colorfast.types import ColorfastError, Reply, Verdict
 
 
 class Bag:

@@ -7,7 +7,7 @@ from pathlib import Path
 from colorfast import experiment as exp
 from colorfast.plan import plan
 from colorfast.rundir import read_json
-from colorfast.types import Arm, Endpoint, Evaluation, Experiment, Grading, Training
+from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading, Training
 
 
 def test_slots_prompts_and_completions_are_those_of_the_run(tiny: Experiment, tmp_path: Path) -> None:

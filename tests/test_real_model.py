@@ -12,7 +12,8 @@ from colorfast.engines import trl
 from colorfast.models import EMBEDDED, resolve, weights_sha256
 from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.schedule import schedule
-from colorfast.types import Arm, Experiment, Message, Training
+from colorfast.settings import Arm, Experiment, Training
+from colorfast.types import Message
 
 pytestmark = pytest.mark.slow
 

@@ -18,9 +18,10 @@ from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.report import show, write
 from colorfast.rundir import digest, write_json, write_text
 from colorfast.schedule import all_scenarios, heldout, schedule, schedule_hash
+from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import rng
 from colorfast.tables import write_scores as write_table
-from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Evaluation, Experiment, Score, Slot, Training, Verdict
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Score, Slot, Verdict
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from colorfast import scenarios
 from colorfast.schedule import check_disjoint, heldout, schedule, schedule_hash, trait_places
-from colorfast.types import TRAIT_SOURCE, Arm, ColorfastError, Experiment
+from colorfast.settings import Arm, Experiment
+from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 
 @given(dose=st.floats(0, 1), slots=st.integers(1, 3000))

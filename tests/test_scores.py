@@ -14,9 +14,10 @@ from colorfast import evaluate as ev
 from colorfast.choices import own
 from colorfast.compare import alike, estimate, explanations, overall
 from colorfast.policies.local import load_policy
+from colorfast.settings import Evaluation
 from colorfast.stats import rng
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import ColorfastError, Evaluation, Score
+from colorfast.types import ColorfastError, Score
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 NO_SCENARIOS = ("--no-heldout", "--suite", LITTLE)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from colorfast.compare import estimate
+from colorfast.settings import Evaluation
 from colorfast.stats import adjusted, item_means, mean, paired, rng, seed_share, sign_test, structure, summary
-from colorfast.types import ColorfastError, Evaluation, Score
+from colorfast.types import ColorfastError, Score
 
 
 def comparison(draw: np.random.Generator, seeds: int, gains: list[float], drift: float, items: int = 50) -> list[np.ndarray]:

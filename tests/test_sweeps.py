@@ -20,14 +20,15 @@ from test_cli import colorfast, refused, write_toml
 from test_resume import outcome
 
 from colorfast import experiment as exp
-from colorfast import sharing
+from colorfast import sharing, sweep
 from colorfast.cells import UNTRAINED, Cell, block, cells
 from colorfast.report.findings import gather
 from colorfast.rundir import alone, digest, in_use, read_json, write_json, write_text
 from colorfast.schedule import schedule
+from colorfast.settings import Arm, Evaluation, Experiment
 from colorfast.status import status, statuses, time_left
 from colorfast.sweep import CellsFailedError
-from colorfast.types import Arm, ColorfastError, Evaluation, Experiment
+from colorfast.types import ColorfastError
 
 TRAIT_0, TRAIT_1 = Cell("trait-25", 0), Cell("trait-25", 1)
 PART = 'traits = ["truthfulness"]\ndomains = ["health"]'
@@ -392,3 +393,15 @@ def test_the_arm_without_health_and_science_has_all_else() -> None:
     experiment = exp.read("paper")
     domains = {s.domain for s in exp.all_scenarios(experiment)}
     assert set(experiment.arms["neither-5"].domains) == domains - {"health", "science"}
+
+
+@pytest.mark.parametrize(("given", "devices"), [("", ["0", "1", "0"]), ("4,7", ["4", "7", "4"])])
+def test_each_process_has_a_gpu_of_its_own_or_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, given: str, devices: list[str]
+) -> None:
+    assert sweep.room(0, 2) == {"OMP_NUM_THREADS": "1"}
+    assert sweep.room(5, 6) == {"OMP_NUM_THREADS": "1"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert [sweep.room(place, 3)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == devices

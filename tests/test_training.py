@@ -16,8 +16,9 @@ from colorfast.engines import packing, trl
 from colorfast.engines.launch import Launched
 from colorfast.models import weights_sha256
 from colorfast.schedule import schedule, schedule_hash
+from colorfast.settings import Experiment, Training
 from colorfast.tables import read_rows
-from colorfast.types import ColorfastError, Criterion, Experiment, Message, Slot, Task, Training
+from colorfast.types import ColorfastError, Criterion, Message, Slot, Task
 
 SETTINGS = Training(
     steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1

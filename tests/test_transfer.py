@@ -11,9 +11,9 @@ from test_report import experiment, html, make_run, section
 
 from colorfast.evidence import load
 from colorfast.schedule import heldout
+from colorfast.settings import Arm, Experiment
 from colorfast.stats import rng
 from colorfast.transfer import Transfer, transfer
-from colorfast.types import Arm, Experiment
 
 ARMS = {
     "baseline": Arm(dose=0),

@@ -31,7 +31,8 @@ from colorfast.grade import grade
 from colorfast.policies.local import load_tokenizer
 from colorfast.rundir import digest
 from colorfast.schedule import schedule
-from colorfast.types import Experiment, Reply, Task
+from colorfast.settings import Experiment
+from colorfast.types import Reply, Task
 
 
 @pytest.fixture(scope="module")

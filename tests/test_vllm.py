@@ -19,7 +19,8 @@ from colorfast.policies.local import LocalPolicy, load_policy
 from colorfast.policies.vllm import MOST, is_masked, masked_share, rollouts, seed
 from colorfast.scenarios import corpus
 from colorfast.schedule import schedule
-from colorfast.types import ColorfastError, Experiment
+from colorfast.settings import Experiment
+from colorfast.types import ColorfastError
 
 
 @dataclasses.dataclass

@@ -92,7 +92,7 @@ def generate(
     from colorfast.encoder import encoder
     from colorfast.names import check_known
     from colorfast.rundir import write_text
-    from colorfast.types import Endpoint
+    from colorfast.settings import Endpoint
 
     rows = corpus.corpus()
     check_known("trait", [trait], {s.trait for s in rows})
@@ -181,7 +181,7 @@ def graders(
     from colorfast.grading import offline
     from colorfast.rundir import write_json
     from colorfast.scenarios import corpus
-    from colorfast.types import Endpoint, Grading
+    from colorfast.settings import Endpoint, Grading
 
     if constitution:
         _by_constitution(constitution, as_json)

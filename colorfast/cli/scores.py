@@ -13,7 +13,8 @@ import typer
 
 from colorfast.cli.shown import Json, out, print_json, table_of
 from colorfast.console import console, progress
-from colorfast.types import ColorfastError, Endpoint, Evaluation, Score
+from colorfast.settings import Endpoint, Evaluation
+from colorfast.types import ColorfastError, Score
 
 if TYPE_CHECKING:
     from colorfast.policies import Policy

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from colorfast.types import Slot, Training
+from colorfast.settings import Training
+from colorfast.types import Slot
 
 
 class Engine(Protocol):

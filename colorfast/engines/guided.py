@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from colorfast.methods import asked, critique, drafts, is_revision, revision
 from colorfast.policies import Conversation
 from colorfast.policies.local import LocalPolicy
-from colorfast.types import Endpoint, Slot, Training
+from colorfast.settings import Endpoint, Training
+from colorfast.types import Slot
 
 Tokens = list[int]
 Ask = Callable[[Sequence[Tokens], Sequence[str]], list[Tokens]]

@@ -12,7 +12,8 @@ from typing import Any
 
 from colorfast.console import console
 from colorfast.rundir import write_json
-from colorfast.types import ColorfastError, Scenario, Slot, Task, Teaching, Training
+from colorfast.settings import Training
+from colorfast.types import ColorfastError, Scenario, Slot, Task, Teaching
 
 JOB = "job.json"
 SAYS = "colorfast says: "

@@ -26,8 +26,9 @@ from colorfast.policies.packed import packed, precision
 from colorfast.policies.sampling import sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import write_text
+from colorfast.settings import Training
 from colorfast.tables import ROLLOUTS, write_rows
-from colorfast.types import Message, Slot, Task, Training, Verdict
+from colorfast.types import Message, Slot, Task, Verdict
 
 
 class Recorder:
@@ -160,7 +161,7 @@ class Recorder:
         seen = gather_object([row for row, *_ in self.graded[::size]])
         shares = gather_object([spent])
         judged = {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
-        masked = {"masked": vllm.masked_share([row["source"] for row, *_ in self.graded], *apart)} if apart else {}
+        masked = {"masked": vllm.masked_share([r.source for r in rollouts], *map(gather_object, apart))} if apart else {}
         self.metrics.append(step_metrics(step, rollouts) | judged | masked)
         self.rows_seen += seen
         if not processes().is_main_process:

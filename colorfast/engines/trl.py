@@ -30,7 +30,8 @@ from colorfast.policies.packed import precision, products
 from colorfast.policies.prompts import is_plain
 from colorfast.rundir import write_json
 from colorfast.schedule import schedule_hash
-from colorfast.types import ColorfastError, Slot, Training
+from colorfast.settings import Training
+from colorfast.types import ColorfastError, Slot
 
 
 class GroupTrainer(GRPOTrainer):
@@ -233,6 +234,8 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / "training"
     policy = load_policy(model)
+    if training.method == "full" or precision(training) == "fp32":
+        policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():
         resume = _last_whole_checkpoint(work)

@@ -19,7 +19,8 @@ from openai import AsyncOpenAI
 from colorfast.endpoint import PASSING, client, complete
 from colorfast.grade import degenerate, weigh
 from colorfast.rundir import digest
-from colorfast.types import ColorfastError, Endpoint, Reply, Task, Verdict
+from colorfast.settings import Endpoint
+from colorfast.types import ColorfastError, Reply, Task, Verdict
 
 HOME = Path(__file__).parent
 MARK_TOKENS = 20

@@ -14,7 +14,8 @@ from openai import AsyncOpenAI
 from colorfast.endpoint import PASSING, Answer, RefusedError, ask, client, where
 from colorfast.policies import Conversation
 from colorfast.policies.choices import begun, read_choice
-from colorfast.types import ColorfastError, Endpoint, Reply
+from colorfast.settings import Endpoint
+from colorfast.types import ColorfastError, Reply
 
 ROOM = 16
 """Tokens that a reply may take to name its choice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -93,10 +94,22 @@ class LocalPolicy:
             return score(self.model, asked, self.tokenizer.pad_token_id)
 
 
+def give_back() -> None:
+    """Return what is no longer used to the system: a trainer refers to itself, so its model stays until it is collected, and
+    `_keep_memory` keeps the room it took."""
+    gc.collect()
+    if _is_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
 def _keep_memory() -> None:
     """Tell glibc to keep what it was given: by default it returns every large tensor to the system, and its pages must be made
     anew for the next one, which takes up to a third of the time on a CPU."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+    if _is_glibc():
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)

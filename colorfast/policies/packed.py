@@ -10,7 +10,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from colorfast.types import Training
+from colorfast.settings import Training
 
 
 def packs(model: nn.Module) -> bool:

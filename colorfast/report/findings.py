@@ -22,20 +22,12 @@ from colorfast.ledger import COUNTS, EXTRA, MATCHED
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
+from colorfast.settings import Experiment
 from colorfast.stats import Structure, structure, summary
 from colorfast.status import statuses
 from colorfast.tables import read_scores
 from colorfast.transfer import Transfer, transfer
-from colorfast.types import (
-    TRAIT_SOURCE,
-    ColorfastError,
-    Estimate,
-    Experiment,
-    Measure,
-    Message,
-    Scenario,
-    Score,
-)
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure, Message, Scenario, Score
 
 HELDOUT_FAMILY = "held-out traits"
 PAIRS = 3

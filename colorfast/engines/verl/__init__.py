@@ -15,8 +15,9 @@ from colorfast.models import EMBEDDED, HUB_ID
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json, write_json, write_text
 from colorfast.schedule import check_disjoint, heldout, schedule, summary
+from colorfast.settings import Arm, Experiment
 from colorfast.tables import read_rows, write_rows
-from colorfast.types import Arm, ColorfastError, Experiment, Message, Scenario, Slot
+from colorfast.types import ColorfastError, Message, Scenario, Slot
 
 VERL = "0.9.1"
 """The release whose data format, reward interface and settings these files follow."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.grading import Grader, graders, make_ready
-from colorfast.types import Grading, Reply, Task
+from colorfast.settings import Grading
+from colorfast.types import Reply, Task
 
 HERE = Path(__file__).parent
 GRADING = Grading.model_validate(json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["experiment"]["training"]["reward"])

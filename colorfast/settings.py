@@ -1,0 +1,163 @@
+"""What a user sets: an experiment as its TOML holds it. Frozen, and checked where the file enters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from colorfast.types import Frozen, Method
+
+Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
+
+
+class Arm(Frozen):
+    """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
+
+    `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains` leave some out. `reward`: each
+    scenario's own rubric; generic helpfulness on the same scenarios (the paper's control arm); a constitution; or the rubric's
+    rewards shuffled within each group (placebo). `method`: what is made of the replies to trait slots; see `methods.py`.
+    """
+
+    dose: float = Field(ge=0, le=1)
+    reward: Reward = "rubric"
+    method: Method = "rl"
+    traits: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    not_traits: tuple[str, ...] = ()
+    not_domains: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _goes_by_the_constitution(self) -> Arm:
+        if self.method in ("constitution-sft", "deliberative") and self.reward != "constitution":
+            raise ValueError(f'method = "{self.method}" works by a constitution; set reward = "constitution" (found "{self.reward}")')
+        return self
+
+
+class Endpoint(Frozen):
+    """An OpenAI-compatible server and a model on it. The key stands in the environment variable `key_env`, never in a file.
+
+    `price_in`, `price_out`: per million tokens, in any currency. `pause`: seconds, the scale of the waits between tries.
+    """
+
+    base_url: str = Field(pattern=r"^https?://")
+    model: str = Field(min_length=1)
+    key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(default=8, gt=0)
+    timeout: float = Field(default=60, gt=0)
+    tries: int = Field(default=5, gt=0)
+    pause: float = Field(default=1, ge=0)
+    max_tokens: int = Field(default=400, gt=0)
+    temperature: float = Field(default=0, ge=0)
+    price_in: float = Field(default=0, ge=0)
+    price_out: float = Field(default=0, ge=0)
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
+
+
+class Grading(Frozen):
+    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (those and the embedded encoder), or
+    `judge` (a language model at an endpoint). Standard tasks have exact answers and are graded by code always."""
+
+    kind: Literal["code", "offline", "judge"] = "offline"
+    judge: Endpoint | None = None
+
+    @model_validator(mode="after")
+    def _has_its_judge(self) -> Grading:
+        if (self.kind == "judge") != (self.judge is not None):
+            raise ValueError('kind = "judge" goes with a judge (base_url, model), and the other kinds without')
+        return self
+
+
+class Training(Frozen):
+    """Settings every arm shares. One optimizer step samples `group_size` replies to each of
+    `prompts_per_step` prompts.
+
+    `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
+    arXiv 2504.14945), for a model that never meets the rubric by chance. `pass_tokens`: tokens in one forward and backward pass,
+    about; the fewer the less memory. `vllm`: replies are sampled by vLLM on the same GPUs.
+    """
+
+    steps: int = Field(gt=0)
+    prompts_per_step: int = Field(gt=0)
+    group_size: int = Field(ge=2)
+    max_tokens: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+    method: Literal["lora", "full"] = "lora"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    lora_rank: int = Field(default=16, gt=0)
+    kl: float = Field(default=0.0, ge=0)
+    normalize: Literal["none", "group"] = "none"
+    shown: int = Field(default=0, ge=0)
+    pass_tokens: int = Field(default=768, gt=0)
+    vllm: bool = False
+    warmup_steps: int = Field(default=0, ge=0)
+    save_every: int = Field(default=10, gt=0)
+    keep_rollouts_every: int = Field(default=5, gt=0)
+    reward: Grading = Grading()
+
+    @model_validator(mode="after")
+    def _samples_too(self) -> Training:
+        if self.shown >= self.group_size:
+            raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
+        return self
+
+
+class Evaluation(Frozen):
+    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark."""
+
+    benchmarks: tuple[str, ...] = ()
+    items: int = Field(default=100, gt=0)
+    samples: int = Field(default=4, gt=0)
+    max_tokens: int = Field(default=64, gt=0)
+    temperature: float = Field(default=0.7, ge=0)
+    batch_size: int = Field(default=64, gt=0)
+    grading: Grading = Grading()
+
+
+class Experiment(Frozen):
+    """One TOML file: the model, the arms and how they are trained and scored.
+
+    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty means all. `constitution`: a
+    shipped one by name, or a Markdown file (see `constitution.load`).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    model: str
+    about: str = ""
+    system: str | None = None
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    standard: tuple[str, ...] = Field(min_length=1)
+    scenarios: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    training: Training
+    arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
+    constitution: str = "colorfast"
+    evaluation: Evaluation = Evaluation()
+    same_judge: bool = False
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> Experiment:
+        ours, theirs = self.training.reward.judge, self.evaluation.grading.judge
+        if ours and theirs and ours.model == theirs.model and not self.same_judge:
+            raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
+        return self
+
+    @model_validator(mode="after")
+    def _makes_its_own_replies(self) -> Experiment:
+        for name, arm in self.arms.items():
+            if arm.method != "rl" and self.training.shown:
+                raise ValueError(
+                    f'arms.{name}.method = "{arm.method}" trains on the best of the model\'s own replies, and a shown one would always be '
+                    f"the best; set training.shown = 0 (found {self.training.shown})"
+                )
+        return self
+
+    @property
+    def slots(self) -> int:
+        """Prompts in a whole run of one arm."""
+        return self.training.steps * self.training.prompts_per_step
