@@ -24,8 +24,9 @@ from colorfast.policies.together import together
 from colorfast.rundir import alone, digest, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
+from colorfast.settings import Evaluation
 from colorfast.tables import read_scores, read_stamps, write_scores
-from colorfast.types import ColorfastError, Evaluation, Scenario, Score
+from colorfast.types import ColorfastError, Scenario, Score
 from colorfast.verdicts import CAPABILITY, Findings, Key, findings
 
 HOME = "attacks"

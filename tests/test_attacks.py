@@ -23,7 +23,8 @@ from colorfast.policies.scripted import Known, Scripted
 from colorfast.policies.together import together
 from colorfast.rundir import write_json
 from colorfast.scenarios import corpus
-from colorfast.types import ColorfastError, Evaluation, Message, Reply
+from colorfast.settings import Evaluation
+from colorfast.types import ColorfastError, Message, Reply
 from colorfast.verdicts import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
