@@ -28,7 +28,7 @@ from colorfast.types import ColorfastError, Message, Reply
 from colorfast.verdicts import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
-HELD = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::40]
+HELD = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::20]
 EVALUATION = Evaluation(samples=1, max_tokens=8, grading=CODE)
 EVERY = list(shipped().values())
 each = pytest.mark.parametrize("attack", EVERY, ids=[a.id for a in EVERY])
