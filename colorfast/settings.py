@@ -92,7 +92,7 @@ class Training(Frozen):
     kl: float = Field(default=0.0, ge=0)
     normalize: Literal["none", "group"] = "none"
     shown: int = Field(default=0, ge=0)
-    pass_tokens: int = Field(default=768, gt=0)
+    pass_tokens: int = Field(default=512, gt=0)
     vllm: bool = False
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)

@@ -9,6 +9,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from colorfast.policies.prompts import STRIDE
+
 
 class _LogProbs(torch.autograd.Function):
     """log softmax(hidden W^T / T) at the targets, and the entropy there.
@@ -53,8 +55,12 @@ def telling(head: nn.Module, reads: torch.Tensor, targets: torch.Tensor, heat: f
     """Inside, the output layer returns [1, 2, wanted]: log-probabilities at temperature `heat` and entropies, both in nats, of
     `targets` [wanted] after the positions `reads` (flat, over rows and positions)."""
 
+    more = -len(reads) % STRIDE
+
     def forward(hidden: torch.Tensor) -> torch.Tensor:
-        return torch.stack(_LogProbs.apply(hidden.flatten(0, 1)[reads], head.weight, targets, heat)).unsqueeze(0)
+        rows, wanted = (torch.cat([x, x[:1].expand(more)]) for x in (reads, targets))
+        told = torch.stack(_LogProbs.apply(hidden.flatten(0, 1)[rows], head.weight, wanted, heat))
+        return told[:, : len(reads)].unsqueeze(0)
 
     setattr(head, "forward", forward)  # noqa: B010 (shadows the class's method)
     try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from colorfast.policies.prompts import padded
+
 Tokens = Sequence[int]
 ROWS_A_PASS = 2
 """A row holds at most this part of a pass."""
@@ -60,7 +62,7 @@ def passes(prompts: Sequence[Tokens], replies: Sequence[Tokens], chosen: Sequenc
     """The chosen replies in rows, the rows in forward passes of at most `tokens` tokens with their padding (or of one row)."""
     found: list[list[list[int]]] = []
     for row in shared(prompts, replies, chosen, tokens // ROWS_A_PASS):
-        if not found or (len(found[-1]) + 1) * size(row, prompts, replies) > tokens:
+        if not found or (len(found[-1]) + 1) * padded(size(row, prompts, replies)) > tokens:
             found.append([])
         found[-1].append(row)
     return found
@@ -68,7 +70,7 @@ def passes(prompts: Sequence[Tokens], replies: Sequence[Tokens], chosen: Sequenc
 
 def pack(rows: Sequence[Sequence[int]], prompts: Sequence[Tokens], replies: Sequence[Tokens]) -> Packed:
     """The tensors of one forward pass over these rows of replies."""
-    length = max(size(row, prompts, replies) for row in rows)
+    length = padded(max(size(row, prompts, replies) for row in rows))
     ids, positions, parts = (torch.zeros(len(rows), length, dtype=torch.long) for _ in range(3))
     reads: list[int] = []
     told: list[tuple[int, int, int]] = []

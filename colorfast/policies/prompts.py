@@ -15,6 +15,15 @@ BATCH_TOKENS = 2048
 """Tokens in one forward pass of prompts, about: enough to keep the matrix units busy, few enough for the CPU's caches. Being no
 setting, it makes an item's numbers the same whatever batch size a user asks for."""
 
+STRIDE = 32
+"""Lengths are padded to multiples of so many tokens: oneDNN keeps what it compiled for every shape it has met, some 10 MB a shape and
+pass in bf16."""
+
+
+def padded(length: int) -> int:
+    """The length, rounded up to the next multiple of STRIDE."""
+    return -(-length // STRIDE) * STRIDE
+
 
 def shared_prefix(prompts: Sequence[Tokens]) -> int:
     """How many first tokens all prompts share, leaving each prompt at least one of its own; 0 for a single prompt."""
@@ -38,8 +47,8 @@ def batches(prompts: Sequence[Tokens], start: int) -> Iterator[list[int]]:
 
 
 def left_padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids, mask), both [rows, longest], padded on the left."""
-    longest = max(map(len, rows))
+    """(ids, mask), both [rows, longest, rounded up], padded on the left."""
+    longest = padded(max(map(len, rows)))
     ids = torch.tensor([[pad] * (longest - len(r)) + r for r in rows], device=device)
     mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows], device=device)
     return ids, mask
@@ -131,7 +140,8 @@ def read(model: PreTrainedModel, prompts: Sequence[Tokens], pad: int) -> tuple[D
     cache, header = roomy_cache(model), roomy_cache(model)
     if not all(type(layer) is RoomyLayer for layer in cache.layers):
         return behind(model, header, 0, prompts, pad)
-    start, longest = head(model, prompts, header), max(map(len, prompts))
+    start = head(model, prompts, header)
+    longest = start + padded(max(map(len, prompts)) - start)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long, device=model.device)
     logits: list[torch.Tensor] = []
     order: list[int] = []

@@ -18,6 +18,8 @@ def uniforms(name: str, n: int) -> list[float]:
 
 
 _BLOCK = 128
+ROWS = 4
+"""Finished replies leave the batch as it shrinks to a multiple of so many rows: few shapes, each of which oneDNN compiles for."""
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -73,8 +75,8 @@ def sample(
         running &= ~torch.isin(token, ends)
         if t + 1 == draws.shape[1] or not running.any():
             break
-        if running.float().mean() < 0.875:
-            kept = running.nonzero().squeeze(1)
+        if (room := -(-int(running.sum()) // ROWS) * ROWS) < len(live):
+            kept = running.int().argsort(descending=True, stable=True)[:room].sort().values
             cache.batch_select_indices(kept)
             live, token, mask, running = live[kept], token[kept], mask[kept], running[kept]
         position = mask.sum(-1, keepdim=True)
