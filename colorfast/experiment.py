@@ -42,9 +42,12 @@ def _path(name: str) -> Path:
     return HOME / f"{name}.toml" if name in names() else Path(name)
 
 
-def load(name: str) -> Experiment:
-    """An experiment by name or path, checked to the last name in it. Raises ColorfastError with file, key and cure."""
+def load(name: str, model: str | None = None) -> Experiment:
+    """An experiment by name or path, on another model where one is named, checked to the last name in it. Raises ColorfastError with
+    file, key and cure."""
     experiment = read(name)
+    if model:
+        experiment = experiment.model_copy(update={"model": model})
     try:
         _check(experiment)
     except ColorfastError as error:

@@ -15,6 +15,7 @@ from colorfast.console import console, progress
 from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 app = typer.Typer()
+Model = Annotated[str | None, typer.Option(help="Instead of the experiment's: a folder, a .gguf file, a hub id.")]
 
 
 @app.command(epilog="Examples: `colorfast run quick` - `colorfast run dose --arms trait-5,trait-100 --seeds 0 --jobs 2`")
@@ -24,6 +25,7 @@ def run(
     seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.")] = 1,
     accelerate: Annotated[Path | None, typer.Option(help="Train each cell in the processes of this accelerate configuration.")] = None,
+    model: Model = None,
     out_dir: Out = Path("runs"),
 ) -> None:
     """Train and score every arm under every seed, then write the report. Stopped at any point, the same command continues.
@@ -37,12 +39,13 @@ def run(
     if accelerate:
         os.environ[ACCELERATE] = str(accelerate)  # cells in processes of their own read it too
     try:
-        folder = exp.run(exp.load(experiment), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
+        folder = exp.run(exp.load(experiment, model), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
     except sweep.CellsFailedError as error:
         _report_the_rest(error.run)
         where = "" if out_dir == Path("runs") else f" --out {out_dir}"
+        which = f" --model {model}" if model else ""
         for cell, reason in error.failed.items():
-            again = f"colorfast run {experiment}{where} --arms {cell.arm} --seeds {cell.seed}"
+            again = f"colorfast run {experiment}{which}{where} --arms {cell.arm} --seeds {cell.seed}"
             console.print(f"failed: {cell.name}: {reason}; to try again: {again}", markup=False, soft_wrap=True, style="red")
         raise typer.Exit(1) from None
     report(folder)
@@ -152,13 +155,17 @@ def schedule(
 
 
 @app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan my.toml --json`")
-def plan(experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")], as_json: Json = False) -> None:
+def plan(
+    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
     """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost."""
     from colorfast import experiment as exp
     from colorfast.plan import plain
     from colorfast.plan import plan as make
 
-    loaded = exp.load(experiment)
+    loaded = exp.load(experiment, model)
     with progress("trying a little of it", 3) as advance:
         found = make(loaded, advance)
     if as_json:
