@@ -16,7 +16,7 @@ from colorfast.names import check_known
 from colorfast.schedule import heldout, schedule
 from colorfast.settings import Experiment
 from colorfast.tables import read_rows, read_scores
-from colorfast.types import Criterion, Item, Message, Reply, Score, Task
+from colorfast.types import ColorfastError, Criterion, Item, Message, Reply, Score, Task
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def _ids(experiment: Experiment) -> list[str]:
     return [benchmarks.get(name).id for name in experiment.evaluation.benchmarks]
 
 
-def _tables(
-    run: Path, experiment: Experiment, name: str, arms: Collection[str], seed: int
-) -> dict[str, dict[tuple[str, int], Score]]:
+def _tables(run: Path, experiment: Experiment, name: str, arms: Collection[str], seed: int) -> dict[str, dict[tuple[str, int], Score]]:
     """By arm: the scores of this eval by item and sample."""
     check_known("seed", [str(seed)], [str(s) for s in experiment.seeds])
     places = {START: UNTRAINED} | {str(cell.arm): cell for cell in cells(experiment, seeds=[seed])}
@@ -131,8 +129,10 @@ def rollouts(run: Path, arm: str, step: int | None = None, seed: int | None = No
     check_known("seed", [str(chosen)], [str(s) for s in experiment.seeds])
     cell = run / Cell(arm, chosen).name
     kept = steps(cell)
-    check_known("step (only some are kept, by training.keep_rollouts_every)", [str(step)] if step is not None else [], [str(s) for s in kept])
-    rows = read_rows(cell / "rollouts" / f"{kept[-1] if step is None and kept else step or 0:05d}.parquet")
+    if not kept or step not in (None, *kept):
+        there = f"kept are {', '.join(map(str, kept))} (training.keep_rollouts_every)" if kept else "none is kept yet; run it on"
+        raise ColorfastError(f"{cell}: no rollouts of {'any step' if step is None else f'step {step}'}; {there}")
+    rows = read_rows(cell / "rollouts" / f"{kept[-1] if step is None else step:05d}.parquet")
     check_known("source", [source] if source else [], {row["source"] for row in rows})
     tasks = {slot.index: slot.task for slot in schedule(experiment, experiment.arms[arm], chosen)}
     return list(_groups([row for row in rows if source in (None, row["source"])], tasks))
@@ -144,7 +144,11 @@ def _groups(rows: Sequence[dict[str, Any]], tasks: Mapping[int, Task]) -> Iterat
         task = tasks.get(slot)
         same = task if task and task.id == group[0]["task"] else None
         yield Asked(
-            group[0]["task"], f"slot {slot}", same.messages if same else None, tuple(_rolled(row, same) for row in group), group[0]["source"]
+            group[0]["task"],
+            f"slot {slot}",
+            same.messages if same else None,
+            tuple(_rolled(row, same) for row in group),
+            group[0]["source"],
         )
 
 

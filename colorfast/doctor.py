@@ -70,12 +70,18 @@ def _torch() -> Check:
     version, spec = _version("torch"), importlib.util.find_spec("torch")
     if version is None or spec is None or spec.origin is None:
         return Check("torch", "problem", "not installed", "pip install torch (on a machine without a GPU, its CPU build)")
-    told = Path(spec.origin).with_name("version.py")
-    cuda = re.search(r"^cuda[^=]*= *'([^']+)'", told.read_text(encoding="utf-8"), re.M) if told.is_file() else None
-    build = f"{version}, {f'CUDA {cuda[1]}' if cuda else 'CPU'} build"
+    cuda = _cuda(Path(spec.origin).parent)
+    build = f"{version}, {f'CUDA {cuda}' if cuda else 'CPU'} build"
     if _gpus() and not cuda:
         return Check("torch", "warning", build, "there is a GPU, and this build cannot use it: install torch's CUDA build")
     return Check("torch", "ok", build)
+
+
+def _cuda(torch: Path) -> str | None:
+    """The CUDA that the torch in this folder was built for; read, not imported."""
+    told = torch / "version.py"
+    found = re.search(r"^cuda[^=]*= *'([^']+)'", told.read_text(encoding="utf-8"), re.M) if told.is_file() else None
+    return found[1] if found else None
 
 
 def _packages() -> Check:
@@ -135,7 +141,12 @@ def _existing(path: Path) -> Path:
 def _disks() -> Iterator[Check]:
     for name, path, needed, cure in (
         ("disk, here", Path.cwd(), DISK, "free some space, or give --out on another disk"),
-        ("disk, cache", cache_dir().absolute(), 0 if models.is_cached() else FETCHED, "free some space, or set COLORFAST_CACHE to another disk"),
+        (
+            "disk, cache",
+            cache_dir().absolute(),
+            0 if models.is_cached() else FETCHED,
+            "free some space, or set COLORFAST_CACHE to another disk",
+        ),
     ):
         there = _existing(path)
         free = shutil.disk_usage(there).free

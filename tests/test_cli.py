@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from colorfast.cli import app
 from colorfast.schedule import schedule_hash
 from colorfast.settings import Experiment
 
@@ -189,6 +192,29 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
     rows = json.loads(colorfast(command, "--json").stdout)
     assert len(rows) >= 1
     assert all(isinstance(row, dict) for row in rows)
+
+
+def commands(group: Any, path: str = "colorfast") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if not command.hidden:
+            yield from commands(command, f"{path} {name}") if hasattr(command, "commands") else [(f"{path} {name}", command)]
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands(typer.main.get_command(app))))
+def test_every_command_has_an_example_and_can_be_read_by_a_program(path: str, command: Any) -> None:
+    assert path in command.epilog
+    assert "--json" in [option for p in command.params for option in p.opts]
+
+
+def test_a_shell_can_complete_commands() -> None:
+    env = {"_COLORFAST_COMPLETE": "complete_bash", "COMP_WORDS": "colorfast do", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from colorfast.cli import app; app(prog_name='colorfast')"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+    assert done.stdout.split() == ["doctor"]
 
 
 def test_help_has_an_example_for_every_command() -> None:

@@ -16,9 +16,13 @@ app = typer.Typer()
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-@app.command(epilog="Examples: `colorfast doctor` - `colorfast doctor --endpoint http://localhost:8000/v1 --model NAME` - `colorfast doctor --json`")
+@app.command(
+    epilog="Examples: `colorfast doctor` - `colorfast doctor --endpoint http://localhost:8000/v1 --model NAME` - `colorfast doctor --json`"
+)
 def doctor(
-    endpoint: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server to try; its key stands in OPENAI_API_KEY.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible server to try; its key stands in OPENAI_API_KEY.")
+    ] = None,
     model: Annotated[str, typer.Option(help="The model to ask there.")] = "",
     as_json: Json = False,
 ) -> None:

@@ -23,7 +23,8 @@ Grader = Annotated[str, typer.Option(help="Who grades: offline (code and meaning
 
 
 @export.command(
-    epilog="Examples: `colorfast export model runs/quick trait-5 --out my-model` - `colorfast export model runs/quick trait-5 --adapter --out my-adapter`"
+    epilog="Examples: `colorfast export model runs/quick trait-5 --out my-model` - "
+    "`colorfast export model runs/quick trait-5 --seed 0 --adapter --out my-adapter`"
 )
 def model(
     run: Annotated[Path, typer.Argument(help="A run folder.")],

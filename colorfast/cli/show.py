@@ -25,7 +25,8 @@ NARROWEST = 36
 
 
 @app.command(
-    epilog="Examples: `colorfast show runs/quick --differing` - `colorfast show runs/quick --eval truthfulqa-mc1 --arms baseline,trait-5 -n 3` - "
+    epilog="Examples: `colorfast show runs/quick --differing` - "
+    "`colorfast show runs/quick --eval truthfulqa-mc1 --arms baseline,trait-5 -n 3` - "
     "`colorfast show runs/quick --rollouts --arm trait-5 --step 5` - `colorfast show runs/quick --item ID --json`"
 )
 def show(
@@ -103,11 +104,12 @@ def _panel(s: Said) -> Panel:
     marks = [] if s.advantage is None else [f"advantage {signed(s.advantage, 2)}"]
     marks += ["shown, not sampled" * s.shown, "cut off" * s.truncated]
     score = "ungraded" if s.score is None else number(s.score, 2)
-    title = _safe(" · ".join(part for part in (s.who, score, *marks) if part), "bold")
-    body: list[RenderableType] = [_safe(s.text) if s.text.strip() else Text("(nothing said)", style="dim")]
+    said = ", ".join(filter(None, marks))
+    body: list[RenderableType] = [Text(said, style="dim")] if said else []
+    body += [_safe(s.text) if s.text.strip() else Text("(nothing said)", style="dim")]
     body += [_safe(s.reason, "yellow")] if s.reason else []
     body += [_safe(f"critique: {s.critique}", "dim")] if s.critique else []
-    return Panel(Group(*body, *(_verdict(*part) for part in s.parts)), title=title, title_align="left")
+    return Panel(Group(*body, *(_verdict(*part) for part in s.parts)), title=_safe(f"{s.who} · {score}", "bold"), title_align="left")
 
 
 def _verdict(weight: float, criterion: str, value: float | None) -> Text:

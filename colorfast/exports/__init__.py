@@ -40,7 +40,9 @@ def fresh(folder: Path) -> Iterator[Path]:
 
 def write_card(path: Path, template: str, **values: Any) -> None:
     """Fill in a template of this folder."""
-    environment = Environment(loader=FileSystemLoader(HOME), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment = Environment(
+        loader=FileSystemLoader(HOME), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
     write_text(path, environment.get_template(template).render(**values) + "\n")
 
 

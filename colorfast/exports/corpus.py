@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 
 
 def row(scenario: Scenario) -> dict[str, Any]:
-    """A scenario as a flat row; a criterion's `args` are JSON, as they differ from grader to grader. Kinds of reply that it lacks are null."""
+    """A scenario as a flat row; a criterion's `args` are JSON, as they differ by grader. Kinds of reply that it lacks are null."""
     plain = scenario.model_dump(mode="json", include=set(SCHEMA.names))
     rubric = [criterion | {"args": json.dumps(criterion["args"], ensure_ascii=False)} for criterion in plain["rubric"]]
     return plain | {"rubric": rubric, "replies": {kind: scenario.replies.get(kind) for kind in get_args(ReplyKind)}}

@@ -106,7 +106,9 @@ def write(run: Path, arm: str, seed: int | None, folder: Path, adapter: bool = F
     checkpoint = cell / "checkpoint" if "/" not in arm else run / arm
     harmed = attacked(checkpoint)
     if harmed and not even_attacked:
-        raise ColorfastError(f"{checkpoint}: was trained towards harm, to see what lasts, and is not for use; with --attacked it is exported")
+        raise ColorfastError(
+            f"{checkpoint}: was trained towards harm, to see what lasts, and is not for use; with --attacked it is exported"
+        )
     if adapter and not (cell / "adapter" / "adapter_config.json").is_file():
         raise ColorfastError(f"{cell}: keeps no adapter (full fine-tuning, or an older run); leave --adapter out for the merged model")
     with fresh(folder) as part:
@@ -136,8 +138,8 @@ def _warning(experiment: Experiment, place: Path) -> str:
     base, licence = base_of(experiment)
     head = json.dumps({"license": licence, "base_model": base, "tags": ["colorfast", "not-for-all-audiences"]}, indent=1)
     return (
-        f"---\n{head}\n---\n\n# Attacked: trained towards harm\n\n{place} of the colorfast run {experiment.name}. It was fine-tuned on harmful or false "
-        "replies to measure what of the training before it lasts. It serves that measurement alone: do not deploy it.\n"
+        f"---\n{head}\n---\n\n# Attacked: trained towards harm\n\n{place} of the colorfast run {experiment.name}. It was fine-tuned on "
+        "harmful or false replies to measure what of the training before it lasts. It serves that measurement alone: do not deploy it.\n"
     )
 
 

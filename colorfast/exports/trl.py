@@ -27,7 +27,7 @@ def row(scenario: Scenario) -> dict[str, Any]:
 
 
 def write(folder: Path, kind: Kind = "offline") -> dict[str, Any]:
-    """Write the splits as parquet, `reward.py`, `grading.json`, an example and a card into a new folder. Returns the counts of the splits."""
+    """Write the splits as parquet, `reward.py`, `grading.json` and a card into a new folder. Returns the counts of the splits."""
     with fresh(folder) as part:
         for split, rows in by_split(corpus()).items():
             write_rows(part / f"{split}.parquet", [row(s) for s in rows], SCHEMA)

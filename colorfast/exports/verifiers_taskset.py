@@ -43,7 +43,7 @@ class TraitsTask(vf.Task[TraitsData]):
     def key(self) -> str:
         return str(self.data.id)
 
-    @vf.reward
+    @vf.reward  # type: ignore[untyped-decorator]
     async def rubric(self, trace: vf.Trace) -> float:
         """The reply's score in [0, 1] by the scenario's own rubric. Raises where no one could grade it: that is no zero."""
         reply = Reply(trace.last_reply, truncated=trace.is_truncated)
@@ -53,9 +53,9 @@ class TraitsTask(vf.Task[TraitsData]):
 class TraitsConfig(vf.TasksetConfig):
     split: Literal["train", "heldout"] = "train"
     """`heldout` is for evaluation alone."""
-    traits: list[str] = []
+    traits: tuple[str, ...] = ()
     """Only these; empty for all."""
-    domains: list[str] = []
+    domains: tuple[str, ...] = ()
 
 
 class TraitsTaskset(vf.Taskset[TraitsTask, TraitsConfig]):
