@@ -28,8 +28,20 @@ IDLE = {"save_every", "keep_rollouts_every", "report_to"}
 """Training settings that do not reach the weights."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")
 PACKAGE = Path(__file__).parent
-BESIDE = {"benchmarks", "cli", "experiments", "report", "scenarios", "standard", "traits"}
-BESIDE |= {"cells.py", "compare.py", "console.py", "experiment.py", "plan.py", "sharing.py", "stats.py", "status.py", "sweep.py"}
+BESIDE = {"benchmarks", "cli", "experiments", "exports", "report", "scenarios", "standard", "traits"}
+BESIDE |= {
+    "browse.py",
+    "cells.py",
+    "compare.py",
+    "console.py",
+    "doctor.py",
+    "experiment.py",
+    "plan.py",
+    "sharing.py",
+    "stats.py",
+    "status.py",
+    "sweep.py",
+}
 """What of the package neither trains nor grades; tasks and scenarios stand in the slots, benchmarks in the stamps."""
 
 

@@ -74,7 +74,7 @@ def _data(row: dict[str, Any]) -> TraitsData:
 
 
 def load_environment(**config: Any) -> vf.Env:
-    """The taskset in verifiers' environment of one agent that only chats. `config`: fields of TraitsConfig."""
+    """The taskset in verifiers' environment of one agent that only chats, on this machine. `config`: fields of TraitsConfig."""
     taskset = {"id": __name__.partition(".")[0], **config}
-    agent = {"harness": {"id": "null"}}
+    agent = {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
     return vf.load_environment(vf.SingleAgentEnvConfig.model_validate({"taskset": taskset, "agent": agent}))
