@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True, highlight=False)
+HALF_A_MINUTE = 30.0
 
 
 @contextmanager
@@ -22,9 +24,25 @@ def live(draw: Callable[[], RenderableType]) -> Iterator[None]:
         yield
 
 
+def _told_every(seconds: float, title: str, total: int | None, done: int) -> Callable[[int, str], None]:
+    """For a plain pipe: says how far it is and what is left, at most every so many seconds."""
+    began = told = time.monotonic()
+    first = done
+
+    def advance(n: int, note: str) -> None:
+        nonlocal done, told
+        done, now = done + n, time.monotonic()
+        if now - told >= seconds and done > first:
+            left = f" of {total}, about {(now - began) / (done - first) * (total - done) / 60:.1f} min left" if total else ""
+            console.print(f"{title}: {done}{left}" + f"; {note}" * bool(note), markup=False, soft_wrap=True)
+            told = now
+
+    return advance
+
+
 @contextmanager
 def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A bar with time left; yields `advance(n=1, note="")`. On a plain pipe it prints the title alone."""
+    """A bar with time left; yields `advance(n=1, note="")`. On a plain pipe it prints the title, and a line every half minute."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -34,12 +52,15 @@ def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
+    tell = _told_every(HALF_A_MINUTE, title, total, done)
     if not console.is_terminal:
         console.print(f"{title} ...", markup=False)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(title, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
+            if not console.is_terminal:
+                tell(n, note)
             bars.update(task, advance=n)
             if note:
                 bars.update(task, note=note)

@@ -37,6 +37,11 @@ def _sources() -> dict[tuple[str, str], Source]:
     return {(row["repo"], row["path"]): Source(**row) for row in rows}
 
 
+def pinned() -> tuple[Source, ...]:
+    """Every file that `sources.jsonl` names."""
+    return tuple(_sources().values())
+
+
 def source(repo: str, path: str) -> Source:
     """The file `path` of `repo` as `sources.jsonl` pins it: commit, sha256, licence, paper. Raises KeyError for one it does not name."""
     return _sources()[repo, path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import platform
 import shutil
@@ -180,6 +181,13 @@ def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model
             sharing.settle(place, sharing.trained(model_sha256, slots, experiment.training, seed))
 
 
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises ColorfastError for a tracker that is not installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ColorfastError(f"training.report_to: {name} is not installed; pip install {name}, or leave it out")
+
+
 def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequence[int] = (), jobs: int = 1) -> Path:
     """Train and score the cells of these arms and seeds (all when left out, the baseline always) into `out/NAME`, `jobs` at once.
     Returns the run folder.
@@ -187,6 +195,7 @@ def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequ
     Raises ColorfastError for what is wrong before anything is trained; CellsFailedError, when all else is done, for cells that failed.
     """
     folder, chosen = out / experiment.name, cells(experiment, arms, seeds)
+    check_trackers(experiment.training.report_to)
     for grading in (experiment.training.reward, experiment.evaluation.grading):
         make_ready(grading)
     for line in few(experiment.evaluation):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from colorfast.rundir import digest
-from colorfast.types import Verdict
+from colorfast.types import TRAIT_SOURCE, Verdict
 
 EXTRA = ("extra_tokens", "endpoint_tokens")
 """What a method takes beyond prompts and replies: tokens that the policy read and wrote, and tokens that an endpoint wrote."""
@@ -75,6 +75,13 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
             "endpoint_tokens": sum(r.endpoint_tokens for r in rows),
         }
     return {"step": step, "sources": sources}
+
+
+def effective_dose(metrics: Sequence[Mapping[str, Any]]) -> float | None:
+    """The trait's share of the advantage mass of these steps; None when nothing had an advantage."""
+    mass = [(source, values["advantage_mass"]) for row in metrics for source, values in row["sources"].items()]
+    total = sum(m for _, m in mass)
+    return sum(m for source, m in mass if source == TRAIT_SOURCE) / total if total else None
 
 
 def ledger(metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -64,6 +64,14 @@ def from_hub(name: str) -> Path | None:
         return None
 
 
+def is_cached() -> bool:
+    """Is the embedded model on this machine, so that no network is needed?"""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(HUB_ID, "model.safetensors")
+    return (cache_dir() / "models" / EMBEDDED / "config.json").is_file() or isinstance(found, str)
+
+
 def _embedded() -> Path:
     """The embedded model's folder. The first source that worked is kept, so later runs need no network."""
     home = cache_dir() / "models" / EMBEDDED

@@ -15,12 +15,16 @@ from pydantic import ValidationError
 
 from colorfast.types import ColorfastError
 
+LISTED = 30
+"""As many known names stand in one error."""
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """'did you mean X?' when something is close, else the list of what there is."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names[:LISTED])}{more}"
 
 
 def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

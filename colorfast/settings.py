@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from colorfast.types import Frozen, Method
 
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
+Tracker = Literal["tensorboard", "trackio", "wandb"]
 
 
 class Arm(Frozen):
@@ -77,7 +78,8 @@ class Training(Frozen):
 
     `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
     arXiv 2504.14945), for a model that never meets the rubric by chance. `pass_tokens`: tokens in one forward and backward pass,
-    about; the fewer the less memory. `vllm`: replies are sampled by vLLM on the same GPUs.
+    about; the fewer the less memory. `vllm`: replies are sampled by vLLM on the same GPUs. `report_to`: trackers that get every step's
+    numbers beside our own metrics.jsonl.
     """
 
     steps: int = Field(gt=0)
@@ -97,6 +99,7 @@ class Training(Frozen):
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)
     keep_rollouts_every: int = Field(default=5, gt=0)
+    report_to: tuple[Tracker, ...] = ()
     reward: Grading = Grading()
 
     @model_validator(mode="after")

@@ -24,12 +24,24 @@ from colorfast.settings import Training
 from colorfast.tables import read_stamps
 from colorfast.types import ColorfastError, Slot
 
-IDLE = {"save_every", "keep_rollouts_every"}
+IDLE = {"save_every", "keep_rollouts_every", "report_to"}
 """Training settings that do not reach the weights."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")
 PACKAGE = Path(__file__).parent
-BESIDE = {"benchmarks", "cli", "experiments", "report", "scenarios", "standard", "traits"}
-BESIDE |= {"cells.py", "compare.py", "console.py", "experiment.py", "plan.py", "sharing.py", "stats.py", "status.py", "sweep.py"}
+BESIDE = {"benchmarks", "cli", "experiments", "exports", "report", "scenarios", "standard", "traits"}
+BESIDE |= {
+    "browse.py",
+    "cells.py",
+    "compare.py",
+    "console.py",
+    "doctor.py",
+    "experiment.py",
+    "plan.py",
+    "sharing.py",
+    "stats.py",
+    "status.py",
+    "sweep.py",
+}
 """What of the package neither trains nor grades; tasks and scenarios stand in the slots, benchmarks in the stamps."""
 
 
@@ -121,9 +133,11 @@ def _take_all(twin: Path, cell: Path) -> None:
     if weights_sha256(part) != ledger["weights"]:
         shutil.rmtree(part)
         raise ColorfastError(f"{twin}: its weights are not those of its ledger")
-    for begun in ("checkpoint", "rollouts", "training"):
+    for begun in ("checkpoint", "rollouts", "adapter", "training"):
         shutil.rmtree(cell / begun, ignore_errors=True)
-    shutil.copytree(twin / "rollouts", cell / "rollouts", copy_function=_take)
+    for kept in ("rollouts", "adapter"):
+        if (twin / kept).is_dir():
+            shutil.copytree(twin / kept, cell / kept, copy_function=_take)
     shutil.copyfile(twin / "metrics.jsonl", cell / "metrics.jsonl")
     part.replace(cell / "checkpoint")
     write_json(cell / "ledger.json", ledger | {"shared_from": ledger.get("shared_from") or f"{twin.parent.name}/{twin.name}"})

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from colorfast import scenarios
+from colorfast.experiment import run
 from colorfast.settings import Arm, Evaluation, Experiment, Grading, Training
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -67,12 +68,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
-@pytest.fixture
-def tiny(tiny_model: Path) -> Experiment:
+def tiny_experiment(model: Path) -> Experiment:
     """Three arms of four steps on the tiny model."""
     return Experiment(
         name="tiny",
-        model=str(tiny_model),
+        model=str(model),
         standard=("facts", "format"),
         training=Training(
             steps=4, prompts_per_step=2, group_size=3, max_tokens=6, learning_rate=1e-3, save_every=2, lora_rank=4, reward=CODE
@@ -80,6 +80,17 @@ def tiny(tiny_model: Path) -> Experiment:
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),
     )
+
+
+@pytest.fixture
+def tiny(tiny_model: Path) -> Experiment:
+    return tiny_experiment(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, finished; not to be changed."""
+    return run(tiny_experiment(tiny_model), tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from colorfast.cli import app
 from colorfast.schedule import schedule_hash
 from colorfast.settings import Experiment
 
@@ -191,6 +194,29 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
     assert all(isinstance(row, dict) for row in rows)
 
 
+def commands(group: Any, path: str = "colorfast") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if not command.hidden:
+            yield from commands(command, f"{path} {name}") if hasattr(command, "commands") else [(f"{path} {name}", command)]
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands(typer.main.get_command(app))))
+def test_every_command_has_an_example_and_can_be_read_by_a_program(path: str, command: Any) -> None:
+    assert path in command.epilog
+    assert "--json" in [option for p in command.params for option in p.opts]
+
+
+def test_a_shell_can_complete_commands() -> None:
+    env = {"_COLORFAST_COMPLETE": "complete_bash", "COMP_WORDS": "colorfast do", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from colorfast.cli import app; app(prog_name='colorfast')"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+    )
+    assert done.stdout.split() == ["doctor"]
+
+
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
     commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "export", "benchmarks"]
@@ -238,7 +264,8 @@ def test_imports_point_down() -> None:
     order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
     order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "cells": 2, "sharing": 8, "status": 8}
     order |= {"sweep": 9, "experiment": 10, "evidence": 11, "directions": 3, "inside": 4, "probe": 11, "attacks": 6}
-    order |= {"verdicts": 9, "battery": 11, "claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 14}
+    order |= {"verdicts": 9, "battery": 11, "claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 15}
+    order |= {"exports": 14, "browse": 11, "doctor": 11}
     for path in home.rglob("*.py"):
         own = path.relative_to(home).parts[0].removesuffix(".py")
         if own == "__init__":

@@ -253,7 +253,7 @@ def test_the_same_export_can_be_made_again_and_another_does_not_overwrite_it(tmp
 
 def test_help_has_an_example_for_every_export() -> None:
     top = colorfast("export", "--help").stdout
-    for command in ("verl", "verl-check"):
+    for command in ("model", "dataset", "trl", "verifiers", "verl", "verl-check"):
         assert re.search(rf"\b{command} ", top)
         assert f"colorfast export {command}" in colorfast("export", command, "--help").stdout
 

@@ -231,6 +231,9 @@ def test_what_another_experiment_trained_is_taken_from_it(small: Experiment, tmp
     other = small.model_copy(update={"name": "other", "arms": arms, "training": training, "seeds": (0,)})
     second, afresh = exp.run(other, tmp_path), exp.run(other, tmp_path / "elsewhere")
     shared = {cell.name: s.shared_from for cell, s in zip(cells(other), statuses(second, other, cells(other)), strict=True)}
+    assert all(
+        (second / name / "adapter" / "adapter_model.safetensors").is_file() == (second / name / "checkpoint").is_dir() for name in shared
+    )
     assert shared == {"baseline-s0": "tiny/baseline-s0", "again-s0": "tiny/trait-25-s0", "half-s0": ""}
     for ours, theirs in (("baseline-s0", "baseline-s0"), ("again-s0", "trait-25-s0"), ("start", "start")):
         for path in [p for p in (first / theirs).rglob("*") if p.parent.name in ("checkpoint", "scores")]:

@@ -85,6 +85,7 @@ def generate(
     n: Annotated[int, typer.Option("-n", min=1, help="How many to ask for.")] = 10,
     policy: Annotated[str | None, typer.Option(help="Keep only what this model finds neither impossible nor easy.")] = None,
     to: Annotated[Path | None, typer.Option(help="Where the candidates go; never into the corpus.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Ask a model for candidate scenarios, check them, drop copies and leaks, and write the rest for a person to accept."""
     from colorfast import generate as gen
@@ -111,11 +112,15 @@ def generate(
 
         with console.status(f"trying {len(found.kept)} candidates on {policy}"):
             found = gen.of_middle_difficulty(found, load_policy(policy))
-    for reason, count in Counter(reason for reason, _ in found.dropped).most_common():
+    dropped = Counter(reason for reason, _ in found.dropped)
+    for reason, count in dropped.most_common() if not as_json else ():
         out.print(f"dropped {count}: {reason}", markup=False, soft_wrap=True)
     if not found.kept:
         raise ColorfastError(f"none of {n} candidates is left; see the reasons above, or ask a larger model")
     write_text(path, "".join(s.model_dump_json(exclude_defaults=True) + "\n" for s in found.kept))
+    if as_json:
+        print_json({"kept": len(found.kept), "file": str(path), "dropped": dropped})
+        return
     out.print(
         f"kept {len(found.kept)}: {path} (to read them: colorfast scenarios --check {path} --html candidates.html)",
         markup=False,

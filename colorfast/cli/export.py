@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,9 +14,73 @@ export = typer.Typer(no_args_is_help=True)
 app.add_typer(
     export,
     name="export",
-    help="Write an arm for another system to train or read.",
-    epilog="Example: `colorfast export verl quick --arm trait-5 --to out/trait-5-s0`",
+    help="Write models, the scenarios or an arm for other libraries to load and train.",
+    epilog="Examples: `colorfast export model runs/quick trait-5 --out my-model` - `colorfast export trl --out traits-for-trl`",
 )
+
+NewFolder = Annotated[Path, typer.Option("--out", help="The folder to write; it must be new or empty.")]
+Grader = Annotated[str, typer.Option(help="Who grades: offline (code and meaning) or code (quicker, words alone).")]
+
+
+@export.command(
+    epilog="Examples: `colorfast export model runs/quick trait-5 --out my-model` - "
+    "`colorfast export model runs/quick trait-5 --seed 0 --adapter --out my-adapter`"
+)
+def model(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    arm: Annotated[str, typer.Argument(help="An arm of it.")],
+    to: NewFolder,
+    seed: Annotated[int | None, typer.Option(help="Which seed; the first when left out.")] = None,
+    adapter: Annotated[bool, typer.Option("--adapter", help="The LoRA adapter alone, for peft; not the merged model.")] = False,
+    attacked: Annotated[bool, typer.Option("--attacked", help="Even a model that was trained towards harm.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A trained arm with a model card of the run's own numbers, for transformers or peft to load."""
+    from colorfast.exports.model import write
+
+    told = write(run, arm, seed, to, adapter, attacked)
+    if as_json:
+        print_json(told | {"out": str(to)})
+        return
+    out.print(f"{to}: {'adapter' if adapter else 'weights'}, tokenizer and card", markup=False, soft_wrap=True)
+
+
+@export.command(epilog="Example: `colorfast export dataset --out traits` - then `datasets.load_dataset('traits')`")
+def dataset(to: NewFolder, as_json: Json = False) -> None:
+    """The trait scenarios with rubrics and known replies, as a Hugging Face data set with a card."""
+    from colorfast.exports.corpus import write
+
+    _say(to, write(to), as_json)
+
+
+@export.command(epilog="Examples: `colorfast export trl --out traits-for-trl` - `colorfast export trl --grader code --out traits-for-trl`")
+def trl(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
+    """The trait scenarios as prompts for TRL, with the reward function that grades by each one's rubric."""
+    from colorfast.exports.trl import write
+
+    _say(to, write(to, _kind(grader)), as_json)
+
+
+@export.command(epilog="Example: `colorfast export verifiers --out colorfast-traits` - then `pip install -e colorfast-traits`")
+def verifiers(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
+    """The trait scenarios as a taskset of verifiers, for trainers that take its environments."""
+    from colorfast.exports.taskset import write
+
+    _say(to, write(to, _kind(grader)), as_json)
+
+
+def _kind(grader: str) -> Literal["code", "offline"]:
+    from colorfast.names import check_known
+
+    check_known("grader", [grader], ("code", "offline"))
+    return "code" if grader == "code" else "offline"
+
+
+def _say(to: Path, splits: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"out": str(to), "splits": splits})
+        return
+    out.print(f"{to}: {splits['train']} scenarios to train on, {splits['heldout']} held out", markup=False, soft_wrap=True)
 
 
 @export.command(

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ def run(
     accelerate: Annotated[Path | None, typer.Option(help="Train each cell in the processes of this accelerate configuration.")] = None,
     model: Model = None,
     out_dir: Out = Path("runs"),
+    as_json: Json = False,
 ) -> None:
     """Train and score every arm under every seed, then write the report. Stopped at any point, the same command continues.
 
@@ -41,14 +42,14 @@ def run(
     try:
         folder = exp.run(exp.load(experiment, model), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
     except sweep.CellsFailedError as error:
-        _report_the_rest(error.run)
+        _report_the_rest(error.run, as_json)
         where = "" if out_dir == Path("runs") else f" --out {out_dir}"
         which = f" --model {model}" if model else ""
         for cell, reason in error.failed.items():
             again = f"colorfast run {experiment}{which}{where} --arms {cell.arm} --seeds {cell.seed}"
             console.print(f"failed: {cell.name}: {reason}; to try again: {again}", markup=False, soft_wrap=True, style="red")
         raise typer.Exit(1) from None
-    report(folder)
+    report(folder, as_json)
 
 
 def _listed(text: str) -> list[str]:
@@ -62,9 +63,9 @@ def _seed(name: str) -> int:
         raise ColorfastError(f"--seeds: wants whole numbers with commas between, found {name!r}") from None
 
 
-def _report_the_rest(folder: Path) -> None:
+def _report_the_rest(folder: Path, as_json: bool) -> None:
     try:
-        report(folder)
+        report(folder, as_json)
     except ColorfastError as error:
         console.print(f"no report: {error}", markup=False, soft_wrap=True)
 
@@ -99,14 +100,24 @@ def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
     out.print(drawn(found))
 
 
-@app.command(epilog="Example: `colorfast report runs/quick`")
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+@app.command(epilog="Examples: `colorfast report runs/quick` - `colorfast report runs/quick --json`")
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
     """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report."""
     from colorfast.report import show, write
 
     written = write(run)
+    if as_json:
+        print_json({"run": str(run), "report": str(written), "estimates": _estimates(run)})
+        return
     show(run, out)
     out.print(f"\nreport: {written}", markup=False)
+
+
+def _estimates(run: Path) -> list[dict[str, Any]]:
+    from colorfast import evidence
+
+    found = evidence.load(run)
+    return [asdict(e) for arm in found.dosed for e in evidence.estimates(found, arm)]
 
 
 @app.command(epilog="Examples: `colorfast inside runs/quick` - `colorfast inside runs/quick --json`")

@@ -23,6 +23,7 @@ from colorfast.engines import packing
 from colorfast.engines.head import telling, tells
 from colorfast.engines.processes import processes
 from colorfast.engines.recorder import Recorder
+from colorfast.engines.tracking import by_source, logs_in, recent
 from colorfast.ledger import ledger
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
@@ -49,6 +50,10 @@ class GroupTrainer(GRPOTrainer):
             found["advantages"] = self.recorder.against_sampled(found["advantages"])
             self.recorder.step(found["advantages"].tolist(), _apart(found))
         return found
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """What the trackers get: TRL's numbers, and ours of each source."""
+        super().log(logs | by_source(self.recorder.metrics), start_time)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """As TRL's, in passes of about so many tokens as the settings say."""
@@ -130,8 +135,7 @@ class Watch(TrainerCallback):
         self.recorder, self.advance = recorder, advance
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        sources = self.recorder.metrics[-1]["sources"]
-        self.advance(note=" ".join(f"{name} {v['reward']:.2f}" for name, v in sources.items() if v["reward"] is not None))
+        self.advance(note=recent(self.recorder.metrics))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -153,6 +157,7 @@ def _last_whole_checkpoint(folder: Path) -> Path | None:
 
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     """TRL's settings for ours; a batch is all of a step, or a process's share of it."""
+    name = f"{folder.parent.parent.name}/{folder.parent.name}"
     gpu, bf16 = torch.cuda.is_available(), precision(training) == "bf16"
     shares = processes().num_processes
     if training.prompts_per_step % shares:
@@ -183,8 +188,11 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         gradient_checkpointing=False,
         save_steps=training.save_every,
         save_total_limit=2,
-        logging_strategy="no",
-        report_to=[],
+        logging_strategy="steps" if training.report_to else "no",
+        logging_steps=1,
+        report_to=list(training.report_to),
+        run_name=name,
+        project=folder.parent.parent.name,
         disable_tqdm=True,
     )
 
@@ -241,7 +249,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
         resume = _last_whole_checkpoint(work)
         done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
         recorder.restore(done)
-    with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
+    with progress(f"train {folder.name}", training.steps, done) as advance, quiet(), logs_in(folder):
         trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
@@ -258,6 +266,7 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | N
     folder = recorder.folder
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
+        model.save_pretrained(folder / "adapter", save_embedding_layers=False)
         model = model.merge_and_unload()
     total = ledger(recorder.metrics, model.num_parameters(), recorder.rows_seen)
     if total["schedule_seen"] != schedule_hash(recorder.slots):

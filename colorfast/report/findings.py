@@ -18,7 +18,7 @@ from colorfast.compare import Alike, Explanation, Overall, Scores, alike
 from colorfast.dose import Series, series
 from colorfast.evaluate import HELDOUT
 from colorfast.experiment import planned
-from colorfast.ledger import COUNTS, EXTRA, MATCHED
+from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
@@ -283,8 +283,6 @@ def _arm(run: Path, experiment: Experiment, name: str) -> ArmFacts:
 
 def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> Trained:
     planned = read_json(cell / "schedule.json")
-    mass = [(source, values["advantage_mass"]) for row in metrics for source, values in row["sources"].items()]
-    total = sum(m for _, m in mass)
     return Trained(
         seed=seed,
         steps=used["steps"],
@@ -294,7 +292,7 @@ def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[M
         schedule=planned["sha256"],
         seen=used["schedule_seen"],
         weights=used.get("weights"),
-        effective=sum(m for source, m in mass if source == TRAIT_SOURCE) / total if total else None,
+        effective=effective_dose(metrics),
         used=tuple(used["steps"] if key == "steps" else used["total"][key] for key in MATCHED),
     )
 

