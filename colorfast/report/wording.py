@@ -143,7 +143,7 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
         ungraded = f", {len(counted) - o.evals} not graded" if o.evals < len(counted) else ""
         text = (
             f"by raw sign {o.wins} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'} better, {o.losses} worse, "
-            f"{o.evals - o.wins - o.losses} equal{ungraded} (sign test with families as clusters: p = {o.sign_p:.2f}). "
+            f"{o.evals - o.wins - o.losses} equal{ungraded} (sign test with families as clusters: p = {o.sign_p:.3f}). "
             f"Mean difference {signed(o.difference)}, 95% interval {signed(o.low)} to {signed(o.high)}. After Benjamini-Hochberg "
             f"{o.significant_wins} significantly better and {o.significant_losses} significantly worse. "
             f"Interval below zero: {several(worse) or 'none'}."
