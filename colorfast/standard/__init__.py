@@ -83,14 +83,16 @@ def _maker(name: str) -> Make:
 
 
 def task(tasks: Sequence[str], seed: int, index: int) -> Task:
-    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from (task, seed, index)."""
+    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from (task, seed, index), wherever a
+    task's own file lies."""
     turn = list(tasks)
     random.Random(f"standard-{seed}-{index // len(turn)}").shuffle(turn)
     name = turn[index % len(turn)]
-    prompt, rubric, gold = make(name, random.Random(f"{name}-{seed}-{index}"))
+    source = Path(name).stem
+    prompt, rubric, gold = make(name, random.Random(f"{source}-{seed}-{index}"))
     return Task(
-        id=f"{Path(name).stem}-{seed}-{index}",
-        source=Path(name).stem,
+        id=f"{source}-{seed}-{index}",
+        source=source,
         messages=(Message(role="user", content=prompt),),
         rubric=tuple(Criterion.model_validate(c) for c in rubric),
         replies={"good": gold},
