@@ -1,4 +1,4 @@
-# make run: the quick experiment, from nothing. make test: the tests. Both set up .venv first.
+# make run: the quick experiment, from nothing. make test: the tests. make docs, make package: site/ and dist/. All set up .venv first.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -9,7 +9,7 @@ TORCH       ?= $(if $(GPU),,torch==2.13.0)
 TORCH_INDEX ?=
 EXPERIMENT  ?= quick
 
-.PHONY: run test slow lint check bench clean
+.PHONY: run test slow lint check docs package bench clean
 
 run: $(BIN)/colorfast
 	$(BIN)/colorfast run $(EXPERIMENT)
@@ -27,6 +27,14 @@ lint: $(BIN)/.dev
 
 check: lint test
 
+docs: $(BIN)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+package: $(BIN)/.release
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
 bench: $(BIN)/.bench
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
@@ -43,9 +51,17 @@ $(BIN)/.dev: $(BIN)/colorfast
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@
 
+$(BIN)/.docs: $(BIN)/colorfast
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@
+
+$(BIN)/.release: $(BIN)/colorfast
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
+	@touch $@
+
 $(BIN)/.bench: $(BIN)/colorfast
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) site dist .pytest_cache .ruff_cache .mypy_cache

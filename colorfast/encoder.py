@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -59,7 +60,7 @@ def _fetch(home: Path) -> None:
 
 
 class Encoder:
-    """Unit vectors of texts; every text is computed once in the encoder's life."""
+    """Unit vectors of texts; every text is computed once in the encoder's life. Several threads may ask."""
 
     width = 384
 
@@ -69,15 +70,16 @@ class Encoder:
         self.tokenizer = AutoTokenizer.from_pretrained(home)
         self.model = AutoModel.from_pretrained(home, add_pooling_layer=False, use_safetensors=True, dtype=_fastest()).eval()
         self.known: dict[str, Vectors] = {}
+        self.turn = threading.Lock()
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Vectors [len(texts), width]; the mean over tokens of the last layer, as the model's authors use it."""
-        new = sorted({t for t in texts if t not in self.known})
-        if new:
-            ids = self.tokenizer(new, truncation=True, max_length=128)["input_ids"]
-            order = sorted(range(len(new)), key=lambda i: len(ids[i]))
-            for part in _batches(order, ids):
-                self.known |= zip([new[i] for i in part], self._vectors([ids[i] for i in part]), strict=True)
+        with self.turn:
+            if new := sorted({t for t in texts if t not in self.known}):
+                ids = self.tokenizer(new, truncation=True, max_length=128)["input_ids"]
+                order = sorted(range(len(new)), key=lambda i: len(ids[i]))
+                for part in _batches(order, ids):
+                    self.known |= zip([new[i] for i in part], self._vectors([ids[i] for i in part]), strict=True)
         return np.stack([self.known[t] for t in texts]) if texts else np.zeros((0, self.width), np.float32)
 
     def _vectors(self, ids: Sequence[list[int]]) -> Vectors:

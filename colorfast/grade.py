@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from colorfast.names import module_at, nearest
+from colorfast.names import nearest, own
 from colorfast.reading import Reading, is_repetitive, words
 from colorfast.types import ColorfastError, Reply, Task, Verdict
 
@@ -28,9 +28,9 @@ def grader(name: str) -> Grader:
     """
     if name in grader_names():
         return importlib.import_module(f"colorfast.graders.{name}").grade
-    module = module_at(Path(name))
-    if module:
-        return module.grade
+    found = own(name, "grade")
+    if found:
+        return found
     raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
 
 

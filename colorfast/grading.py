@@ -48,12 +48,12 @@ def offline(pairs: Sequence[Pair]) -> list[Verdict]:
 
 
 def make_ready(grading: Grading) -> None:
-    """Fetch what a grader needs, so that what is missing is found before a long run and not in it.
+    """Fetch and load what a grader needs, so that what is missing is found before a long run and not in it, and no two threads load it.
 
     Raises ColorfastError for an encoder out of reach, an endpoint without a key, a judge whose extra is not installed.
     """
     if grading.kind == "offline":
-        encoder.folder()
+        encoder.encoder()
     if grading.judge is not None:
         from colorfast import endpoint  # its client is an optional extra
 

@@ -59,6 +59,17 @@ def module_at(path: Path) -> ModuleType | None:
     return module
 
 
+def own(name: str, wanted: str) -> Any:
+    """What the user's own Python file at the path `name` calls `wanted`; None when there is no such file.
+
+    Raises ColorfastError when the file has no such thing.
+    """
+    module = module_at(Path(name))
+    if module and not hasattr(module, wanted):
+        raise ColorfastError(f"{name}: this file has no `{wanted}`")
+    return module and getattr(module, wanted)
+
+
 def one_line(error: ValidationError, model: Any) -> str:
     """The first problem of a pydantic error as `field: what`, with the nearest key for an unknown one."""
     first = error.errors()[0]

@@ -6,7 +6,6 @@ import itertools
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from colorfast import constitution, helpfulness, scenarios, standard
@@ -23,8 +22,8 @@ def all_scenarios(experiment: Experiment) -> tuple[Scenario, ...]:
 
     Raises ColorfastError for a trait or domain that no scenario has.
     """
-    files = [Path(path) for path in experiment.scenarios]
-    rows = tuple(s for f in files for s in scenarios.load(f)) if files else scenarios.corpus()
+    files = experiment.scenarios
+    rows = tuple(s for name in files for s in scenarios.named(name)) if files else scenarios.corpus()
     check_known("trait", experiment.traits, {s.trait for s in rows})
     check_known("domain", experiment.domains, {s.domain for s in rows})
     return tuple(

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from colorfast.names import check_known
+from colorfast.names import check_known, own
 from colorfast.policies import Conversation, Policy
 from colorfast.policies.scripted import Known, Scripted
 from colorfast.rundir import digest
@@ -68,11 +68,14 @@ def shipped() -> Mapping[str, Attack]:
 
 
 def chosen(names: Sequence[str] = ()) -> tuple[Attack, ...]:
-    """The attacks of these names (attacks or families; none: all), with the counterparts of the harmful ones, in shipped order.
+    """The attacks of these names (attacks, families, Python files with `ATTACKS`; none: all that are shipped), with the counterparts
+    of the harmful ones, in shipped order.
 
     Raises ColorfastError for an unknown name, with the nearest.
     """
-    every = shipped()
+    files = {name: made for name in names if (made := own(name, "ATTACKS"))}
+    every = {**shipped(), **{a.id: a for made in files.values() for a in made}}
+    names = [n for name in names for n in ([a.id for a in files[name]] if name in files else [name])]
     check_known("attack", names, [*every, *(a.family for a in every.values())])
     wanted = {a.id for a in every.values() if not names or a.id in names or a.family in names}
     wanted |= {every[name].counterpart for name in wanted}
@@ -156,15 +159,16 @@ def steps_in(wordings: Wordings, conversation: Conversation) -> int:
     return max(next((i for i, step in enumerate(steps) if step not in said), len(steps)) for steps in wordings)
 
 
-def written(family: str) -> dict[str, dict[str, Any]]:
+def written(family: str, home: Path = HOME) -> dict[str, dict[str, Any]]:
     """The tables of `attacks/FAMILY.toml`: for each attack `says`, `evals`, and `counterpart` where it is harmful."""
-    return tomllib.loads((HOME / f"{family}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((home / f"{family}.toml").read_text(encoding="utf-8"))
 
 
-def worded(family: str, axis: str, places: int, wrapping: Callable[[Wordings], Wrap]) -> tuple[Attack, ...]:
-    """The attacks of a family whose texts stand in its TOML. `places`: positions in which each wording can stand."""
+def worded(family: str, axis: str, places: int, wrapping: Callable[[Wordings], Wrap], home: Path = HOME) -> tuple[Attack, ...]:
+    """The attacks of a family whose texts stand in its TOML, in the folder `home`. `places`: positions in which each wording can
+    stand."""
     made = []
-    for name, table in written(family).items():
+    for name, table in written(family, home).items():
         wordings: Wordings = tuple(tuple(steps) for steps in table["says"])
         made.append(
             Attack(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.data import fetch, source
-from colorfast.names import module_at, nearest, read_jsonl
+from colorfast.names import nearest, own, read_jsonl
 from colorfast.rundir import digest
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
 
@@ -55,11 +55,12 @@ def get(name: str) -> Benchmark:
     """The benchmark `name`, or the only one in the Python file at that path. Raises ColorfastError when there is none."""
     if name in shipped():
         return shipped()[name]
-    module = module_at(Path(name))
-    if module:
-        (only,) = module.BENCHMARKS
-        return only
-    raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
+    found = own(name, "BENCHMARKS")
+    if found is None:
+        raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
+    if len(found) != 1:
+        raise ColorfastError(f"{name}: BENCHMARKS holds {len(found)}; a file of your own holds one, and each is named by its file")
+    return found[0]
 
 
 def suite(name: str) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def _panels(told: Told, outcomes: Sequence[Told], colours: Mapping[str, str]) ->
     figure = Figure(figsize=(figures.WIDTH, tall))
     margins = {"left": 0.08, "right": 0.985, "top": 1 - 0.5 / tall, "bottom": 0.25 / tall, "hspace": 0.75, "wspace": 0.3}
     grid = figure.subplots(deep, COLUMNS, squeeze=False, gridspec_kw=margins)
-    top = max(level["high"] for o in outcomes for level in (*o["curve"], *o["baseline_curve"]))
+    top = max(level["high"] for o in outcomes for level in (*o["curve"], *o["baseline_curve"])) or 1.0
     for ax in grid.flat[len(names) :]:
         ax.remove()
     for ax, name in zip(grid.flat, names, strict=False):

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from pydantic import ValidationError
 
 from colorfast.grade import grade
-from colorfast.names import one_line, read_jsonl
+from colorfast.names import check_known, one_line, read_jsonl
 from colorfast.reading import words
 from colorfast.types import ColorfastError, Reply, Scenario, Trait
 
@@ -25,11 +25,12 @@ BLANKET = {
 
 
 def load(path: Path) -> tuple[Scenario, ...]:
-    """Every scenario of one file. Raises ColorfastError with file, line and field for the first broken row."""
+    """Every scenario of one file; its graders' files are relative to it. Raises ColorfastError with file, line and field for the first
+    broken row."""
     scenarios: dict[str, Scenario] = {}
     for number, row in read_jsonl(path):
         try:
-            scenario = Scenario.model_validate(row)
+            scenario = _beside(path, Scenario.model_validate(row))
         except ValidationError as error:
             raise ColorfastError(f"{path}:{number}: {one_line(error, Scenario)}") from None
         if scenario.id in scenarios:
@@ -38,6 +39,23 @@ def load(path: Path) -> tuple[Scenario, ...]:
     if not scenarios:
         raise ColorfastError(f"{path}: no scenarios in this file")
     return tuple(scenarios.values())
+
+
+def _beside(path: Path, scenario: Scenario) -> Scenario:
+    if not any(c.grader.endswith(".py") for c in scenario.rubric):
+        return scenario
+    rubric = tuple(
+        c.model_copy(update={"grader": str((path.parent / c.grader).resolve())}) if c.grader.endswith(".py") else c for c in scenario.rubric
+    )
+    return scenario.model_copy(update={"rubric": rubric})
+
+
+def named(name: str) -> tuple[Scenario, ...]:
+    """The scenarios of a shipped trait, or of the file at the path `name`. Raises ColorfastError when there is neither."""
+    if name.endswith(".jsonl"):
+        return load(Path(name))
+    check_known("scenario file", [name], {p.stem for p in HOME.glob("*.jsonl")})
+    return load(HOME / f"{name}.jsonl")
 
 
 @cache

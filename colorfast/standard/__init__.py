@@ -1,23 +1,24 @@
 """Standard RL: verifiable tasks made from a seed, the 95% that every arm shares.
 
-One file a task, with `make(rng) -> (prompt, rubric, gold reply)`. A name ending in `.jsonl` is a file of
-`{prompt, answer}` rows.
+One file a task, with `make(rng) -> (prompt, rubric, gold reply)`. A name ending in `.py` is such a file of the user's, one ending
+in `.jsonl` a file of `{prompt, answer}` rows.
 """
 
 from __future__ import annotations
 
 import importlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from colorfast.names import check_known, read_jsonl
+from colorfast.names import check_known, own, read_jsonl
 from colorfast.types import ColorfastError, Criterion, Message, Task
 
 HOME = Path(__file__).parent
 Made = tuple[str, list[dict[str, Any]], str]
+Make = Callable[[random.Random], Made]
 
 
 def names() -> list[str]:
@@ -31,12 +32,12 @@ def exactly(grader: str, text: str, weight: float = 1.0, **args: Any) -> dict[st
 
 
 def check(tasks: Sequence[str]) -> None:
-    """Raises ColorfastError for a task that does not exist or a JSONL file with a broken row."""
+    """Raises ColorfastError for a task that does not exist, a JSONL file with a broken row, or a Python file without `make`."""
     for name in tasks:
         if name.endswith(".jsonl"):
             _rows(name)
         else:
-            check_known("standard task", [name], names())
+            _maker(name)
 
 
 @cache
@@ -69,18 +70,29 @@ def by_answer(answer: str) -> dict[str, Any]:
 
 def make(name: str, rng: random.Random) -> Made:
     """(prompt, rubric, gold reply) of one task."""
-    return _from_file(name, rng) if name.endswith(".jsonl") else importlib.import_module(f"{__name__}.{name}").make(rng)
+    return _from_file(name, rng) if name.endswith(".jsonl") else _maker(name)(rng)
+
+
+@cache
+def _maker(name: str) -> Make:
+    found = None if name in names() else own(name, "make")
+    if found:
+        return found
+    check_known("standard task", [name], names())
+    return importlib.import_module(f"{__name__}.{name}").make
 
 
 def task(tasks: Sequence[str], seed: int, index: int) -> Task:
-    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from (task, seed, index)."""
+    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from (task, seed, index), wherever a
+    task's own file lies."""
     turn = list(tasks)
     random.Random(f"standard-{seed}-{index // len(turn)}").shuffle(turn)
     name = turn[index % len(turn)]
-    prompt, rubric, gold = make(name, random.Random(f"{name}-{seed}-{index}"))
+    source = Path(name).stem
+    prompt, rubric, gold = make(name, random.Random(f"{source}-{seed}-{index}"))
     return Task(
-        id=f"{Path(name).stem}-{seed}-{index}",
-        source=Path(name).stem,
+        id=f"{source}-{seed}-{index}",
+        source=source,
         messages=(Message(role="user", content=prompt),),
         rubric=tuple(Criterion.model_validate(c) for c in rubric),
         replies={"good": gold},

@@ -1,0 +1,5 @@
+"""`python -m colorfast`."""
+
+from colorfast.cli import main
+
+main()
