@@ -57,8 +57,10 @@ def get(name: str) -> Benchmark:
         return shipped()[name]
     module = module_at(Path(name))
     if module:
-        (only,) = module.BENCHMARKS
-        return only
+        found = getattr(module, "BENCHMARKS", ())
+        if len(found) != 1 or not isinstance(found[0], Benchmark):
+            raise ColorfastError(f"{name}: wants BENCHMARKS with one Benchmark in it")
+        return found[0]
     raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
 
 

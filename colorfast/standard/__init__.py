@@ -7,6 +7,7 @@ One file a task, with `make(rng) -> (prompt, rubric, gold reply)`. A name ending
 from __future__ import annotations
 
 import importlib
+import math
 import random
 from collections.abc import Sequence
 from functools import cache
@@ -63,6 +64,8 @@ def by_answer(answer: str) -> dict[str, Any]:
     try:
         value = float(answer.replace(",", ""))
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         return exactly("exact", f"Answer {answer}", any=[answer])
     return exactly("number", f"Answer {answer}", value=value)
 
