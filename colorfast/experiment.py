@@ -84,7 +84,7 @@ def _are_names(value: Any) -> bool:
 
 def _beside(path: Path, value: Any) -> Any:
     """A relative file name in a TOML is relative to the TOML; names of shipped things stay names."""
-    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md"))
+    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md")) and "\0" not in value
     return str((path.parent / value).resolve()) if is_file else value
 
 
@@ -155,10 +155,10 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
-    try:
-        return dict(read_json(path)["plan"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(path, f"not what a run is: {error!r}") from None
+    made = read_json(path)
+    if not isinstance(made.get("plan"), dict) or not isinstance(made.get("traits"), dict):
+        raise DamagedError(path, "it does not say what the run is")
+    return dict(made["plan"])
 
 
 def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str) -> None:
@@ -241,8 +241,8 @@ def planned(folder: Path) -> Experiment:
     if not (folder / "run.json").is_file():
         raise ColorfastError(f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run quick")
     try:
-        return Experiment.model_validate(read_json(folder / "run.json")["plan"]["experiment"])
-    except (ValidationError, KeyError, TypeError):
+        return Experiment.model_validate(_read_plan(folder / "run.json")["experiment"])
+    except (ValidationError, KeyError, DamagedError):
         raise ColorfastError(
             f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out"
         ) from None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.cells import UNTRAINED, Cell
-from colorfast.ledger import MATCHED
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.rundir import DamagedError, read_json, set_aside, sound
@@ -14,6 +13,8 @@ from colorfast.tables import read_rows, read_scores
 from colorfast.types import ColorfastError
 
 RECORD = ("ledger.json", "metrics.jsonl", "checkpoint")
+ADDED_UP = ("prompts", "completions", "prompt_tokens", "completion_tokens")
+"""Of a ledger's totals, what every version has."""
 
 
 def mend(run: Path, cell: Cell) -> None:
@@ -38,14 +39,17 @@ def check_trained(folder: Path) -> None:
     """Raises DamagedError for the first part of a trained cell that is not as training left it. A checkpoint that is gone is not
     damaged: weights take room, and scores stand without them."""
     used: dict[str, Any] = read_json(folder / "ledger.json")
-    if not isinstance(used.get("steps"), int) or not isinstance(used.get("total"), dict) or not used["total"].keys() >= set(MATCHED[1:]):
-        raise DamagedError(folder / "ledger.json", "not a ledger")
     try:
-        rows = sum(1 for _ in read_jsonl(folder / "metrics.jsonl"))
-    except ColorfastError as error:
+        rows = [row["sources"].values() for _, row in read_jsonl(folder / "metrics.jsonl")]
+        added = {key: sum(values[key] for sources in rows for values in sources) for key in ADDED_UP}
+    except (ColorfastError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(folder / "metrics.jsonl", error) from None
-    if rows != used["steps"]:
-        raise DamagedError(folder / "metrics.jsonl", f"{rows} rows for {used['steps']} steps")
+    try:
+        told = (used["steps"], {key: used["total"][key] for key in ADDED_UP}, bool(used["sources"]), len(used["schedule_seen"]))
+    except (KeyError, TypeError) as error:
+        raise DamagedError(folder / "ledger.json", f"not a ledger: {error!r}") from None
+    if told != (len(rows), added, True, 64):
+        raise DamagedError(folder / "ledger.json", "it is not what the rows of metrics.jsonl add up to")
     if (folder / "checkpoint").is_dir():
         _check_model(folder / "checkpoint", used.get("weights"))
 

@@ -167,6 +167,11 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_STRAIGHT).casefold()
 
 
+def opening(text: str) -> str:
+    """As much of a reply as is read, normalised; one character may stand for many."""
+    return normalise(text[:READ])[:READ]
+
+
 def words(text: str) -> list[str]:
     return _WORD.findall(normalise(text))
 
@@ -220,7 +225,7 @@ class Reading:
 
     @cached_property
     def prose(self) -> tuple[str, ...]:
-        sentences = [s.strip() for s in _SENTENCE_END.split(normalise(self.text)) if s.strip()]
+        sentences = [s.strip() for s in _SENTENCE_END.split(opening(self.text)) if s.strip()]
         if self.reply.truncated and sentences and not re.search(r"[.!?][\"')\]]*$", sentences[-1]):
             sentences.pop()
         asked = {g for m in self.messages for n in (3, 4) for g in _grams(words(m.content), n)}

@@ -71,7 +71,7 @@ def large(piece: str) -> str:
 def test_a_megabyte_is_graded_in_bounded_time(name: str) -> None:
     reply = Reply(large(HOSTILE[name]), truncated=True)
     began = time.process_time()
-    for task in (EVERY, *corpus()[:200:60]):
+    for task in (EVERY, corpus()[70]):
         score = grade(reply, task).score
         assert score is not None and 0 <= score <= 1
     refusal(reply.text, "Is it safe?")
