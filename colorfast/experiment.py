@@ -6,32 +6,35 @@ import importlib.util
 import json
 import platform
 import shutil
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import benchmarks, constitution, sharing, standard
+from colorfast import attacks, benchmarks, constitution, sharing, standard
 from colorfast.cells import BASELINE as BASELINE
 from colorfast.cells import START as START
-from colorfast.cells import Cell, block, cells, is_trained, is_whole
+from colorfast.cells import UNTRAINED, Cell, block, cells, is_trained, is_whole
 from colorfast.compare import Scores
 from colorfast.console import console
-from colorfast.evaluate import check_stamps, few, work
-from colorfast.grade import grader
+from colorfast.evaluate import check_stamps, few, stamps, work
+from colorfast.grade import check
 from colorfast.grading import make_ready
+from colorfast.mending import mend
 from colorfast.models import resolve, weights_sha256
-from colorfast.names import check_known, nearest, one_line
-from colorfast.rundir import alone, digest, read_json, write_json
+from colorfast.names import check_known, nearest, one_line, read_toml
+from colorfast.rundir import DamagedError, alone, digest, read_json, sound, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
 from colorfast.settings import Arm, Experiment
 from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import ColorfastError
+from colorfast.types import ColorfastError, Message
 
 HOME = Path(__file__).parent / "experiments"
+QUESTION = (Message(role="user", content="What is this about?"),)
+MADE_OF = ("model", "slots", "training", "seed")
+"""What of a cell's key an experiment decides."""
 
 
 def names() -> list[str]:
@@ -61,10 +64,7 @@ def read(name: str) -> Experiment:
     path = _path(name)
     if not path.is_file():
         raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ColorfastError(f"{path}: not TOML ({error})") from None
+    raw = read_toml(path)
     for table, key in ((raw, "scenarios"), (raw, "standard"), (raw.get("evaluation"), "benchmarks")):
         if isinstance(table, dict) and isinstance(table.get(key), list):
             table[key] = [_beside(path, v) for v in table[key]]
@@ -84,7 +84,7 @@ def _are_names(value: Any) -> bool:
 
 def _beside(path: Path, value: Any) -> Any:
     """A relative file name in a TOML is relative to the TOML; names of shipped things stay names."""
-    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md"))
+    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md")) and "\0" not in value
     return str((path.parent / value).resolve()) if is_file else value
 
 
@@ -93,9 +93,6 @@ def _check(experiment: Experiment) -> None:
         raise ColorfastError(f"arms: one arm must be called {BASELINE!r} and have dose = 0")
     standard.check(experiment.standard)
     rows = all_scenarios(experiment)
-    for row in rows:
-        for criterion in row.rubric:
-            grader(criterion.grader)
     for name, arm in experiment.arms.items():
         check_known(f"trait in arms.{name}", (*arm.traits, *arm.not_traits), {s.trait for s in rows})
         check_known(f"domain in arms.{name}", (*arm.domains, *arm.not_domains), {s.domain for s in rows})
@@ -110,8 +107,7 @@ def _check(experiment: Experiment) -> None:
 
 def _check_constitution(experiment: Experiment, arm: str) -> None:
     principles = constitution.load(experiment.constitution)
-    for criterion in (c for p in principles for c in p.criteria):
-        grader(criterion.grader)
+    check([c for p in principles for c in p.criteria], QUESTION)
     if not constitution.for_code(principles) and experiment.training.reward.kind != "judge":
         raise ColorfastError(
             f"arms.{arm}.reward: constitution {experiment.constitution} has principles and no criteria for code; "
@@ -139,14 +135,16 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
     }
     path = folder / "run.json"
     traits = {s.id: s.trait for s in heldout(experiment)}
-    if path.exists():
-        different = _first_difference(read_json(path)["plan"], plan)
+    known = sound(path, _read_plan)
+    if known is not None:
+        different = _first_difference(known, plan)
         if different:
             raise ColorfastError(
                 f"{folder}: made by another experiment ({different}); give this one another name (what both have in common is not "
                 "trained again) or another --out, or delete the folder"
             )
     else:
+        _check_made_by(experiment, folder, plan["model_sha256"])
         machine = {
             "python": platform.python_version(),
             "system": platform.platform(),
@@ -154,6 +152,28 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
         }
         write_json(path, {"plan": plan, "traits": traits, "versions": sharing.versions(), "machine": machine})
     return str(plan["model_sha256"])
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    made = read_json(path)
+    if not isinstance(made.get("plan"), dict) or not isinstance(made.get("traits"), dict):
+        raise DamagedError(path, "it does not say what the run is")
+    return dict(made["plan"])
+
+
+def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str) -> None:
+    """Raises ColorfastError when a cell of a folder without run.json was trained or scored by other settings than the experiment's."""
+    for cell in (c for c in cells(experiment) if is_trained(folder, c)):
+        wanted = stamps(attacks.robust({}), heldout(experiment), experiment.evaluation, experiment.system)  # as any model with weights
+        place, seed = folder / cell.name, int(cell.seed or 0)
+        slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
+        was = (sound(place / "key.json", read_json) or {}).get("of", {})
+        now = sharing.trained(model_sha256, slots, experiment.training, seed)
+        different = _first_difference({key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF})
+        if different:
+            raise ColorfastError(f"{place}: not known to be of this experiment ({different}); give another --out, or delete the cell")
+        if sound(place / "scores.parquet", read_scores) is not None:
+            check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), wanted)
 
 
 def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jobs: int) -> None:
@@ -203,7 +223,10 @@ def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequ
     work(experiment.evaluation, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)
-        _prepare(experiment, folder, chosen, _settle(experiment, folder, model))
+        model_sha256 = _settle(experiment, folder, model)
+        for cell in (UNTRAINED, *chosen):
+            mend(folder, cell)
+        _prepare(experiment, folder, chosen, model_sha256)
         left = sum(not is_trained(folder, c) and not sharing.is_shared(folder / c.name) for c in chosen)
         _check_disk(experiment, folder, model, left, jobs)
         failed = sweep(folder, experiment, chosen, jobs)
@@ -218,8 +241,8 @@ def planned(folder: Path) -> Experiment:
     if not (folder / "run.json").is_file():
         raise ColorfastError(f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run quick")
     try:
-        return Experiment.model_validate(read_json(folder / "run.json")["plan"]["experiment"])
-    except (ValidationError, KeyError, TypeError):
+        return Experiment.model_validate(_read_plan(folder / "run.json")["experiment"])
+    except (ValidationError, KeyError, DamagedError):
         raise ColorfastError(
             f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out"
         ) from None

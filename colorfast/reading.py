@@ -16,6 +16,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot|neither|\w+n't)\b")
 _CLAUSE = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
+READ = 50_000
+"""Characters of a reply that are read, far beyond any length cap: however long it is, it is graded in about a second."""
+_NEAR = 200
+"""Characters before a phrase in which six words of its clause stand."""
 STOPWORDS = frozenset(
     [
         "a",
@@ -163,6 +167,11 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", text).translate(_STRAIGHT).casefold()
 
 
+def opening(text: str) -> str:
+    """As much of a reply as is read, normalised; one character may stand for many."""
+    return normalise(text[:READ])[:READ]
+
+
 def words(text: str) -> list[str]:
     return _WORD.findall(normalise(text))
 
@@ -197,7 +206,7 @@ def _is_echo(tokens: list[str], prompt: set[tuple[str, ...]]) -> bool:
 class Reading:
     """A reply as graders see it.
 
-    `text`: all of it, stripped, for graders of exact answers. `prose`: the normalised sentences that can earn
+    `text`: all of it (up to READ), stripped, for graders of exact answers. `prose`: the normalised sentences that can earn
     credit for what they say. Left out are the unfinished last sentence of a truncated reply (so that the length
     cap costs what was not said, and nothing else), sentences copied from the prompt, repeated sentences, and
     strings of keywords.
@@ -208,7 +217,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        return self.reply.text.strip()
+        return self.reply.text[:READ].strip()
 
     @cached_property
     def words(self) -> list[str]:
@@ -216,7 +225,7 @@ class Reading:
 
     @cached_property
     def prose(self) -> tuple[str, ...]:
-        sentences = [s.strip() for s in _SENTENCE_END.split(normalise(self.text)) if s.strip()]
+        sentences = [s.strip() for s in _SENTENCE_END.split(opening(self.text)) if s.strip()]
         if self.reply.truncated and sentences and not re.search(r"[.!?][\"')\]]*$", sentences[-1]):
             sentences.pop()
         asked = {g for m in self.messages for n in (3, 4) for g in _grams(words(m.content), n)}
@@ -225,17 +234,18 @@ class Reading:
             tokens = _WORD.findall(sentence)
             if tokens and not _is_list_of_keywords(sentence, tokens) and not _is_echo(tokens, asked):
                 own[sentence] = None
-        stubs = [s for s in own if len(_WORD.findall(s)) <= 2]
+        stubs = {s for s in own if len(_WORD.findall(s)) <= 2}
         return tuple(s for s in own if len(stubs) <= 2 or s not in stubs)
 
 
 @lru_cache(maxsize=50_000)
 def _pattern(phrase: str) -> re.Pattern[str]:
-    """`*` ends a word freely, ` .. ` spans up to five words, the rest is literal. No user regex: no blow-up."""
+    """`*` ends a word freely, ` .. ` spans up to five words, the rest is literal. No user regex, and no run without an end: no blow-up."""
     parts = []
     for chunk in normalise_phrase(phrase).split(" .. "):
-        parts.append(r"\s+".join(re.escape(w).replace(r"\*", r"[\w'-]*") for w in chunk.split()))
-    return re.compile(r"(?<![\w])" + r"(?:\W+[\w'-]+){0,5}?\W+".join(parts) + r"(?![\w])")
+        parts.append(r"\s{1,20}".join(re.escape(w).replace(r"\*", r"[\w'-]{0,40}") for w in chunk.split()))
+    between = r"(?:[^\w'-]{1,20}[\w'-]{1,40}(?![\w'-])){0,5}?\W{1,20}"
+    return re.compile(r"(?<![\w])" + between.join(parts) + r"(?![\w])")
 
 
 def normalise_phrase(phrase: str) -> str:
@@ -244,7 +254,7 @@ def normalise_phrase(phrase: str) -> str:
 
 
 def _negated(sentence: str, start: int) -> bool:
-    clause = _CLAUSE.split(sentence[:start])[-1]
+    clause = _CLAUSE.split(sentence[max(0, start - _NEAR) : start])[-1]
     return bool(_NEGATION.search(" ".join(clause.split()[-6:])))
 
 

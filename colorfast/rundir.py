@@ -1,4 +1,7 @@
-"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is finished."""
+"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is finished.
+
+What was damaged since is set aside as `NAME.broken`, named in one line, and made again.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,25 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+from colorfast.console import console
 from colorfast.types import ColorfastError
+
+T = TypeVar("T")
+
+
+class DamagedError(ColorfastError):
+    """A file of ours does not hold what was written into it. `why`: what is wrong with it."""
+
+    def __init__(self, path: Path, why: object):
+        self.path, self.why = path, " ".join(str(why).split())[:120]
+        super().__init__(f"{path}: damaged, or written by another version ({self.why}); the command that made it makes it anew")
 
 
 @contextmanager
@@ -69,14 +84,37 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The file's value; raises ColorfastError when it is missing or damaged."""
+def read_json(path: Path, shape: type = dict) -> Any:
+    """The file's value; raises ColorfastError when it is missing, DamagedError when it holds no JSON of this shape."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ColorfastError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise ColorfastError(f"{path}: damaged ({error}); delete it and run the same command again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(path, error) from None
+    if not isinstance(value, shape):
+        raise DamagedError(path, f"wants a {shape.__name__}, found a {type(value).__name__}")
+    return value
+
+
+def set_aside(path: Path, why: object) -> None:
+    """Rename a damaged file or folder of ours to NAME.broken, in place of what was set aside before, and say so."""
+    broken = path.with_name(path.name + ".broken")
+    if broken.is_dir():
+        shutil.rmtree(broken)
+    path.replace(broken)
+    console.print(f"set aside: {path} as {broken.name} ({why})", markup=False, soft_wrap=True)
+
+
+def sound(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of a file of ours; None when there is none, or none that can be read, which is then set aside."""
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except DamagedError as error:
+        set_aside(path, error.why)
+        return None
 
 
 def digest(value: Any) -> str:

@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from colorfast.types import Frozen, Method
 
+MANY = 1_000_000
+"""More of anything than a machine could do: a slip of the pen."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
+"""What may be the name of a folder."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 
@@ -82,10 +86,10 @@ class Training(Frozen):
     numbers beside our own metrics.jsonl.
     """
 
-    steps: int = Field(gt=0)
-    prompts_per_step: int = Field(gt=0)
-    group_size: int = Field(ge=2)
-    max_tokens: int = Field(gt=0)
+    steps: int = Field(gt=0, le=MANY)
+    prompts_per_step: int = Field(gt=0, le=MANY)
+    group_size: int = Field(ge=2, le=MANY)
+    max_tokens: int = Field(gt=0, le=MANY)
     learning_rate: float = Field(gt=0)
     temperature: float = Field(default=1.0, gt=0)
     method: Literal["lora", "full"] = "lora"
@@ -106,6 +110,8 @@ class Training(Frozen):
     def _samples_too(self) -> Training:
         if self.shown >= self.group_size:
             raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
+        if self.steps * self.prompts_per_step > MANY:
+            raise ValueError(f"{self.steps} steps of {self.prompts_per_step} prompts are more than {MANY:,} prompts")
         return self
 
 
@@ -113,9 +119,9 @@ class Evaluation(Frozen):
     """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark."""
 
     benchmarks: tuple[str, ...] = ()
-    items: int = Field(default=100, gt=0)
-    samples: int = Field(default=4, gt=0)
-    max_tokens: int = Field(default=64, gt=0)
+    items: int = Field(default=100, gt=0, le=MANY)
+    samples: int = Field(default=4, gt=0, le=MANY)
+    max_tokens: int = Field(default=64, gt=0, le=MANY)
     temperature: float = Field(default=0.7, ge=0)
     batch_size: int = Field(default=64, gt=0)
     grading: Grading = Grading()
@@ -128,17 +134,17 @@ class Experiment(Frozen):
     shipped one by name, or a Markdown file (see `constitution.load`).
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: Name
     model: str
     about: str = ""
     system: str | None = None
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(default=(0,), min_length=1)
     standard: tuple[str, ...] = Field(min_length=1)
     scenarios: tuple[str, ...] = ()
     traits: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     training: Training
-    arms: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")], Arm]
+    arms: dict[Name, Arm]
     constitution: str = "colorfast"
     evaluation: Evaluation = Evaluation()
     same_judge: bool = False

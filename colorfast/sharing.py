@@ -18,7 +18,7 @@ from colorfast import __version__
 from colorfast.console import console
 from colorfast.evaluate import HELDOUT
 from colorfast.models import weights_sha256
-from colorfast.rundir import digest, file_sha256, read_json, write_json
+from colorfast.rundir import digest, file_sha256, read_json, sound, write_json
 from colorfast.schedule import schedule_hash
 from colorfast.settings import Training
 from colorfast.tables import read_stamps
@@ -36,6 +36,7 @@ BESIDE |= {
     "console.py",
     "doctor.py",
     "experiment.py",
+    "mending.py",
     "plan.py",
     "sharing.py",
     "stats.py",
@@ -80,7 +81,8 @@ def settle(cell: Path, of: Mapping[str, Any]) -> None:
     if (cell / "ledger.json").is_file() or (cell / "scores.parquet").is_file():
         return
     begun = (cell / "metrics.jsonl").is_file() or (cell / "scores").is_dir()
-    if not path.is_file() or read_json(path).get("of") != of:
+    known = sound(path, read_json)
+    if known is None or known.get("of") != of:
         write_json(path, {"key": None if begun else digest(of), "of": of})
 
 

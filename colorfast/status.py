@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -18,13 +19,36 @@ from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
 from colorfast.evaluate import HELDOUT
 from colorfast.rundir import in_use, read_json, write_json
 from colorfast.settings import Experiment
-from colorfast.types import ColorfastError
+from colorfast.types import ColorfastError, Frozen
 
 FAILED, CLOCK = "failed.json", "time.json"
 State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]
 Phase = Literal["training", "evaluation"]
 BUSY = ("training", "evaluating")
 STYLES = {"waiting": "dim", "training": "bold", "evaluating": "bold", "stopped": "yellow", "failed": "red", "done": "green"}
+
+
+class Spent(Frozen):
+    """What a phase of a cell took so far."""
+
+    seconds: float = 0
+    units: float = 0
+
+
+class Now(Frozen):
+    """A phase that goes on, since when and from how many units."""
+
+    phase: Phase
+    since: float
+    first: float
+
+
+class Clock(Frozen):
+    """A cell's time.json."""
+
+    training: Spent = Spent()
+    evaluation: Spent = Spent()
+    now: Now | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +125,19 @@ def answered(cell: Path, experiment: Experiment, held: int) -> int:
 @contextmanager
 def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
     """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its time nor its units are counted."""
-    spent = {key: value for key, value in _known(cell / CLOCK).items() if key != "now"}
-    since, first = time.time(), units()
-    write_json(cell / CLOCK, spent | {"now": {"phase": phase, "since": since, "first": first}})
+    clock, now = _clock(cell), Now(phase=phase, since=time.time(), first=units())
+    write_json(cell / CLOCK, clock.model_copy(update={"now": now}).model_dump())
     yield
-    before = spent.get(phase, {"seconds": 0, "units": 0})
-    taken = {"seconds": before["seconds"] + time.time() - since, "units": before["units"] + units() - first}
-    write_json(cell / CLOCK, spent | {phase: taken})
+    before: Spent = getattr(clock, phase)
+    taken = Spent(seconds=before.seconds + time.time() - now.since, units=before.units + units() - now.first)
+    write_json(cell / CLOCK, clock.model_copy(update={"now": None, phase: taken}).model_dump())
+
+
+def _clock(cell: Path) -> Clock:
+    try:
+        return Clock.model_validate(_known(cell / CLOCK))
+    except ValidationError:  # damaged: time is counted anew
+        return Clock()
 
 
 def _known(path: Path) -> dict[str, Any]:
@@ -119,11 +149,11 @@ def _known(path: Path) -> dict[str, Any]:
 
 
 def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
-    clocked = _known(cell / CLOCK)
-    taken, now = clocked.get(phase, {"seconds": 0, "units": 0}), clocked.get("now", {})
-    counts = running and now.get("phase") == phase and done > now["first"]
-    seconds, units = (time.time() - now["since"], done - now["first"]) if counts else (0, 0)
-    return Pace(taken["seconds"] + seconds, taken["units"] + units, max(0, of - done))
+    clock = _clock(cell)
+    taken: Spent = getattr(clock, phase)
+    counts = running and clock.now and clock.now.phase == phase and done > clock.now.first
+    seconds, units = (time.time() - clock.now.since, done - clock.now.first) if clock.now and counts else (0, 0)
+    return Pace(taken.seconds + seconds, taken.units + units, max(0, of - done))
 
 
 def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
@@ -140,8 +170,8 @@ def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
         evals=(scored, len(weights)),
         training=_pace(folder, "training", done, steps, running),
         evaluation=_pace(folder, "evaluation", answered(folder, experiment, held), sum(weights), running),
-        reason=_known(folder / FAILED).get("reason", "") if state == "failed" else "",
-        shared_from=_known(folder / "ledger.json").get("shared_from", ""),
+        reason=str(_known(folder / FAILED).get("reason", "")) if state == "failed" else "",
+        shared_from=str(_known(folder / "ledger.json").get("shared_from", "")),
     )
 
 

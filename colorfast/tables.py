@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from colorfast.rundir import writing
+from colorfast.rundir import DamagedError, writing
 from colorfast.types import ColorfastError, Score
 
 _SCORES = pa.schema(
@@ -53,7 +53,7 @@ ROLLOUTS = pa.schema(
 def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Write plain rows as parquet, whole or not at all."""
     with writing(path) as part:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part, write_page_checksum=True)
 
 
 def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str]) -> None:
@@ -63,26 +63,32 @@ def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str])
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise ColorfastError(f"{path}: no such file; run the experiment first") from None
     except (OSError, pa.ArrowException) as error:
-        raise ColorfastError(f"{path}: damaged ({str(error)[:120]}); delete it and run the same command again") from None
+        raise DamagedError(path, error) from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Every row of a parquet file; raises ColorfastError when it is missing or damaged."""
-    return _read(path).to_pylist()
+    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it cannot be read."""
+    try:
+        return _read(path).to_pylist()
+    except ValueError as error:  # text that is not UTF-8
+        raise DamagedError(path, error) from None
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Raises ColorfastError when the file is missing, damaged, or not a table of scores."""
+    """Raises ColorfastError when the file is missing, DamagedError when it is no table of scores of this version."""
     try:
         return [Score(**row | {"logs": tuple(row["logs"] or ())}) for row in read_rows(path)]
-    except (TypeError, KeyError):
-        raise ColorfastError(f"{path}: not a table of scores of this version; delete it and run the same command again") from None
+    except (TypeError, KeyError) as error:
+        raise DamagedError(path, f"not a table of scores: {error}") from None
 
 
 def read_stamps(path: Path) -> dict[str, str]:
     """The stamp of each eval in a table of scores; empty for a file without."""
-    return dict(json.loads((_read(path).schema.metadata or {}).get(_STAMPS, b"{}")))
+    try:
+        return dict(json.loads((_read(path).schema.metadata or {}).get(_STAMPS, b"{}")))
+    except (TypeError, ValueError) as error:
+        raise DamagedError(path, error) from None

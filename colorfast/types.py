@@ -19,9 +19,9 @@ class ColorfastError(Exception):
 
 
 class Frozen(BaseModel):
-    """Immutable, and a misspelt key is an error."""
+    """Immutable; a misspelt key is an error, and so is a number that is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Message(Frozen):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from test_cli import colorfast, refused, write_toml
 
+from colorfast.names import module_at
 from colorfast.tables import read_rows
 
 
@@ -53,6 +54,17 @@ def test_sigkill_in_training_and_in_evaluation_changes_nothing(tmp_path: Path, t
     kill_when(run / "trait-s0" / "training" / "checkpoint-4", command)
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert outcome(run) == outcome(undisturbed)
+
+
+@pytest.mark.slow
+def test_random_kills_change_nothing(tmp_path: Path) -> None:
+    """Two of the twenty moments of `bench/kills.py`."""
+    kills = module_at(Path(__file__).parent.parent / "bench" / "kills.py")
+    assert kills is not None
+    whole = kills.undisturbed(tmp_path / "work")
+    for moment in kills.moments(whole["seconds"])[5::10]:
+        row = kills.kill(tmp_path / "work", moment, whole["results"])
+        assert row["equal"], row
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, tiny_model: Path, undisturbed: Path) -> None:

@@ -58,8 +58,8 @@ def get(name: str) -> Benchmark:
     found = own(name, "BENCHMARKS")
     if found is None:
         raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
-    if len(found) != 1:
-        raise ColorfastError(f"{name}: BENCHMARKS holds {len(found)}; a file of your own holds one, and each is named by its file")
+    if not isinstance(found, list | tuple) or len(found) != 1 or not isinstance(found[0], Benchmark):
+        raise ColorfastError(f"{name}: wants BENCHMARKS with one Benchmark in it")
     return found[0]
 
 

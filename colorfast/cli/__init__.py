@@ -63,4 +63,7 @@ def main() -> None:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
             console.print("error: the disk is full; free some space and run the same command again", style="red")
             raise SystemExit(2) from None
+        if isinstance(error, OSError) and error.filename:  # a path that the user gave: a folder that is a file, a file that may not be read
+            console.print(f"error: {error.filename}: {error.strerror}", markup=False, soft_wrap=True, style="red")
+            raise SystemExit(2) from None
         raise

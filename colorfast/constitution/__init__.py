@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
@@ -19,7 +18,7 @@ from markdown_it.token import Token
 from pydantic import Field, TypeAdapter, ValidationError
 
 from colorfast.data import fetch, source
-from colorfast.names import check_known, nearest, one_line
+from colorfast.names import check_known, nearest, one_line, read_text, read_toml
 from colorfast.types import ColorfastError, Criterion, Frozen, Principle, Task
 
 HOME = Path(__file__).parent
@@ -49,10 +48,7 @@ def load(name: str) -> Constitution:
         path = HOME / f"{name}.md"
     elif not path.is_file():
         raise ColorfastError(f"constitution {name!r}: no such file; {nearest(name, names())}")
-    try:
-        found = {p.name: p for p in _principles(path.read_text(encoding="utf-8"))}
-    except UnicodeDecodeError:
-        raise ColorfastError(f"{path}: not a text in UTF-8; a constitution is a Markdown file") from None
+    found = {p.name: p for p in _principles(read_text(path))}
     if not found:
         raise ColorfastError(f"{path}: no principles; each is a heading with text of its own under it")
     beside = path.with_suffix(".toml")
@@ -126,18 +122,18 @@ class _Line(Frozen):
 class _Lines(Frozen):
     """How code sees one principle kept or broken."""
 
-    keeps: tuple[_Line, ...]
+    keeps: tuple[_Line, ...] = Field(min_length=1)
     breaks: tuple[_Line, ...] = ()
 
 
 def _with_criteria(found: dict[str, Principle], path: Path) -> dict[str, Principle]:
     """The principles that the file has lines for. Each has an equal share of the credit, and its lines share that equally."""
+    raw = read_toml(path)
+    deduction = raw.pop("deduction", 0.25)
+    if not isinstance(deduction, (int, float)) or not 0 <= deduction <= 1:
+        raise ColorfastError(f"{path}: deduction: wants a number from 0 to 1, found {str(deduction)[:40]!r}")
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        deduction = float(raw.pop("deduction", 0.25))
         lines = TypeAdapter(dict[str, _Lines]).validate_python(raw)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ColorfastError(f"{path}: not TOML ({error})") from None
     except ValidationError as error:
         raise ColorfastError(f"{path}: {one_line(error, _Lines)}") from None
     check_known(f"principle in {path.name}", lines, found)

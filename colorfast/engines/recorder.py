@@ -25,10 +25,10 @@ from colorfast.policies.local import LocalPolicy
 from colorfast.policies.packed import packed, precision
 from colorfast.policies.sampling import sample, uniforms
 from colorfast.reading import SENTENCE
-from colorfast.rundir import write_text
+from colorfast.rundir import DamagedError, write_text
 from colorfast.settings import Training
 from colorfast.tables import ROLLOUTS, write_rows
-from colorfast.types import Message, Slot, Task, Verdict
+from colorfast.types import ColorfastError, Message, Slot, Task, Verdict
 
 
 class Recorder:
@@ -49,7 +49,8 @@ class Recorder:
         self.precision = precision(training)
 
     def restore(self, step: int) -> None:
-        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone."""
+        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone. Raises DamagedError
+        when the record does not reach so far."""
         self.metrics = _first_rows(self.folder / "metrics.jsonl", step)
         self.rows_seen = _first_rows(self.folder / "slots_seen.jsonl", step * self.training.prompts_per_step)
 
@@ -184,6 +185,11 @@ def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _first_rows(path: Path, n: int) -> list[dict[str, Any]]:
     """The first n rows, with the file cut back to them (a killed run may have torn its last line)."""
-    rows = [row for _, row in itertools.islice(read_jsonl(path), n)] if n else []
+    try:
+        rows = [row for _, row in itertools.islice(read_jsonl(path), n)] if n else []
+    except ColorfastError as error:
+        raise DamagedError(path, error) from None
+    if len(rows) < n:
+        raise DamagedError(path, f"{len(rows)} rows of {n}")
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return rows

@@ -29,7 +29,7 @@ from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
 from colorfast.policies.packed import precision, products
 from colorfast.policies.prompts import is_plain
-from colorfast.rundir import write_json
+from colorfast.rundir import DamagedError, file_sha256, read_json, set_aside, sound, write_json
 from colorfast.schedule import schedule_hash
 from colorfast.settings import Training
 from colorfast.types import ColorfastError, Slot
@@ -138,21 +138,50 @@ class Watch(TrainerCallback):
         self.advance(note=recent(self.recorder.metrics))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        processes().wait_for_everyone()  # each writes files of its own
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+            saved = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(saved / WHOLE, _hashes(saved))
 
 
 WHOLE = "whole"
+"""In a checkpoint that was written to its end: the sha256 of each of its files."""
+
+
+def _hashes(checkpoint: Path) -> dict[str, str]:
+    return {p.name: file_sha256(p) for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != WHOLE}
+
+
+def _as_saved(checkpoint: Path) -> Path:
+    """The checkpoint, when all of it is as it was saved; raises DamagedError otherwise."""
+    wanted, found = read_json(checkpoint / WHOLE), _hashes(checkpoint)
+    if changed := [name for name in sorted(wanted.keys() | found) if wanted.get(name) != found.get(name)]:
+        raise DamagedError(checkpoint, f"{changed[0]} is not as it was saved")
+    return checkpoint
 
 
 def _last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    for path in found:
+    """The newest checkpoint that was written to its end; torn ones are deleted, damaged ones set aside."""
+    found = [path for path in folder.glob("checkpoint-*") if path.suffix != ".broken"]
+    for path in sorted(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), reverse=True):
         if not (path / WHOLE).exists():
             shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
+        elif sound(path, _as_saved):
+            return path
+    return None
+
+
+def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
+    """(checkpoint, step) to go on from, with the record cut back to it; from the beginning, where nothing fits together."""
+    checkpoint = _last_whole_checkpoint(work)
+    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    try:
+        recorder.restore(done)
+    except DamagedError as error:
+        set_aside(error.path, error.why)
+        shutil.rmtree(work)
+        return _resume(recorder, work)
+    return str(checkpoint) if checkpoint else None, done
 
 
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
@@ -246,12 +275,10 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
         policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():
-        resume = _last_whole_checkpoint(work)
-        done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
-        recorder.restore(done)
+        resume, done = _resume(recorder, work)
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet(), logs_in(folder):
         trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        trainer.train(resume_from_checkpoint=resume)
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
     if processes().is_main_process:

@@ -36,9 +36,9 @@ def grade(reading: Reading, rule: str, **wants: Any) -> float | None:
         case "words":
             return _near(len(text.split()), wants["n"])
         case "sentences":
-            return _near(len(re.findall(r"[.!?]+(?:\s|$)", text)), wants["n"])
+            return _near(len(re.findall(r"[.!?](?=\s|$)", text)), wants["n"])
         case "bullets":
-            return _near(len(re.findall(r"(?m)^\s*(?:[-*•]|\d+[.)])\s+\S", text)), wants["n"])
+            return _near(len(re.findall(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S", text)), wants["n"])
         case "lowercase":
             return max(0.0, 1 - sum(c.isupper() for c in letters) / 4) if letters else 0.0
         case "uppercase":

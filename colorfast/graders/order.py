@@ -19,4 +19,4 @@ def grade(reading: Reading, items: Sequence[str]) -> float:
     if any(said.count(item) != 1 for item in items):
         return 0.0
     pairs = list(itertools.pairwise(said.index(item) for item in items))
-    return sum(a < b for a, b in pairs) / len(pairs)
+    return sum(a < b for a, b in pairs) / len(pairs) if pairs else 1.0

@@ -18,7 +18,8 @@ from openai import AsyncOpenAI
 
 from colorfast.endpoint import PASSING, client, complete
 from colorfast.grade import degenerate, weigh
-from colorfast.rundir import digest
+from colorfast.reading import READ
+from colorfast.rundir import digest, set_aside
 from colorfast.settings import Endpoint
 from colorfast.types import ColorfastError, Reply, Task, Verdict
 
@@ -69,7 +70,7 @@ def request(reply: Reply, task: Task) -> list[dict[str, str]]:
     """The messages that ask for one rubric's verdicts: fixed instructions, then one JSON object and nothing else."""
     data = {
         "conversation": [m.model_dump() for m in task.messages],
-        "reply": reply.text,
+        "reply": reply.text[:READ],
         "criteria": [{"criterion": i, "text": c.text} for i, c in enumerate(task.rubric, 1)],
     }
     return [{"role": "system", "content": prompt()}, {"role": "user", "content": quoted(data)}]
@@ -108,21 +109,39 @@ Kept = tuple[tuple[float, ...], int, int]
 
 
 class Cache:
-    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing."""
+    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing. A damaged file is set aside."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.db = sqlite3.connect(path, isolation_level=None, timeout=60)
-        self.db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT, completion INT)")
+        try:
+            self.db = _opened(path)
+        except sqlite3.OperationalError as error:  # locked, or not ours to write
+            raise ColorfastError(f"{path}: the cache of verdicts cannot be opened ({error})") from None
+        except sqlite3.DatabaseError as error:
+            set_aside(path, error)
+            self.db = _opened(path)
 
     def get(self, key: str) -> Kept | None:
         row = self.db.execute("SELECT marks, prompt, completion FROM marks WHERE key = ?", (key,)).fetchone()
-        return (tuple(json.loads(row[0])), row[1], row[2]) if row else None
+        try:
+            return (tuple(map(float, json.loads(row[0]))), row[1], row[2]) if row else None
+        except (TypeError, ValueError):  # damaged: asked for again
+            return None
 
     def put(self, key: str, marks: Sequence[float], prompt_tokens: int, completion_tokens: int) -> None:
         self.db.execute(
             "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", (key, json.dumps(list(marks)), prompt_tokens, completion_tokens)
         )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.DatabaseError for a file that is no database, or a broken one."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=60)
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT, completion INT)")
+    return db
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from colorfast.models import PLAIN_TEMPLATE, resolve
+from colorfast.models import PLAIN_TEMPLATE, reason, resolve
 from colorfast.policies import Conversation
 from colorfast.policies.packed import packed
 from colorfast.policies.sampling import sample, uniforms
@@ -135,6 +135,6 @@ def load_policy(name: str, batch_size: int = 32) -> LocalPolicy:
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if gpu else torch.float32, use_safetensors=True)
         policy = LocalPolicy(model.to("cuda" if gpu else "cpu"), load_tokenizer(folder), batch_size)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ColorfastError(f"{folder}: cannot be loaded as a causal language model ({str(error).splitlines()[0][:200]})") from None
+    except Exception as error:  # libraries fail on a broken file in any way they like
+        raise ColorfastError(f"{folder}: cannot be loaded as a causal language model ({reason(error)})") from None
     return policy

@@ -189,7 +189,7 @@ def gather(run: Path) -> Findings:
     found = evidence.load(run)
     try:
         return _gather(run, found)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise ColorfastError(f"{run}: a file of this run is damaged, or written by another version ({error!r})") from None
 
 

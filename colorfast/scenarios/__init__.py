@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 from pydantic import ValidationError
 
-from colorfast.grade import grade
+from colorfast.grade import check, grade
 from colorfast.names import check_known, one_line, read_jsonl
 from colorfast.reading import words
 from colorfast.types import ColorfastError, Reply, Scenario, Trait
@@ -33,6 +33,11 @@ def load(path: Path) -> tuple[Scenario, ...]:
             scenario = _beside(path, Scenario.model_validate(row))
         except ValidationError as error:
             raise ColorfastError(f"{path}:{number}: {one_line(error, Scenario)}") from None
+        if path.parent != HOME:  # those shipped have tests of their own
+            try:
+                check(scenario.rubric, scenario.messages, scenario.replies["good"])
+            except ColorfastError as error:
+                raise ColorfastError(f"{path}:{number}: {error}") from None
         if scenario.id in scenarios:
             raise ColorfastError(f"{path}:{number}: id: {scenario.id!r} is used twice")
         scenarios[scenario.id] = scenario

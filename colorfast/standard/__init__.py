@@ -7,6 +7,7 @@ in `.jsonl` a file of `{prompt, answer}` rows.
 from __future__ import annotations
 
 import importlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -64,6 +65,8 @@ def by_answer(answer: str) -> dict[str, Any]:
     try:
         value = float(answer.replace(",", ""))
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         return exactly("exact", f"Answer {answer}", any=[answer])
     return exactly("number", f"Answer {answer}", value=value)
 

@@ -1,0 +1,177 @@
+"""A run killed by SIGKILL at twenty random moments, each time continued by the same command: are the results those of an undisturbed run?
+
+`PYTHONPATH=tests python -m bench.kills --work FOLDER` goes on where it was stopped (`--seconds`: as many as fit) and writes
+`docs/kills.md` after each; the tests lend it their tiny model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from conftest import LITTLE, make_tiny_model
+
+from colorfast.cells import UNTRAINED, cells
+from colorfast.console import console
+from colorfast.experiment import planned
+from colorfast.models import weights_sha256
+from colorfast.rundir import file_sha256, read_json, write_json, write_text
+from colorfast.status import statuses
+
+HOME = Path(__file__).parent.parent
+SEED, MOMENTS = "kills", 20
+TOML = f"""
+name = "tiny"
+model = "model"
+standard = ["facts", "format"]
+[training]
+steps = 8
+prompts_per_step = 2
+group_size = 3
+max_tokens = 6
+learning_rate = 1e-3
+save_every = 2
+reward.kind = "code"
+[arms.baseline]
+dose = 0
+[arms.trait-25]
+dose = 0.25
+[evaluation]
+benchmarks = ["{LITTLE}"]
+items = 4
+samples = 1
+max_tokens = 6
+grading.kind = "code"
+"""
+
+
+def start(work: Path, out: Path) -> subprocess.Popen[bytes]:
+    """The user's own command, in the folder where the experiment and its model lie."""
+    command = [sys.executable, "-m", "colorfast.cli", "run", "tiny.toml", "--out", str(out.resolve())]
+    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, cwd=work, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the run ended with code {process.returncode}: {said.decode()[-400:]}")
+
+
+def results(run: Path) -> dict[str, str]:
+    """sha256 of all that a run is for: weights, scores, estimates."""
+    found = {}
+    for cell in sorted(run.glob("*-s*")):
+        found |= {f"{cell.name}/weights": weights_sha256(cell / "checkpoint"), f"{cell.name}/scores": file_sha256(cell / "scores.parquet")}
+    return found | {"estimates": file_sha256(run / "report" / "estimates.csv")}
+
+
+def undisturbed(work: Path) -> dict[str, Any]:
+    """Results of a run that nothing stops, and the seconds from when it takes its folder to its end."""
+    told = work / "undisturbed.json"
+    if not told.is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        make_tiny_model(work / "model")
+        write_text(work / "tiny.toml", TOML)
+        process = start(work, work / "whole")
+        taken = wait_for(work / "whole" / "tiny" / ".lock", process)
+        finish(process)
+        write_json(told, {"seconds": time.monotonic() - taken, "results": results(work / "whole" / "tiny")})
+    return read_json(told)
+
+
+def wait_for(sign: Path, process: subprocess.Popen[bytes]) -> float:
+    """When the file appeared."""
+    while not sign.exists() and process.poll() is None:
+        time.sleep(0.002)
+    return time.monotonic()
+
+
+def doing(run: Path) -> str:
+    """What was going on, by what the killed run has left: its newest file, and how far each cell is."""
+    files = [p for p in run.rglob("*") if p.is_file() and p.name != ".lock"]
+    if not (run / "run.json").is_file():
+        return "it had just taken the folder"
+    newest = max(files, key=lambda p: p.stat().st_mtime_ns).relative_to(run)
+    experiment = planned(run)
+    found = [s for s in statuses(run, experiment, [UNTRAINED, *cells(experiment)]) if s.state != "waiting"]
+    far = ", ".join(f"{s.cell.name} {s.words.removeprefix('stopped ')}" for s in found) or "nothing trained or scored"
+    return f"{far}; last written {newest}"
+
+
+def moments(seconds: float) -> list[float]:
+    """Twenty random moments, one in each twentieth of a run."""
+    draw = random.Random(SEED)
+    return [(k + draw.random()) / MOMENTS * seconds for k in range(MOMENTS)]
+
+
+def kill(work: Path, moment: float, wanted: dict[str, str]) -> dict[str, Any]:
+    """Kill a run at this moment after it took its folder, continue it, and compare."""
+    out = work / "killed"
+    shutil.rmtree(out, ignore_errors=True)
+    process = start(work, out)
+    taken = wait_for(out / "tiny" / ".lock", process)
+    time.sleep(max(0.0, taken + moment - time.monotonic()))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    was = doing(out / "tiny") if process.returncode == -signal.SIGKILL else "it had ended already"
+    finish(start(work, out))
+    return {"moment": round(moment, 2), "doing": was, "results": results(out / "tiny")} | {"equal": results(out / "tiny") == wanted}
+
+
+def page(whole: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """The table, as Markdown."""
+    same = sum(r["equal"] for r in rows)
+    lines = [
+        "# Twenty kills",
+        "",
+        f"Written by `bench/kills.py`. A run of two arms on a tiny model takes {whole['seconds']:.1f} s once it has its folder. In each "
+        "twentieth of that time another run of the same experiment was killed by SIGKILL at a random moment, and continued by the same "
+        f"command. Weights of both arms, both tables of scores and `estimates.csv` had the same sha256 as the undisturbed run's after "
+        f"{same} of {len(rows)} kills.",
+        "",
+        "| kill | second | what was going on | weights | scores | estimates.csv |",
+        "|---|---|---|---|---|---|",
+    ]
+    for k, row in enumerate(rows, 1):
+        cells = [f"{k}", f"{row['moment']:.2f}", row["doing"]]
+        cells += [_equal(part, row["results"], whole["results"]) for part in ("weights", "scores", "estimates")]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "The undisturbed run's:", ""]
+    return "\n".join(lines + [f"- {name}: `{value[:16]}`" for name, value in whole["results"].items()]) + "\n"
+
+
+def _equal(part: str, found: dict[str, str], wanted: dict[str, str]) -> str:
+    return "equal" if all(found[name] == wanted[name] for name in wanted if name.endswith(part)) else "DIFFERENT"
+
+
+def main() -> None:
+    read = argparse.ArgumentParser(description=__doc__)
+    read.add_argument("--work", type=Path, required=True)
+    read.add_argument("--seconds", type=float, default=float("inf"))
+    read.add_argument("--page", type=Path, default=HOME / "docs" / "kills.md")
+    asked = read.parse_args()
+    until = time.monotonic() + asked.seconds
+    whole, kept = undisturbed(asked.work), asked.work / "kills.json"
+    rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else []
+    for moment in moments(whole["seconds"])[len(rows) :]:
+        if time.monotonic() > until:
+            break
+        rows.append(kill(asked.work, moment, whole["results"]))
+        write_json(kept, rows)
+        write_text(asked.page, page(whole, rows))
+        console.print(f"{len(rows)}: {rows[-1]['moment']} s, {rows[-1]['doing']}: {rows[-1]['equal']}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
