@@ -25,7 +25,8 @@
   const watch = new IntersectionObserver((entries) => {
     for (const entry of entries) seen[entry.isIntersecting ? "add" : "delete"](entry.target.id);
     const now = [...links.keys()].find((id) => seen.has(id));
-    for (const [id, link] of links) link.toggleAttribute("aria-current", id === now);
+    for (const link of links.values()) link.removeAttribute("aria-current");
+    links.get(now)?.setAttribute("aria-current", "true");
   }, { rootMargin: "-15% 0px -60%" });
   for (const id of links.keys()) watch.observe(document.getElementById(id));
 }
