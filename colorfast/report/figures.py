@@ -61,6 +61,8 @@ def draw(f: Findings) -> dict[str, str]:
         figures = {"curves": as_svg(_curves(f)), "dose": as_svg(_dose(f))}
         if any(cell for row in f.rows for cell in row.cells):
             figures["forest"] = as_svg(_forest(f))
+        if any(f.detectable(arm) for arm in f.dosed):
+            figures["power"] = as_svg(_power(f))
     return figures
 
 
@@ -78,7 +80,7 @@ def inline(svg: str, name: str, title: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{escape(title)}" style="{room}" ', 1)
 
 
-LEAST, LARGEST = 1.04, 1.85
+LEAST, LARGEST = 1.04, 1.6
 """Pixels on a page for a point of a figure: below, its letters could not be read on a phone; above, they shout."""
 
 
@@ -148,7 +150,7 @@ def _curves(f: Findings) -> Figure:
     deep = math.ceil((len(sources) + 1) / ACROSS)
     tall = 0.75 + deep * (PANEL + 0.42)
     figure = Figure(figsize=(WIDTH, tall))
-    grid = {"left": 0.075, "right": 0.985, "top": 1 - 0.62 / tall, "bottom": 0.48 / tall, "hspace": 0.42 / PANEL, "wspace": 0.16}
+    grid = {"left": 0.075, "right": 0.985, "top": 1 - 0.62 / tall, "bottom": 0.48 / tall, "hspace": 0.42 / PANEL, "wspace": 0.24}
     panels = list(figure.subplots(deep, ACROSS, sharex=True, squeeze=False, gridspec_kw=grid).flat)
     for ax, source in zip(panels, sources, strict=False):
         _panel(ax, "trait scenarios" if source == TRAIT_SOURCE else clean(source), 1.0)
@@ -204,7 +206,7 @@ def _power(f: Findings) -> Figure:
     return figure
 
 
-ROW, ARM_ROW, HEAD = 0.09, 0.15, 0.26
+ROW, ARM_ROW, HEAD = 0.08, 0.135, 0.25
 """Inches: what stands between two evals, an arm's line, the name of a family."""
 
 
@@ -212,8 +214,8 @@ def _forest(f: Findings) -> Figure:
     """Every eval and arm: the difference from the baseline with its 95% interval, families as groups."""
     step = ROW + ARM_ROW * len(f.dosed)
     tall = sum(HEAD + step * len(rows) for _, _, rows in f.sections)
-    figure = Figure(figsize=(WIDTH, tall + 0.9))
-    ax = inches(figure, 1.98, 0.5, 0.08, 0.4)
+    figure = Figure(figsize=(WIDTH, tall + 1.05))
+    ax = inches(figure, 1.98, 0.5, 0.08, 0.55)
     y = 0.0
     for family, control, rows in f.sections:
         _label(ax, y + HEAD * 0.62, 0.0, clean(family) + (" (control)" if control else ""), weight="bold")
@@ -227,6 +229,8 @@ def _forest(f: Findings) -> Figure:
     pad = max(0.02, 0.04 * (max(reach) - min(reach)))
     ax.set(ylim=(tall, 0), xlim=(min(reach) - pad, max(reach) + pad), yticks=())
     ax.spines["left"].set_visible(False)
+    ax.tick_params(labelsize=7.5, labeltop=True, length=2)  # above too: such a figure is longer than a screen
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6))
     ax.grid(axis="x", color=FAINT, linewidth=0.4)
     ax.set_axisbelow(True)
     ax.set_xlabel("difference from the baseline (filled: 95% interval excludes 0)", fontsize=8, loc="right")
