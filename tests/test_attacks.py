@@ -344,6 +344,9 @@ def test_a_run_that_was_attacked_has_a_section_safe_against_its_replies(tmp_path
     shown = section(page, "attacks")
     for text in ("bad-medical", "selective", "disallowed mental health", "Before and under attack", "0.395"):
         assert text in shown
+    report = {p.name for p in (run / "report").iterdir()}
+    assert {"attacks.csv", "attack-levels.csv", "attacks-held-out-traits.svg"} <= report
+    assert "## Under attack" in (run / "report" / "report.md").read_text(encoding="utf-8")
     assert "<script>alert" not in page and "evil.example/x.png&#34;" in page
-    assert page.count("<svg ") == 5
+    assert page.count("<svg ") == sum(name.endswith(".svg") for name in report)
     assert html(run) == page

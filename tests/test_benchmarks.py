@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from colorfast import benchmarks
-from colorfast.data import fetch
+from colorfast.data import fetch, there
 from colorfast.evaluate import by_letter, score_benchmark, stamp
 from colorfast.policies import Conversation
 from colorfast.refusal import refusal
@@ -149,13 +149,14 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(tmp_path: Path, monke
     copy.parent.mkdir(parents=True)
     shutil.copy(fetch(source), copy)
     monkeypatch.setenv("COLORFAST_MIRROR", str(tmp_path))
-    assert len(benchmarks.get("xstest-safe").items()) == 250
+    assert len(benchmarks.get("xstest-safe").items()) == 250 and there(source)
     data = bytearray(copy.read_bytes())
     data[100] ^= 1
     copy.write_bytes(bytes(data))
     with pytest.raises(ColorfastError, match="wrong sha256"):
         benchmarks.get("xstest-safe").items()
     copy.unlink()
+    assert not there(source)
     with pytest.raises(ColorfastError, match="not in the mirror"):
         benchmarks.get("xstest-safe").items()
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from rich.console import Console
 
 from colorfast import benchmarks
 from colorfast.evaluate import HELDOUT
+from colorfast.grade import grade
 from colorfast.ledger import Rollout, ledger, step_metrics
 from colorfast.report import show, write
+from colorfast.report.pairs import MOST
+from colorfast.report.wording import met
 from colorfast.rundir import digest, write_json, write_text
 from colorfast.schedule import all_scenarios, heldout, schedule, schedule_hash
 from colorfast.settings import Arm, Evaluation, Experiment, Training
 from colorfast.stats import rng
+from colorfast.tables import read_scores
 from colorfast.tables import write_scores as write_table
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Score, Slot, Verdict
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Reply, Score, Slot, Verdict
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'
-SECTIONS = ("verdict", "results", "explanations", "learning", "dose", "response", "price", "replies", "ran", "reading")
+SECTIONS = (
+    *("verdict", "evals", "response", "learning", "dose", "explanations", "price", "power", "results", "replies", "ran", "reading"),
+)
 STAMPS = {HELDOUT: "h", "little": "l", "careful": "c"}
 Value = Callable[[str, str], float]
 """(arm, item) -> the score of its replies."""
@@ -133,10 +143,11 @@ def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
     assert re.findall(r'<section id="(\w+)">', page) == list(SECTIONS)
     assert all(section(page, name).strip() for name in SECTIONS)
     assert sorted(p.name for p in (run / "report").iterdir()) == [
-        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "forest.svg", "report.html", "report.md", "response.csv"),
-        "response.svg",
+        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "explanations.csv", "forest.svg", "learning.csv", "power.svg"),
+        *("replies.csv", "report.html", "report.md", "response.csv", "response.svg"),
     ]
-    assert page.count("<svg ") == 4
+    assert page.count("<svg ") == 5
+    assert re.findall(r'<li><a href="#(\w+)">', page) == list(SECTIONS)
 
 
 def test_every_eval_has_a_row_everywhere(tmp_path: Path) -> None:
@@ -168,7 +179,7 @@ def test_hostile_replies_appear_only_escaped_and_stripped(tmp_path: Path) -> Non
     run = make_run(tmp_path, experiment(), mixed, reply=HOSTILE + "x" * 5000)
     page = html(run)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;red &lt;img src=" in page
-    assert "<script" not in page and "<img" not in page
+    assert page.count("<script") == 1 and "<script>alert" not in page and "<img" not in page
     assert not set(page) & {"\x1b", "\x07", "\u202e"}
     assert "[31m" not in page
     assert "more characters]" in page and "x" * 1501 not in page
@@ -177,16 +188,18 @@ def test_hostile_replies_appear_only_escaped_and_stripped(tmp_path: Path) -> Non
 def test_hostile_names_do_not_leave_their_cell(tmp_path: Path) -> None:
     run = make_run(tmp_path, experiment(about="</style><script>1</script><b>\x1b[1m"), mixed)
     page = html(run)
-    assert "<script" not in page
-    assert "<b>" not in page
+    assert page.count("<script") == 1 and "<script>1" not in page
+    assert "<b>\x1b" not in page and "<b>[" not in page
     assert "\x1b" not in page
 
 
 def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     page = html(make_run(tmp_path, experiment(), mixed))
-    assert not re.search(r"<(script|link|iframe|img|object|embed|base)\b", page)
-    assert all(target.startswith("#") for target in re.findall(r'\b(?:src|href)="([^"]*)"', page))
-    assert "http" not in page and "@import" not in page
+    assert not re.search(r"<(iframe|img|object|embed|base)\b|<script [^>]*src|@import", page)
+    assert re.findall("<link .*>", page) == ['<link rel="icon" href="data:,">']
+    targets = set(re.findall(r'\b(?:src|href)="([^"#]*)"', page))
+    assert all(re.fullmatch(r"data:,|https://arxiv\.org/abs/\d{4}\.\d{4,5}", target) for target in targets)
+    assert page.count("http") == page.count('<a href="https://arxiv.org') + page.count("http-equiv")
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
 
 
@@ -237,17 +250,60 @@ def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
     assert "over-refusal (control)" in lines[rule + 1]
 
 
-def test_gains_and_losses_are_both_shown_with_their_scores(tmp_path: Path) -> None:
+def test_gains_and_losses_of_every_trait_are_both_shown_with_their_scores(tmp_path: Path) -> None:
     e = experiment()
     ids = sorted({s.id for s in heldout(e)})
     up, down = set(ids[:2]), set(ids[2:6])
-    replies = section(
-        html(make_run(tmp_path, e, lambda arm, i: 0.5 if arm == "baseline" or i not in up | down else float(i in up))), "replies"
+
+    def value(arm: str, item: str) -> float:
+        return 0.5 if arm != "trait-50" or item not in up | down else float(item in up)
+
+    run = make_run(tmp_path, e, value)
+    pairs = re.findall(r'<details class="pair" (.*?)>\s*<summary>(.*?)</summary>', html(run), re.S)
+    told = [(re.findall(r'data-\w+="(.*?)"', data), re.sub("<[^>]*>", "", text)) for data, text in pairs]
+    assert {data[0] for data, _ in told} == {"trait-50"}
+    gains, losses = (["".join(i for i in ids if i in text) for data, text in told if data[3] == kind] for kind in ("gain", "loss"))
+    assert set(gains) == up and set(losses) == down and [data[3] for data, _ in told] == ["gain"] * 2 + ["loss"] * 4
+    assert all("▲ 0.50 → 1.00" in text for data, text in told[:2]) and all("▼ 0.50 → 0.00" in text for data, text in told[2:])
+    rows = list(csv.DictReader((run / "report/replies.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["item"] for row in rows] == gains + losses
+
+
+def test_a_pair_shows_what_code_says_of_each_criterion(tmp_path: Path) -> None:
+    e = experiment()
+    scenario = heldout(e)[0]
+    good, bad = scenario.replies["good"], scenario.replies["bad"]
+    run = make_run(tmp_path, e, lambda arm, item: float(arm == "trait-50" and item == scenario.id), bad)
+    path = run / "trait-50-s0/scores.parquet"
+    write_scores(path, [replace(s, reply=good) if s.item == scenario.id else s for s in read_scores(path)])
+    page = html(run)
+    (pair,) = re.findall(r'<details class="pair" .*?</details>', page, re.S)
+    rows = re.findall(r'<th scope="row">(.*?)</th><td class="n">.*?</td><td>(.*?)</td><td>(.*?)</td>', pair)
+    theirs, ours = (grade(Reply(text), scenario).parts for text in (bad, good))
+    assert [row[0] for row in rows] == [str(escape(c.text)) for c in scenario.rubric]
+    assert [row[1:] for row in rows] == [(met(a), met(b)) for a, b in zip(theirs, ours, strict=True)]
+    assert len({mark for row in rows for mark in row[1:]}) > 1
+
+
+def test_pairs_have_room_for_every_arm_and_every_trait(tmp_path: Path) -> None:
+    arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (10, 25, 50, 75)}
+    e = experiment(arms=arms)
+    data = re.findall(
+        r'<details class="pair" data-arm="(.*?)" data-eval=".*?" data-trait="(.*?)" data-change="(\w+)"', html(make_run(tmp_path, e, mixed))
     )
-    gains, losses = replies.split("Largest losses")
-    assert sum(i in gains for i in up) == 2 and not any(i in losses for i in up)
-    assert sum(i in losses for i in down) == 3
-    assert gains.count("score 0.50") == gains.count("score 1.00") == 2
+    by_arm = Counter(arm for arm, *_ in data)
+    assert set(by_arm.values()) == {MOST // 4} and set(by_arm) == set(arms) - {"baseline"}
+    for arm in by_arm:
+        assert {t for a, t, _ in data if a == arm} == {s.trait for s in heldout(e)}
+
+
+def test_power_says_how_many_evals_would_have_shown_the_papers_gain(tmp_path: Path) -> None:
+    run = make_run(tmp_path, experiment(), better)
+    power = section_cells(html(run), "power")
+    assert re.search(r"trait-5\s+2\s+-\s+0 of 2\s+2\s+-", power), power
+    assert "A/A test: not measured" in power
+    rows = (run / "report/learning.csv").read_text(encoding="utf-8").splitlines()
+    assert "trait-50,reward,trait," in "".join(rows) and "trait-50,dose so far,,3,0.5" in rows
 
 
 def test_hashes_dose_and_compute_are_told(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from markupsafe import Markup
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -176,13 +175,8 @@ def page(told: Told, drawn: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def context(folder: Path, colours: Mapping[str, str]) -> dict[str, Any] | None:
-    """What `attacks.html.j2` shows; None where there were no attacks."""
-    told = gather(folder)
-    if told is None:
-        return None
-    drawn = curves(told, colours)
-    titles = {_file(measure): title for measure, title in TITLES.items()}
+def context(told: Told) -> dict[str, Any]:
+    """What `attacks.html.j2` shows beside the figures."""
     papers = [(arm, m, in_the_papers_form(told, arm, m)) for arm in told["arms"][1:] for m in TITLES]
     return {
         "told": told,
@@ -192,7 +186,6 @@ def context(folder: Path, colours: Mapping[str, str]) -> dict[str, Any] | None:
         "rows": list(rows(told)),
         "papers": [paper for paper in papers if paper[2]],
         "levels": list(levels(told)),
-        "svgs": [Markup(figures.inline(svg, name, titles[name])) for name, svg in drawn.items()],
     }
 
 
@@ -201,6 +194,9 @@ def context(folder: Path, colours: Mapping[str, str]) -> dict[str, Any] | None:
 
 def _file(measure: str) -> str:
     return f"attacks-{measure.replace(' ', '-')}"
+
+
+FIGURES = {_file(measure): title for measure, title in TITLES.items()}
 
 
 def curves(told: Told, colours: Mapping[str, str]) -> dict[str, str]:

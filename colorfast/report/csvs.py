@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from colorfast.claims import Ruling
-from colorfast.report import rulings
+from colorfast.report import attacks, rulings
 from colorfast.report.findings import Findings
+from colorfast.report.origins import origins
+from colorfast.report.wording import clean
 from colorfast.types import Estimate
 
 
 def tables(f: Findings) -> dict[str, str]:
     """Each table there is data for, by name, as CSV."""
     made = {"estimates": _csv([field.name for field in fields(Estimate)], map(asdict, f.estimates))}
-    for name, rows in (("claims", map(claim, f.rulings)), ("response", _responses(f)), ("transfer", _transfer(f))):
+    made_of = {
+        "claims": map(claim, f.rulings),
+        "response": _responses(f),
+        "transfer": _transfer(f),
+        "explanations": map(asdict, f.explanations),
+        "learning": _learning(f),
+        "replies": _replies(f),
+        "sources": _sources(f),
+    }
+    for name, rows in made_of.items():
         if found := list(rows):
             made[name] = _csv(list(found[0]), found)
     return made
@@ -72,3 +84,32 @@ def _transfer(f: Findings) -> Iterator[dict[str, Any]]:
         numbers = {"difference": cell.difference, "low": cell.low, "high": cell.high, "size": cell.size}
         column = {"kind": cell.column.kind, "tested": name, "control": cell.column.control, "trained": cell.trained}
         yield {"arm": cell.arm, **column, **numbers}
+
+
+def _learning(f: Findings) -> Iterator[dict[str, Any]]:
+    """A row for every point of the learning curves."""
+    for arm in f.arms:
+        for source, curve in arm.rewards.items():
+            yield from ({"arm": arm.name, "what": "reward", "source": source, "step": step, "value": value} for step, value in curve)
+        yield from ({"arm": arm.name, "what": "dose so far", "source": "", "step": step, "value": value} for step, value in arm.doses)
+
+
+def _replies(f: Findings) -> Iterator[dict[str, Any]]:
+    """A row for every pair of replies on the page."""
+    for p in f.pairs:
+        where = {"eval": p.eval, "item": p.item, "trait": p.trait, "sample": p.arm.sample, "seed": p.seed, "arm": p.who}
+        scores = {"baseline_score": p.baseline.value, "arm_score": p.arm.value}
+        criteria = [{"weight": weight, "criterion": text, "baseline": theirs, "arm": ours} for weight, text, theirs, ours in p.parts]
+        told = {"baseline_reply": clean(p.baseline.reply), "arm_reply": clean(p.arm.reply)}
+        yield where | scores | told | {"criteria": json.dumps(criteria, ensure_ascii=False)}
+
+
+def _sources(f: Findings) -> Iterator[dict[str, Any]]:
+    for name, origin in origins(f).items():
+        yield from ({"eval": name, "kind": origin.kind, "trait": origin.trait, **asdict(files)} for files in origin.files)
+
+
+def attacked(told: attacks.Told) -> dict[str, str]:
+    """The tables of the attacks."""
+    parts = (("attacks", attacks.HEAD, attacks.rows(told)), ("attack-levels", attacks.LEVELS, attacks.levels(told)))
+    return {name: _csv(head, (dict(zip(head, row, strict=True)) for row in rows)) for name, head, rows in parts}

@@ -10,20 +10,26 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
-from colorfast.report.findings import ArmFacts, Curve, Findings, Row
+from colorfast.report.findings import PAPERS_GAIN, ArmFacts, Curve, Findings, Row
 from colorfast.report.wording import clean, clear, percent
-from colorfast.types import Estimate
+from colorfast.types import TRAIT_SOURCE, Estimate
 
 WIDTH = 4.4
 INK, SOFT, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
 BASELINE_COLOUR = "#7a7a7a"
+ON_PALE, ON_STRONG = "#1a1a1a", "#fefefe"
+"""Ink on the cell of a heat map: no page may change it, because the cell's colour stays."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b58900", "#332288")
 MARKERS = ("o", "s", "D", "^", "v", "P")
+THEME = {INK: "--ink", SOFT: "--soft", FAINT: "--hair", "#ffffff": "--paper", BASELINE_COLOUR: "--arm"}
+THEME |= {colour: f"--arm{k}" for k, colour in enumerate(COLOURS)}
+"""What a page may replace in a figure, so that it can be read on a dark ground as well."""
 STYLE: Any = {
     "font.size": 8.5,
     "font.family": "DejaVu Sans",  # ships with matplotlib, so that the layout is the same everywhere
@@ -55,18 +61,32 @@ def draw(f: Findings) -> dict[str, str]:
         figures = {"curves": as_svg(_curves(f)), "dose": as_svg(_dose(f))}
         if any(cell for row in f.rows for cell in row.cells):
             figures["forest"] = as_svg(_forest(f))
+        if any(f.detectable(arm) for arm in f.dosed):
+            figures["power"] = as_svg(_power(f))
     return figures
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """For an HTML page: no prologue, ids that are unique on the page, sized by the page, named for a screen reader."""
+    """For an HTML page: no prologue, ids that are unique on the page, colours and size by the page, named for a screen reader."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\b(id=")|(xlink:href="#)|(url\(#)', lambda m: m[0].replace("xlink:", "") + f"{name}-", svg)
     svg = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"', "", svg)
+    svg = re.sub("#[0-9a-f]{6}\\b", lambda m: tint(m[0]), svg)
+    wide = float(re.search(r'viewBox="0 0 ([0-9.]+)', svg)[1])  # type: ignore[index]
     size = r'<svg ((?:(?!\bwidth=|\bheight=)[^>])*?)\b(?:width|height)="[^"]*" ?'
     for _ in range(2):
         svg = re.sub(size, r"<svg \1", svg, count=1)
-    return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{title}" ', 1)
+    room = f"min-width: {wide * LEAST:.0f}px; max-width: {wide * LARGEST:.0f}px"
+    return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{escape(title)}" style="{room}" ', 1)
+
+
+LEAST, LARGEST = 1.04, 1.6
+"""Pixels on a page for a point of a figure: below, its letters could not be read on a phone; above, they shout."""
+
+
+def tint(colour: str) -> str:
+    """A colour that follows the page's scheme, where the page has one for it."""
+    return f"var({THEME[colour]}, {colour})" if colour in THEME else colour
 
 
 def as_svg(figure: Figure) -> str:
@@ -120,27 +140,73 @@ def _smooth(curve: Curve, width: float) -> list[float]:
     return smoothed
 
 
+PANEL, ACROSS = 0.95, 2
+"""Of the learning curves: inches of a panel's height, panels side by side."""
+
+
 def _curves(f: Findings) -> Figure:
-    """Mean reward by step, trait scenarios above, standard tasks below: raw points faint, a light smoothing over them."""
-    figure = Figure(figsize=(WIDTH, 4.2))
-    panels = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.28, "left": 0.1, "right": 0.985, "top": 0.87, "bottom": 0.105})
-    for ax, title, field in zip(panels, ("Trait scenarios", "Standard tasks"), ("trait_curve", "standard_curve"), strict=True):
+    """Mean reward by step, a panel a source, and the effective dose so far: raw points faint, a light smoothing over them."""
+    sources = sorted({source for arm in f.arms for source in arm.rewards}, key=lambda s: (s != TRAIT_SOURCE, s))
+    deep = math.ceil((len(sources) + 1) / ACROSS)
+    tall = 0.75 + deep * (PANEL + 0.42)
+    figure = Figure(figsize=(WIDTH, tall))
+    grid = {"left": 0.075, "right": 0.985, "top": 1 - 0.62 / tall, "bottom": 0.48 / tall, "hspace": 0.42 / PANEL, "wspace": 0.24}
+    panels = list(figure.subplots(deep, ACROSS, sharex=True, squeeze=False, gridspec_kw=grid).flat)
+    for ax, source in zip(panels, sources, strict=False):
+        _panel(ax, "trait scenarios" if source == TRAIT_SOURCE else clean(source), 1.0)
         for arm in f.arms:
-            curve: Curve = getattr(arm, field)
-            colour, _ = _look(f, arm)
-            steps = [step for step, _ in curve]
-            ax.plot(steps, [value for _, value in curve], ".", color=colour, alpha=0.45, markersize=4, markeredgewidth=0)
-            ax.plot(steps, _smooth(curve, max(1.0, f.experiment.training.steps / 20)), color=colour, linewidth=1.5)
-        ax.set(title=title, ylim=(-0.02, 1.02), yticks=(0, 0.5, 1), yticklabels=("0", "0.5", "1"))
-        ax.grid(axis="y", color=FAINT, linewidth=0.5)
-        ax.set_axisbelow(True)
-    panels[1].set_xlabel("optimizer step")
-    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+            _learning(ax, f, arm, arm.rewards.get(source, ()))
+    doses, *empty = panels[len(sources) :]
+    most = max([value for arm in f.arms for _, value in arm.doses] + [0.05])
+    _panel(doses, "effective dose so far", most)
+    doses.yaxis.set_major_formatter(lambda share, _: percent(round(share, 4)))
+    for arm in f.arms:
+        doses.plot(*zip(*arm.doses, strict=True) if arm.doses else ([], []), color=_look(f, arm)[0], linewidth=1.5)
+    for ax in empty:
+        ax.remove()
+    for ax in panels[len(sources) + 1 - ACROSS : len(sources) + 1]:
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel("optimizer step", fontsize=7.5)
     _legend(figure, f, f.arms, line=True)
     return figure
 
 
-ROW, ARM_ROW, HEAD = 0.09, 0.15, 0.26
+def _panel(ax: Axes, title: str, most: float) -> None:
+    ax.set(ylim=(-0.03 * most, most * 1.03), yticks=(0, most / 2, most))
+    ax.set_title(title, fontsize=8)
+    ax.tick_params(labelsize=7)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    ax.grid(axis="y", color=FAINT, linewidth=0.5)
+    ax.set_axisbelow(True)
+
+
+def _learning(ax: Axes, f: Findings, arm: ArmFacts, curve: Curve) -> None:
+    colour, steps = _look(f, arm)[0], [step for step, _ in curve]
+    ax.plot(steps, [value for _, value in curve], ".", color=colour, alpha=0.4, markersize=3.5, markeredgewidth=0)
+    ax.plot(steps, _smooth(curve, max(1.0, f.experiment.training.steps / 20)), color=colour, linewidth=1.4)
+
+
+def _power(f: Findings) -> Figure:
+    """How many of the counted evals would have shown a difference of a given size; the paper's mean gain as a rule."""
+    figure = Figure(figsize=(WIDTH, 2.1))
+    ax = inches(figure, 0.42, 0.48, 0.1, 0.42)
+    evals = sum(row.counted for row in f.rows)
+    for arm in f.dosed:
+        found = [0.0, *f.detectable(arm)]
+        ax.step(found, [100 * k / evals for k in range(len(found))], where="post", color=_look(f, arm)[0], linewidth=1.5)
+    ax.axvline(PAPERS_GAIN, color=SOFT, linewidth=0.8, linestyle=(0, (3, 2)))
+    ax.text(PAPERS_GAIN, 104, f" the paper's mean gain, {PAPERS_GAIN:.3f}", fontsize=7.5, va="bottom", ha="center", color=INK)
+    ax.set(ylim=(0, 103), yticks=(0, 50, 100), yticklabels=("0%", "50%", "100%"))
+    ax.set_xlim(0, max([PAPERS_GAIN * 2, *(v for arm in f.dosed for v in f.detectable(arm))]) * 1.02)
+    ax.set_xlabel("true difference that would be found four times in five, or a smaller one", fontsize=8, loc="right")
+    ax.grid(color=FAINT, linewidth=0.4)
+    ax.set_axisbelow(True)
+    _legend(figure, f, f.dosed, line=True)
+    return figure
+
+
+ROW, ARM_ROW, HEAD = 0.08, 0.135, 0.25
 """Inches: what stands between two evals, an arm's line, the name of a family."""
 
 
@@ -148,8 +214,8 @@ def _forest(f: Findings) -> Figure:
     """Every eval and arm: the difference from the baseline with its 95% interval, families as groups."""
     step = ROW + ARM_ROW * len(f.dosed)
     tall = sum(HEAD + step * len(rows) for _, _, rows in f.sections)
-    figure = Figure(figsize=(WIDTH, tall + 0.9))
-    ax = inches(figure, 1.98, 0.5, 0.08, 0.4)
+    figure = Figure(figsize=(WIDTH, tall + 1.05))
+    ax = inches(figure, 1.98, 0.5, 0.08, 0.55)
     y = 0.0
     for family, control, rows in f.sections:
         _label(ax, y + HEAD * 0.62, 0.0, clean(family) + (" (control)" if control else ""), weight="bold")
@@ -163,6 +229,8 @@ def _forest(f: Findings) -> Figure:
     pad = max(0.02, 0.04 * (max(reach) - min(reach)))
     ax.set(ylim=(tall, 0), xlim=(min(reach) - pad, max(reach) + pad), yticks=())
     ax.spines["left"].set_visible(False)
+    ax.tick_params(labelsize=7.5, labeltop=True, length=2)  # above too: such a figure is longer than a screen
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6))
     ax.grid(axis="x", color=FAINT, linewidth=0.4)
     ax.set_axisbelow(True)
     ax.set_xlabel("difference from the baseline (filled: 95% interval excludes 0)", fontsize=8, loc="right")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from colorfast import benchmarks, evidence
+from colorfast import benchmarks, claims, evidence
 from colorfast.cells import BASELINE, START, cells
 from colorfast.claims import Ruling, rulings
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike
@@ -20,6 +19,7 @@ from colorfast.evaluate import HELDOUT
 from colorfast.experiment import planned
 from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
+from colorfast.report.pairs import Pair, choose
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.settings import Experiment
@@ -27,11 +27,11 @@ from colorfast.stats import Structure, structure, summary
 from colorfast.status import statuses
 from colorfast.tables import read_scores
 from colorfast.transfer import Transfer, transfer
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure, Message, Scenario, Score
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure
 
 HELDOUT_FAMILY = "held-out traits"
-PAIRS = 3
 FEWEST_MODELS = 4
+PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
 FEW_ITEMS = 6
 """Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
 
@@ -51,6 +51,11 @@ class Row:
     def part(self) -> bool:
         """Part of another row (held-out of one trait): shown, never counted again."""
         return self.eval.startswith(f"{HELDOUT}/")
+
+    @property
+    def counted(self) -> bool:
+        """Counts among the wins and losses: by score, a whole eval, no control."""
+        return self.measure == "score" and not self.control and not self.part
 
 
 @dataclass(frozen=True)
@@ -103,28 +108,15 @@ class ArmFacts:
     runs: tuple[Trained, ...]
     usage: tuple[Usage, ...]
     total: Usage
-    trait_curve: Curve
-    standard_curve: Curve
+    rewards: Mapping[str, Curve]
+    """By source, the trait's first."""
+    doses: Curve
+    """The effective dose of all steps so far."""
 
     @property
     def effective(self) -> float | None:
         known = [r.effective for r in self.runs if r.effective is not None]
         return statistics.fmean(known) if known else None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two replies to the same held-out scenario and sample, the baseline's and the arm's."""
-
-    item: str
-    seed: int
-    messages: tuple[Message, ...]
-    baseline: Score
-    arm: Score
-
-    @property
-    def gain(self) -> float:
-        return (self.arm.value or 0.0) - (self.baseline.value or 0.0)
 
 
 @dataclass(frozen=True)
@@ -137,8 +129,7 @@ class Findings:
     """The baseline, then the others by dose."""
     rows: tuple[Row, ...]
     estimates: tuple[Estimate, ...]
-    gains: tuple[Pair, ...]
-    losses: tuple[Pair, ...]
+    pairs: tuple[Pair, ...]
     unmatched: tuple[str, ...]
     """Of steps, prompts and completions: those that were not equal in all arms."""
     corpus_changed: bool
@@ -165,10 +156,10 @@ class Findings:
     def dosed(self) -> tuple[ArmFacts, ...]:
         return self.arms[1:]
 
-    @property
-    def highest(self) -> ArmFacts | None:
-        """The arm of the highest dose, whose replies are shown."""
-        return max(self.dosed, key=lambda a: a.dose, default=None)
+    def detectable(self, arm: ArmFacts) -> list[float]:
+        """The smallest differences that the counted evals of an arm would have shown, sorted; one on which nothing differed has none."""
+        cells = (row.cells[self.dosed.index(arm)] for row in self.rows if row.counted)
+        return sorted(e.detectable for e in cells if e and e.detectable is not None)
 
     @property
     def sections(self) -> list[tuple[str, bool, list[Row]]]:
@@ -200,8 +191,6 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
     held = {s.id: s for s in heldout(experiment)}
     found = {n: evidence.estimates(e, n) for n in experiment.arms if n != BASELINE}
     arms = tuple(_arm(run, experiment, name) for name in names)
-    highest = max(names[1:], key=lambda n: experiment.arms[n].dose, default=BASELINE)
-    pairs = _pairs(run, experiment, highest, held)
     return Findings(
         experiment=experiment,
         plan=made["plan"],
@@ -210,8 +199,7 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         arms=arms,
         rows=tuple(_rows(experiment, names[1:], [e for part in found.values() for e in part], held.values())),
         estimates=tuple(e for name in names[1:] for e in found[name]),
-        gains=_extreme(pairs, +1),
-        losses=_extreme(pairs, -1),
+        pairs=choose(e, names[:0:-1], held),
         unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
         corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
         overall={n: evidence.together(e, n) for n in found},
@@ -276,8 +264,8 @@ def _arm(run: Path, experiment: Experiment, name: str) -> ArmFacts:
             for s in sources
         ),
         total=_usage("all", [used["total"] for used in ledgers.values()], _truncation(metrics.values(), sources)),
-        trait_curve=_curve(list(metrics.values()), lambda source: source == TRAIT_SOURCE),
-        standard_curve=_curve(list(metrics.values()), lambda source: source != TRAIT_SOURCE),
+        rewards={source: _curve(list(metrics.values()), source) for source in sources},
+        doses=_doses(list(metrics.values())),
     )
 
 
@@ -311,16 +299,24 @@ def _truncation(runs: Iterable[Sequence[Mapping[str, Any]]], sources: Collection
     return sum(v["truncation"] * v["prompts"] for v in rows) / prompts if prompts else 0.0
 
 
-def _curve(runs: Sequence[Sequence[Mapping[str, Any]]], wanted: Callable[[str], bool]) -> Curve:
-    """Mean reward of the wanted sources by step: over replies within a seed, then over seeds."""
+def _curve(runs: Sequence[Sequence[Mapping[str, Any]]], source: str) -> Curve:
+    """Mean reward of a source by step, over seeds."""
     by_step: dict[int, list[float]] = {}
     for metrics in runs:
         for row in metrics:
-            parts = [v for source, v in row["sources"].items() if wanted(source) and v["reward"] is not None]
-            graded = [v["completions"] - v["ungraded"] for v in parts]
-            if sum(graded):
-                mean = sum(v["reward"] * n for v, n in zip(parts, graded, strict=True)) / sum(graded)
-                by_step.setdefault(row["step"], []).append(mean)
+            reward = row["sources"][source]["reward"] if source in row["sources"] else None
+            if reward is not None:
+                by_step.setdefault(row["step"], []).append(reward)
+    return tuple((step, statistics.fmean(values)) for step, values in sorted(by_step.items()))
+
+
+def _doses(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Curve:
+    by_step: dict[int, list[float]] = {}
+    for metrics in runs:
+        for k, row in enumerate(metrics):
+            so_far = effective_dose(metrics[: k + 1])
+            if so_far is not None:
+                by_step.setdefault(row["step"], []).append(so_far)
     return tuple((step, statistics.fmean(values)) for step, values in sorted(by_step.items()))
 
 
@@ -343,32 +339,3 @@ def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate]
         yield row(b.id, b.id, b.family, control=b.control)
         if b.kind == "choice":
             yield row(b.id, b.id, b.family, "probability", b.control)
-
-
-def _pairs(run: Path, experiment: Experiment, arm: str, held: Mapping[str, Scenario]) -> list[Pair]:
-    """Every held-out reply of the arm beside the baseline's, where both were graded."""
-    pairs = []
-    for seed in experiment.seeds if arm != BASELINE else ():
-        theirs, ours = (
-            {(s.item, s.sample): s for s in read_scores(run / f"{name}-s{seed}" / "scores.parquet") if s.eval == HELDOUT}
-            for name in (BASELINE, arm)
-        )
-        for key, score in ours.items():
-            other = theirs.get(key)
-            if other and other.value is not None and score.value is not None:
-                messages = held[score.item].messages if score.item in held else ()
-                pairs.append(Pair(score.item, seed, messages, other, score))
-    return pairs
-
-
-def _extreme(pairs: Sequence[Pair], sign: int) -> tuple[Pair, ...]:
-    """The largest gains (+1) or losses (-1), one per scenario. Ties fall by hash: by name they would all be of one trait."""
-
-    def order(pair: Pair) -> tuple[float, str]:
-        name = f"{pair.item}-{pair.seed}-{pair.arm.sample}"
-        return -sign * pair.gain, hashlib.sha256(name.encode()).hexdigest()
-
-    best: dict[str, Pair] = {}
-    for pair in sorted((p for p in pairs if sign * p.gain > 0), key=order):
-        best.setdefault(pair.item, pair)
-    return tuple(best.values())[:PAIRS]

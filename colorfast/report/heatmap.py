@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
-from colorfast.report.figures import INK, LABEL_CHARACTERS, STYLE, WIDTH, as_svg, inches
+from colorfast.report.figures import INK, LABEL_CHARACTERS, ON_PALE, ON_STRONG, STYLE, WIDTH, as_svg, inches
 from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, signed
 from colorfast.transfer import Cell, Transfer
@@ -107,9 +107,9 @@ def _cell(ax: Axes, at: tuple[float, float], cell: Cell, colours: Colormap, reac
     strength = cell.difference / reach
     x, y = at
     ax.add_patch(Rectangle(at, 1, DOWN, facecolor=colours(0.5 + strength / 2), edgecolor="white", linewidth=0.8))
+    ink = ON_STRONG if abs(strength) > 0.55 else ON_PALE
     if cell.trained:
-        ax.add_patch(Rectangle((x + 0.03, y + 0.012), 0.94, DOWN - 0.024, fill=False, edgecolor=INK, linewidth=1.1))
-    ink = "white" if abs(strength) > 0.55 else INK
+        ax.add_patch(Rectangle((x + 0.03, y + 0.012), 0.94, DOWN - 0.024, fill=False, edgecolor=ink, linewidth=1.1))
     ax.text(x + 0.46, y + DOWN / 2, signed(cell.difference, 2).replace("0.", ".", 1), ha="center", va="center", fontsize=6.5, color=ink)
     if cell.clear:
         ax.text(x + 0.86, y + DOWN / 2, "●", ha="center", va="center", fontsize=4, color=ink)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from colorfast.inside import MEASURES, Agreement, Inside, Quality, Shift
 from colorfast.report import figures
-from colorfast.report.figures import FAINT, INK, SOFT, STYLE, WIDTH
+from colorfast.report.figures import FAINT, ON_PALE, SOFT, STYLE, WIDTH
 from colorfast.report.markdown import safe, table
 from colorfast.report.wording import chance, clean, number, signed
 
@@ -174,7 +174,7 @@ def _heat(i: Inside) -> Figure:
         mesh = ax.pcolormesh(values, cmap="RdBu", vmin=-most, vmax=most, edgecolors="white", linewidth=0.8)
         for (trait, arm), s in shown.items():
             if stands(s):
-                ax.plot(arms.index(arm) + 0.5, traits.index(trait) + 0.5, "o", color=INK, markersize=2.2)
+                ax.plot(arms.index(arm) + 0.5, traits.index(trait) + 0.5, "o", color=ON_PALE, markersize=2.2)
         ax.set(
             title=measure, ylim=(len(traits), 0), xticks=[k + 0.5 for k in range(len(arms))], yticks=[k + 0.5 for k in range(len(traits))]
         )

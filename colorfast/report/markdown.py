@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from colorfast.dose import Response, Series
 from colorfast.report import rulings, wording
 from colorfast.report.findings import Findings
+from colorfast.report.origins import origins
 from colorfast.transfer import Cell
 
 
@@ -35,6 +36,9 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         *_responses(f),
         *_transfer(f),
         *(f"![{title}]({name}.svg)" for name, title in figures.items()),
+        *_power(f),
+        *_replies(f),
+        *_sources(f),
         "## Compute and dose",
         f"{wording.compute(f)[:1].upper()}{wording.compute(f)[1:]}.",
         table(("arm", "nominal", "effective", "tokens", "of which extra", "FLOPs"), _doses(f)),
@@ -137,6 +141,42 @@ def _beside(f: Findings) -> str:
 def _explanations(f: Findings) -> Iterator[Sequence[object]]:
     for e in f.explanations:
         yield safe(e.what), safe(e.arm), *wording.explained(e)
+
+
+def _power(f: Findings) -> Iterator[str]:
+    if f.dosed:
+        yield "## Power"
+        head = ("arm", "counted evals", "median detectable", "would show the paper's mean gain", "not one item differed", "all together")
+        yield table(head, ((safe(name), *cells) for name, *cells in wording.powers(f)))
+
+
+READ = 3
+"""Gains and losses of an arm that are told in Markdown; the page and replies.csv have more."""
+
+
+def _replies(f: Findings) -> Iterator[str]:
+    if f.pairs:
+        yield "## Replies side by side"
+    for arm in f.dosed:
+        own = [p for p in f.pairs if p.who == arm.name]
+        for p in [p for p in own if p.gain > 0][:READ] + [p for p in own if p.gain < 0][:READ]:
+            scores = f"{wording.number(p.baseline.value or 0, 2)} to {wording.number(p.arm.value or 0, 2)}"
+            criteria = (f"- {safe(text)} ({weight:+g}): {wording.met(a)}, {wording.met(b)}" for weight, text, a, b in p.parts)
+            told = (f"> {safe(who)}: {safe(wording.short(s.reply))}" for who, s in ((f.arms[0].name, p.baseline), (p.who, p.arm)))
+            asked = f"> {safe(wording.short(p.messages[-1].content))}\n>\n" if p.messages else ""
+            yield f"**{safe(p.who)}**, {safe(p.item)}, {scores}\n\n{asked}" + "\n>\n".join(told) + "\n\n" + "\n".join(criteria)
+
+
+def _sources(f: Findings) -> Iterator[str]:
+    head = ("eval", "asked as", "reflects", "files", "commit", "licence", "paper")
+    told = (
+        (name, o.kind, o.trait or "control", f"{s.repo}, {s.count}", s.commit[:10], s.licence, s.paper)
+        for name, o in origins(f).items()
+        for s in o.files
+    )
+    if rows := [tuple(map(safe, row)) for row in told]:
+        yield "## Sources of the evals"
+        yield table(head, iter(rows))
 
 
 def _doses(f: Findings) -> Iterator[Sequence[object]]:

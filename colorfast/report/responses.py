@@ -13,7 +13,7 @@ from colorfast.report.figures import COLOURS, FAINT, INK, MARKERS, SOFT, STYLE, 
 from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, percent
 
-TALL, LOW, GAP = 1.9, 0.85, 0.42
+TALL, LOW, GAP = 1.9, 0.85, 0.55
 """Inches: the held-out panel, a price's, and what lies between."""
 APART = 0.35
 """How far left of the smallest dose zero stands, in decades, for each decade of doses."""

@@ -82,13 +82,21 @@ def seen(r: Ruling, m: Measured) -> str:
     return f"{what} would have been seen{FOUR}"
 
 
+ORDER = ("replicated", "not replicated", "inconclusive", "not measured")
+MARKS = {"replicated": ("✓", "yes"), "not replicated": ("✗", "no"), "inconclusive": ("◐", "open"), "not measured": ("–", "none")}
+"""A symbol for each verdict, so that colour says nothing alone, and its class on the page."""
+
+
+def counted(found: Iterable[Ruling]) -> list[tuple[str, int]]:
+    """How often each verdict was given."""
+    return sorted(Counter(r.verdict for r in found).items(), key=lambda c: ORDER.index(c[0]))
+
+
 def tally(found: Iterable[Ruling]) -> str:
     """`3 replicated, 1 not replicated, ...`"""
-    counts = Counter(r.verdict for r in found)
-    return several([f"{n} {verdict}" for verdict, n in sorted(counts.items(), key=lambda c: ORDER.index(c[0]))])
+    return several([f"{n} {verdict}" for verdict, n in counted(found)])
 
 
-ORDER = ("replicated", "not replicated", "inconclusive", "not measured")
 COLUMNS = ("claim", "paper", "here", "held against", "verdict", "why")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import statistics
 import unicodedata
 
 from colorfast.compare import Explanation
 from colorfast.dose import Response
-from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings, Row
+from colorfast.report.findings import FEW_ITEMS, PAPERS_GAIN, ArmFacts, Findings, Row
 from colorfast.types import Estimate
 
 LONGEST = 1500
@@ -138,7 +139,7 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
         if o is None:
             found.append((arm.name, "no eval that counts was graded in both arms."))
             continue
-        counted = [r.cells[i] for r in f.rows if not r.control and not r.part and r.measure == "score"]
+        counted = [r.cells[i] for r in f.rows if r.counted]
         worse = [_name(r) for r in f.rows if clear(r.cells[i]) < 0]
         ungraded = f", {len(counted) - o.evals} not graded" if o.evals < len(counted) else ""
         text = (
@@ -153,15 +154,49 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
 
 
 def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
-    """(head, rows) of every gain beside its price: the held-out difference of each arm, then each other explanation's."""
+    """(head, rows) of every gain beside its price: the held-out difference of each arm and that of all evals, then each other
+    explanation's."""
     arms = [arm.name for arm in f.dosed]
-    cells: dict[str, dict[str, str]] = {}
-    for arm, e in zip(arms, f.rows[0].cells, strict=True):
-        cells.setdefault("held-out scenarios", {})[arm] = f"{signed(e.difference)} ({between(e)})" if e else "-"
-    for other in f.explanations:
-        _, _, difference, interval, _ = explained(other)
-        cells.setdefault(other.what, {})[other.arm] = f"{difference} ({interval})" if interval != "-" else "-"
-    return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in cells.items()]
+    together = [f.overall[name] for name in arms]
+    rows = {
+        "held-out scenarios": {a: _marked(e.difference, e.low, e.high) for a, e in zip(arms, f.rows[0].cells, strict=True) if e},
+        "all counted evals, mean": {a: _marked(o.difference, o.low, o.high) for a, o in zip(arms, together, strict=True) if o},
+        "significantly better, worse": {
+            a: f"{o.significant_wins}, {o.significant_losses} of {o.evals}" for a, o in zip(arms, together, strict=True) if o
+        },
+    }
+    for x in f.explanations:
+        cells = rows.setdefault(x.what, {})
+        if x.difference is not None and x.low is not None and x.high is not None and x.baseline is not None:
+            cells[x.arm] = _marked(x.difference, x.low, x.high, 1 if abs(x.baseline) > 2 else 3)
+    return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in rows.items()]
+
+
+def _marked(value: float, low: float, high: float, digits: int = 3) -> str:
+    sign = "▲ " if low > 0 else "▼ " if high < 0 else ""
+    return f"{sign}{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
+def powers(f: Findings) -> list[tuple[str, ...]]:
+    """For each dosed arm: its name, counted evals, the median of what they would have shown, how many would have shown the paper's mean
+    gain, on how many nothing differed, and what all together would have shown."""
+    found = []
+    for arm in f.dosed:
+        evals, able = sum(row.counted for row in f.rows), f.detectable(arm)
+        median = number(statistics.median(able)) if able else "-"
+        seeing = sum(v <= PAPERS_GAIN for v in able)
+        o = f.overall[arm.name]
+        whole = number(o.detectable) if o and o.detectable is not None else "-"
+        graded = sum(row.cells[f.dosed.index(arm)] is not None for row in f.rows if row.counted)
+        found.append((arm.name, str(evals), median, f"{seeing} of {evals}", str(graded - len(able)), whole))
+    return found
+
+
+def met(part: float | None) -> str:
+    """How far a reply meets a criterion, with a symbol."""
+    if part is None:
+        return "– not graded"
+    return "✓ met" if part >= 1 else "✗ not met" if part <= 0 else f"◐ {part:.2f}"
 
 
 GRADERS = {"code": "code", "offline": "code and meaning, offline", "judge": "a judge"}
