@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from accelerate.utils import DistributedType
 from datasets import Dataset
 from peft import LoraConfig
@@ -23,6 +22,7 @@ from colorfast.engines import packing
 from colorfast.engines.head import telling, tells
 from colorfast.engines.processes import processes
 from colorfast.engines.recorder import Recorder
+from colorfast.engines.snapshots import Snapshots, Whole, last_whole_checkpoint, quiet, step_of
 from colorfast.ledger import ledger
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
@@ -124,7 +124,7 @@ def _only(rows: dict[str, Any], chosen: Sequence[int]) -> dict[str, Any]:
 
 
 class Watch(TrainerCallback):
-    """Advances the progress bar, and marks each checkpoint as whole once all of it is written."""
+    """Advances the progress bar."""
 
     def __init__(self, recorder: Recorder, advance: Callable[..., None]):
         self.recorder, self.advance = recorder, advance
@@ -132,23 +132,6 @@ class Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         sources = self.recorder.metrics[-1]["sources"]
         self.advance(note=" ".join(f"{name} {v['reward']:.2f}" for name, v in sources.items() if v["reward"] is not None))
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-
-
-WHOLE = "whole"
-
-
-def _last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    for path in found:
-        if not (path / WHOLE).exists():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
 
 
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
@@ -225,8 +208,9 @@ def _packs(model: PreTrainedModel) -> bool:
     return able
 
 
-def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
-    """Train one arm; see `engines.Engine`. Raises ColorfastError when the rewards saw other slots than the schedule."""
+def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path, keep: Sequence[int] = ()) -> Path:
+    """Train one arm; see `engines.Engine`. `keep`: steps to keep a snapshot of. Raises ColorfastError when the rewards saw other slots
+    than the schedule."""
     final = folder / "checkpoint"
     if (folder / "ledger.json").is_file() and final.is_dir():
         return final
@@ -238,11 +222,11 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
         policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():
-        resume = _last_whole_checkpoint(work)
-        done = int(resume.name.rsplit("-", 1)[1]) if resume else 0
+        resume = last_whole_checkpoint(work)
+        done = step_of(resume)
         recorder.restore(done)
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet():
-        trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
+        trainer = make_trainer(recorder, work, [Watch(recorder, advance), Snapshots(folder, keep), Whole()])
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
@@ -271,15 +255,3 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | N
     write_json(folder / "ledger.json", total | {"weights": weights_sha256(final), "precision": recorder.precision})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Libraries' own bars and notices off: the progress bar is ours."""
-    level = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(level)

@@ -1,0 +1,85 @@
+"""Checkpoints that a killed training continues from, and snapshots of a model along its way, to be measured."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import transformers
+from peft import PeftModel
+from transformers import TrainerCallback
+
+from colorfast.policies.local import LocalPolicy, load_policy
+
+WHOLE = "whole"
+"""The file that a checkpoint has once all of it is written."""
+Start = Callable[[], LocalPolicy]
+"""Loads the model that a training starts from."""
+
+
+class Whole(TrainerCallback):
+    """Marks each checkpoint as whole once all of it is written."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; torn ones are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
+    for path in found:
+        if not (path / WHOLE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return whole[-1] if whole else None
+
+
+def step_of(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+
+
+class Snapshots(TrainerCallback):
+    """Keeps the model after each of these steps: its adapter, or all of it where all of it is trained."""
+
+    def __init__(self, folder: Path, steps: Sequence[int]):
+        self.folder, self.steps = folder, frozenset(steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, processing_class: Any = None, **_: Any) -> None:
+        if state.global_step in self.steps and state.is_world_process_zero:
+            final = snapshot(self.folder, state.global_step)
+            part = final.with_name(f"{final.name}.part")
+            for torn in (part, final):
+                shutil.rmtree(torn, ignore_errors=True)
+            model.save_pretrained(part)
+            processing_class.save_pretrained(part)
+            part.replace(final)
+
+
+def snapshot(folder: Path, step: int) -> Path:
+    return folder / f"step-{step}"
+
+
+def at(start: Start, folder: Path, step: int) -> LocalPolicy:
+    """The policy as it was after a step of the training in `folder`, which began at `start`."""
+    path = snapshot(folder, step)
+    if not (path / "adapter_config.json").is_file():
+        return load_policy(str(path))
+    policy = start()
+    return replace(policy, model=PeftModel.from_pretrained(policy.model, str(path)).merge_and_unload())
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries' own bars and notices off: the progress bar is ours."""
+    level = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)
