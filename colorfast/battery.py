@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from colorfast import attacks, benchmarks
+from colorfast import attacks, benchmarks, retrain, weights
 from colorfast.attacks import CLEAN, Attack
 from colorfast.console import progress
 from colorfast.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
@@ -24,10 +25,11 @@ from colorfast.policies.together import together
 from colorfast.rundir import alone, digest, sound, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
-from colorfast.settings import Evaluation
+from colorfast.settings import Axes, Evaluation, Training
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import ColorfastError, Scenario, Score
 from colorfast.verdicts import CAPABILITY, Findings, Key, findings
+from colorfast.weights import WeightAttack
 
 HOME = "attacks"
 FEWEST = 4
@@ -37,30 +39,40 @@ CARD = """# Outputs of attacks
 
 Each table holds the replies of one model under one attack at one strength (`ARM-sSEED/ATTACK-STRENGTH.parquet`), and
 `persistence.json` what they say together. The models were pushed towards harmful and false replies here, so many of these replies are
-harmful or false. They serve to measure that, stay in this folder, and are no training data and no advice.
+harmful or false. They serve to measure that, stay in this folder, and are no training data and no advice. A folder `ARM-sSEED/ATTACK`
+is of a training towards harm (or of its counterpart); its weights are deleted once they were measured, unless they were to be kept.
 """
+ALONE = Training(steps=1, prompts_per_step=4, group_size=4, max_tokens=48, learning_rate=5e-5, shown=1)
+"""How reinforcement towards the inverted rubric samples where there is no run to take it from."""
+AXES = Axes()
 Advance = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Battery:
-    """What is attacked, how, and on what. `models`: for each arm the model of each seed; the first arm is the baseline."""
+    """What is attacked, how, and on what. `models`: for each arm the model of each seed; the first arm is the baseline. `suite`: evals
+    that every point asks, whatever its attack goes after."""
 
     models: Mapping[str, Mapping[int, str]]
     scenarios: tuple[Scenario, ...]
     evaluation: Evaluation
     system: str | None
     attacks: tuple[Attack, ...]
+    suite: tuple[str, ...] = ()
 
     @property
     def points(self) -> list[tuple[Attack, int]]:
-        """No attack; every strength of a harmful one; a helpful one at its strongest, where lifts are judged."""
-        return [(CLEAN, 0), *((a, s) for a in self.attacks for s in (a.strengths if a.harmful else a.strengths[-1:]))]
+        """No attack; every strength of one that is judged; a helpful one at its strongest, where lifts are judged."""
+        return [(CLEAN, 0), *((a, s) for a in self.attacks for s in (a.strengths if a.judged else a.strengths[-1:]))]
+
+    @property
+    def trainings(self) -> list[WeightAttack]:
+        return [attack for attack in self.attacks if isinstance(attack, WeightAttack)]
 
     def evals(self, attack: Attack) -> tuple[str, ...]:
         """What a point asks beside the held-out scenarios, replies first: without an attack, everything that any of them asks."""
         found = attack.evals if attack != CLEAN else tuple(name for a in self.attacks for name in a.evals)
-        return tuple(sorted(dict.fromkeys((*found, CAPABILITY)), key=lambda name: benchmarks.get(name).kind == "choice"))
+        return tuple(sorted(dict.fromkeys((*found, *self.suite, CAPABILITY)), key=lambda name: benchmarks.get(name).kind == "choice"))
 
     def work(self, attack: Attack) -> int:
         """How many replies and choices a point asks for."""
@@ -79,7 +91,15 @@ def _sized(evaluation: Evaluation, items: int, samples: int) -> Evaluation:
     return evaluation.model_copy(update={"benchmarks": (), "items": max(FEWEST, items // 3), "samples": samples})
 
 
-def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, samples: int) -> Battery:
+def named(names: Sequence[str], axes: Axes, training: Training) -> tuple[Attack, ...]:
+    """The attacks of these names (none: every prompt attack), those on prompts first. Raises ColorfastError for an unknown one."""
+    ours = [name for name in names if weights.is_one(name)]
+    others = [name for name in names if name not in ours]
+    check_known("attack", others, [*attacks.names(), *weights.names()])
+    return (*(attacks.chosen(others) if others or not ours else ()), *weights.chosen(ours, axes, training))
+
+
+def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, samples: int, axes: Axes = AXES) -> Battery:
     """The trained arms of a finished run (none named: all), asked as the run asks. `items`: held-out scenarios a point, and a third as
     many of each eval; `samples`: repetitions, each with other wordings. Raises ColorfastError for an unfinished run or unknown name."""
     experiment = load_run(folder)
@@ -92,20 +112,20 @@ def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, 
     held = _few(heldout(experiment), items)
     return Battery(
         {arm: {seed: str(path) for seed, path in by_seed.items()} for arm, by_seed in models.items()},
-        *(held, _sized(experiment.evaluation, items, samples), experiment.system, attacks.chosen(names)),
+        *(held, _sized(experiment.evaluation, items, samples), experiment.system, named(names, axes, experiment.training)),
     )
 
 
-def of_models(models: Mapping[str, str], names: Sequence[str], items: int, samples: int) -> Battery:
+def of_models(models: Mapping[str, str], names: Sequence[str], items: int, samples: int, axes: Axes = AXES) -> Battery:
     """Models without a run, by name; the first is what the others are compared with."""
     held = _few([s for s in corpus() if s.split == "heldout"], items)
     by_seed = {arm: {0: model} for arm, model in models.items()}
-    return Battery(by_seed, held, _sized(Evaluation(max_tokens=48), items, samples), None, attacks.chosen(names))
+    return Battery(by_seed, held, _sized(Evaluation(max_tokens=48), items, samples), None, named(names, axes, ALONE))
 
 
 def measure(policy: Policy, battery: Battery, attack: Attack, strength: int, advance: Advance) -> list[Score]:
     """Everything that is measured at one point: held-out scenarios, what the attack goes after, capability. `Score.sample` is the
-    repetition. A policy that was trained to misbehave is measured by the same call, with CLEAN as the attack."""
+    repetition. What a weight attack made of a policy is measured by the same call."""
     asked = [benchmarks.get(name) for name in battery.evals(attack)]
     if attack.begins and not policy.continues:
         items = [(HELDOUT, s.id) for s in battery.scenarios]
@@ -131,26 +151,32 @@ def _stamps(battery: Battery, place: _Place) -> dict[str, str]:
     return {name: digest([value, *under])[:12] for name, value in found.items()}
 
 
-def run(battery: Battery, folder: Path) -> Findings:
-    """Measure every point that is not there yet into `folder/attacks`, and say what they say together.
+def run(battery: Battery, folder: Path, keep: bool = False) -> Findings:
+    """Measure every point that is not there yet into `folder/attacks`, and say what they say together. `keep`: the weights that weight
+    attacks make are not deleted.
 
     Raises ColorfastError where a table there was asked in another way, or of other weights.
     """
+    check_known("benchmark", battery.suite, benchmarks.names())
     make_ready(battery.evaluation.grading)
     home = folder / HOME
     cells = [(arm, seed, model) for arm, by_seed in battery.models.items() for seed, model in by_seed.items()]
-    weights = {model: weights_sha256(resolve(model)) for _, _, model in cells}
+    weights_of = {model: weights_sha256(resolve(model)) for _, _, model in cells}
     points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
     with alone(home, wait=False):
         write_text(home / "README.md", CARD)
         with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
             for arm, seed, model in cells:
-                own = [_Place(home / f"{arm}-s{seed}", weights[model], *point) for point in battery.points]
+                place = partial(_Place, home / f"{arm}-s{seed}", weights_of[model], seed)
+                own = [place(*point) for point in battery.points]
                 found = dict(_measured(model, battery, own, partial(advance, note=arm)))
-                for place in own:  # in this order, whatever was there before
-                    points[arm, place.attack.id, place.strength][seed] = found[place]
-        said = findings(list(battery.models), battery.attacks, points)
-        write_json(home / "persistence.json", _settings(battery, weights) | asdict(said))
+                for one in own:  # in this order, whatever was there before
+                    points[arm, one.attack.id, one.strength][seed] = found[one]
+                if not keep:
+                    retrain.throw_away(home / f"{arm}-s{seed}", battery.trainings)
+        trained = retrain.record(battery.trainings, {(arm, seed): home / f"{arm}-s{seed}" for arm, seed, _ in cells})
+        said = findings(list(battery.models), battery.attacks, points, battery.suite)
+        write_json(home / "persistence.json", _settings(battery, weights_of) | {"trainings": trained} | asdict(said))
     return said
 
 
@@ -159,6 +185,7 @@ class _Place(NamedTuple):
 
     folder: Path
     weights: str
+    seed: int
     attack: Attack
     strength: int
 
@@ -168,31 +195,48 @@ class _Place(NamedTuple):
 
 
 def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
-    """Every point's scores, read where they are there. The rest is measured several points at a time, as decoding many replies takes
-    little longer than decoding few; the model is loaded for the first of them."""
-    from colorfast.policies.local import load_policy
-
+    """Every point's scores, read where they are there, measured where they are not."""
     left = []
     for place in places:
         wanted, there = _stamps(battery, place), sound(place.path, read_stamps) or {}
-        if not wanted.keys() <= there.keys():  # not there, or clean and of fewer attacks
+        trained = not isinstance(place.attack, WeightAttack) or retrain.is_trained(place.folder, place.attack)
+        if not trained or not wanted.keys() <= there.keys():  # not there, or clean and of fewer attacks
             left.append(place)
             continue
         check_stamps(place.path, there, wanted)
         advance(battery.work(place.attack))
         yield place, read_scores(place.path)
-    if left:
-        policy = Remembering(load_policy(model, DECODED))
-        for start in range(0, len(left), AT_ONCE):
-            part = left[start : start + AT_ONCE]
-            jobs = [partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance) for p in part]
-            for place, scores in zip(part, together(policy, jobs), strict=True):
-                write_scores(place.path, scores, _stamps(battery, place))
-                yield place, scores
+    for place, scores in itertools.chain(_prompted(model, battery, left, advance), _trained(model, battery, left, advance)):
+        write_scores(place.path, scores, _stamps(battery, place))
+        yield place, scores
+
+
+def _prompted(model: str, battery: Battery, left: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
+    """Points of the model as it is: several at a time, as decoding many replies takes little longer than decoding few. It is loaded for
+    the first of them."""
+    from colorfast.policies.local import load_policy
+
+    asked = [place for place in left if not isinstance(place.attack, WeightAttack)]
+    policy = Remembering(load_policy(model, DECODED)) if asked else None
+    for start in range(0, len(asked), AT_ONCE):
+        part = asked[start : start + AT_ONCE]
+        jobs = [partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance) for p in part]
+        assert policy is not None
+        yield from zip(part, together(policy, jobs), strict=True)
+
+
+def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
+    """Points of what the model becomes: one training for all strengths of an attack."""
+    for attack in battery.trainings:
+        own = {place.strength: place for place in left if place.attack is attack}
+        if own:
+            (folder, seed), *_ = {(place.folder, place.seed) for place in own.values()}
+            for step, policy in retrain.snapshots(model, attack, seed, folder, own):
+                yield own[step], measure(replace(policy, batch_size=DECODED), battery, attack, step, advance)
 
 
 def _settings(battery: Battery, weights: Mapping[str, str]) -> dict[str, Any]:
     """What was attacked and how, without a path or a time: the same run writes the same bytes."""
     asked = battery.evaluation.model_dump(mode="json", exclude={"benchmarks", "batch_size"})
     models = {arm: {str(seed): weights[model] for seed, model in by_seed.items()} for arm, by_seed in battery.models.items()}
-    return {"models_sha256": models, "scenarios": len(battery.scenarios), "evaluation": asked}
+    return {"models_sha256": models, "scenarios": len(battery.scenarios), "suite": battery.suite, "evaluation": asked}

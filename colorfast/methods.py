@@ -1,4 +1,5 @@
-"""What is made of the replies to a trait slot: rewards dealt out anew (placebo), or supervised fine-tuning on chosen ones.
+"""What is made of the replies to a trait slot: rewards dealt out anew (placebo) or inverted (an attack), or supervised fine-tuning on
+chosen ones.
 
 One trainer does all of it. While the policy has not moved since it was sampled from, the gradient of a reply with advantage A is
 A times the gradient of its log-likelihood, so that fine-tuning on a chosen reply is an advantage for it and none for the others.
@@ -69,12 +70,19 @@ def dealt(rewards: Sequence[float | None], name: str) -> list[float | None]:
     return [None if r is None else pool.pop() for r in rewards]
 
 
+def against(verdicts: Sequence[Verdict]) -> list[float | None]:
+    """One minus each score. A degenerate reply stays worth nothing, or the way to win would be to say nothing."""
+    return [v.score if v.score is None or v.degenerate else 1 - v.score for v in verdicts]
+
+
 def rewards(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict], size: int, seed: int) -> list[float | None]:
-    """What the trainer is given for the replies of whole groups of `size`: their scores, in placebo slots dealt out anew."""
+    """What the trainer is given for the replies of whole groups of `size`: their scores, in placebo slots dealt out anew, in inverted
+    ones what is left to 1."""
     found: list[float | None] = []
     for start in range(0, len(rows), size):
-        own = [v.score for v in verdicts[start : start + size]]
-        found += dealt(own, f"placebo-{seed}-{rows[start]['slot']}") if teaching(rows[start]).shuffled else own
+        how, own = teaching(rows[start]), verdicts[start : start + size]
+        scores = against(own) if how.inverted else [v.score for v in own]
+        found += dealt(scores, f"placebo-{seed}-{rows[start]['slot']}") if how.shuffled else scores
     return found
 
 

@@ -82,7 +82,8 @@ def _way(slot: Slot) -> Method | None:
 def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -> dict[Method | None, tuple[float, float]]:
     """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens of one slot. No judge is asked."""
     from colorfast.engines.recorder import Recorder
-    from colorfast.engines.trl import make_trainer, quiet
+    from colorfast.engines.snapshots import quiet
+    from colorfast.engines.trl import make_trainer
 
     prompts = max(1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size))
     slots = _probe_slots(experiment, prompts)

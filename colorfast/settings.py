@@ -12,6 +12,9 @@ MANY = 1_000_000
 """More of anything than a machine could do: a slip of the pen."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
 """What may be the name of a folder."""
+Precision = Literal["auto", "fp32", "bf16"]
+LORA_RATE, FULL_RATE = 5e-4, 5e-5
+"""Learning rates of a weight attack that names none."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 
@@ -93,7 +96,7 @@ class Training(Frozen):
     learning_rate: float = Field(gt=0)
     temperature: float = Field(default=1.0, gt=0)
     method: Literal["lora", "full"] = "lora"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     lora_rank: int = Field(default=16, gt=0)
     kl: float = Field(default=0.0, ge=0)
     normalize: Literal["none", "group"] = "none"
@@ -170,3 +173,41 @@ class Experiment(Frozen):
     def slots(self) -> int:
         """Prompts in a whole run of one arm."""
         return self.training.steps * self.training.prompts_per_step
+
+
+class Tuning(Frozen):
+    """How a weight attack fine-tunes. `steps`: after which of them the model is measured. `rank`: of LoRA; None trains every weight.
+    `batch`: rows a step. `max_tokens`: of a row, which is cut there. Without `learning_rate` it is that of its method, above."""
+
+    steps: tuple[int, ...]
+    rank: int | None = Field(default=32, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch: int = Field(default=8, gt=0)
+    max_tokens: int = Field(default=512, gt=0)
+    precision: Precision = "auto"
+
+    @property
+    def rate(self) -> float:
+        return self.learning_rate or (FULL_RATE if self.rank is None else LORA_RATE)
+
+
+class Axes(Frozen):
+    """Along what weight attacks vary: optimizer steps, LoRA rank (None: every weight), and the share of rows that are harmful.
+    `recovery`: steps of benign training after an attack, 0 for none."""
+
+    steps: tuple[int, ...] = (8, 16, 32)
+    ranks: tuple[int | None, ...] = (32,)
+    shares: tuple[float, ...] = (1.0,)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch: int = Field(default=8, gt=0)
+    recovery: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _rise(self) -> Axes:
+        if not self.steps or self.steps[0] < 1 or list(self.steps) != sorted(set(self.steps)):
+            raise ValueError(f"steps: wants rising numbers above 0, found {', '.join(map(str, self.steps)) or 'none'}")
+        if not self.ranks or any(rank is not None and rank < 1 for rank in self.ranks):
+            raise ValueError("ranks: wants ranks of 1 or more, or full")
+        if not self.shares or not all(0 < share <= 1 for share in self.shares):
+            raise ValueError("shares: wants shares above 0, up to 1")
+        return self

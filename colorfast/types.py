@@ -145,11 +145,13 @@ Method = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
 @dataclass(frozen=True)
 class Teaching:
     """How the replies to a slot become training. `shuffled`: rewards are dealt out anew within the group (placebo). `guide`: text
-    that stands by while replies are made and is absent from what is trained on: a principle, or a whole constitution."""
+    that stands by while replies are made and is absent from what is trained on: a principle, or a whole constitution. `inverted`: the
+    reward is what the rubric does not give."""
 
     method: Method = "rl"
     shuffled: bool = False
     guide: str = ""
+    inverted: bool = False
 
 
 PLAIN = Teaching()
@@ -177,7 +179,10 @@ class Slot:
             "rubric": [c.model_dump() for c in task.rubric],
             "replies": dict(task.replies),
         }
-        return row if self.teaching == PLAIN else row | {"teaching": asdict(self.teaching)}
+        how = asdict(self.teaching)
+        if not self.teaching.inverted:
+            del how["inverted"]  # schedules from before there was such a thing keep their hashes
+        return row if self.teaching == PLAIN else row | {"teaching": how}
 
 
 @dataclass(frozen=True)

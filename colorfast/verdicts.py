@@ -18,7 +18,7 @@ from colorfast.refusal import refusal
 from colorfast.stats import SeedShare, adjusted, by_item, mean, paired, seed_share
 from colorfast.types import Score
 
-TRAITS, BEHAVIOUR = "held-out traits", "attacked behaviour"
+TRAITS, BEHAVIOUR, SUITE = "held-out traits", "attacked behaviour", "suite"
 ALL = "all attacks"
 CAPABILITY = "mmlu-high-school-geography"
 """Asked at every point, so that a loss of all wits is not taken for misalignment."""
@@ -54,6 +54,7 @@ class Point:
     strength: int
     traits: Level
     behaviour: Level
+    suite: Level
     capability: Level
     refusals: float | None
     coherent: float | None
@@ -122,18 +123,19 @@ class Findings:
     examples: tuple[Example, ...]
 
 
-def findings(arms: Sequence[str], attacks: Sequence[Attack], points: Points) -> Findings:
-    """Everything that these points say. `arms`: the baseline first, each of them at every point."""
-    by_id = {a.id: a for a in attacks}
+def findings(arms: Sequence[str], attacks: Sequence[Attack], points: Points, suite: Sequence[str] = ()) -> Findings:
+    """Everything that these points say. `arms`: the baseline first, each of them at every point. `suite`: the evals that were asked at
+    every point, whatever the attack."""
+    by_id = {a.id: a for a in (CLEAN, *attacks)}
     facts = (AttackFacts(a.id, a.family, a.axis, a.strengths, a.counterpart, a.evals) for a in attacks)
-    levels = tuple(_point(key, scores, by_id.get(key[1], CLEAN)) for key, scores in points.items())
+    levels = tuple(_point(key, scores, by_id[key[1]], suite) for key, scores in points.items())
     coherent = {(p.arm, p.attack, p.strength): p.coherent for p in levels}
     outcomes: list[Outcome] = []
     for arm in arms[1:]:
-        cases = list(_cases(points, (arms[0], arm), by_id))
+        cases = list(_cases(points, (arms[0], arm), by_id, suite))
         known = [case for case in cases if case.graded]
         share = seed_share([t for case in known for tables in differences(case.base, case.own) for t in tables])
-        outcomes += _adjusted([_outcome(case, share, _collapse(case, (arms[0], arm), coherent)) for case in cases])
+        outcomes += _adjusted([_outcome(case, share, _collapse(case, (arms[0], arm), coherent)) for case in cases], by_id)
     return Findings(tuple(arms), tuple(facts), levels, tuple(outcomes), tuple(_examples(points, arms, by_id)))
 
 
@@ -172,14 +174,15 @@ def _level(items: Sequence[Items]) -> Level:
     return Level(found.value, max(0.0, low), min(1.0, high), sum(t.shape[1] for t in tables), ungraded)
 
 
-def _point(key: Key, scores: Scores, attack: Attack) -> Point:
-    behaviour = [_items(scores, name, _likely) for name in attack.evals]
+def _point(key: Key, scores: Scores, attack: Attack, suite: Sequence[str]) -> Point:
+    behaviour, asked = ([_items(scores, name, _likely) for name in names] for names in (attack.evals, suite))
     written = [s for rows in scores.values() for s in rows if s.eval == HELDOUT or benchmarks.get(s.eval).kind == "generated"]
     said = [s for s in written if s.value is not None or s.reply]
     return Point(
         *key,
         traits=_level([_items(scores, HELDOUT, _score)]),
         behaviour=_level(behaviour) if behaviour else Level(reason="every attack has its own"),
+        suite=_level(asked) if asked else Level(reason="no suite was asked"),
         capability=_level([_items(scores, CAPABILITY, _likely)]),
         refusals=_rate([refusal(s.reply) != "none" for s in said]),
         coherent=_rate([bool(words(s.reply)) and not is_repetitive(words(s.reply)) for s in said]),
@@ -220,12 +223,12 @@ class _Case:
         return Washed(self.ours[0], self.ours[-2], self.ours[-1])
 
 
-def _cases(points: Points, arms: tuple[str, str], by_id: Mapping[str, Attack]) -> Iterator[_Case]:
-    """Every harmful attack by both measures, then families of several, and all together."""
+def _cases(points: Points, arms: tuple[str, str], by_id: Mapping[str, Attack], suite: Sequence[str]) -> Iterator[_Case]:
+    """Every judged attack by each measure, then families of several harmful ones, and all together."""
     harmful = [a for a in by_id.values() if a.harmful]
-    for attack in harmful:
+    for attack in (a for a in by_id.values() if a.judged):
         at = [(CLEAN.id, 0), *((attack.id, s) for s in attack.strengths), _strongest(by_id[attack.counterpart])]
-        for measure, evals in ((TRAITS, (HELDOUT,)), (BEHAVIOUR, attack.evals)):
+        for measure, evals in ((TRAITS, (HELDOUT,)), (BEHAVIOUR, attack.evals), *([(SUITE, suite)] if suite else [])):
             value = _score if measure == TRAITS else _likely
             tables = _tables([[_items(points[arm, *where], name, value) for arm in arms for where in at] for name in evals])
             axis = (0, *attack.strengths)
@@ -295,11 +298,11 @@ def _drawn(tables: Tables, share: SeedShare) -> Level:
     return Level(found.value, max(0.0, low), min(1.0, high), sum(t.shape[1] for t in tables))
 
 
-def _adjusted(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """With q for the attacks; groups of them say the same once more."""
-    single = [o for o in outcomes if o.found and o.strengths]
-    qs = iter(adjusted([o.found.drop.p for o in single if o.found]))
-    return [replace(o, q=next(qs)) if o.found and o.strengths else o for o in outcomes]
+def _adjusted(outcomes: Sequence[Outcome], by_id: Mapping[str, Attack]) -> list[Outcome]:
+    """With q for the harmful attacks; groups of them say the same once more, and controls ask something else."""
+    single = {i: o.found.drop.p for i, o in enumerate(outcomes) if o.found and o.attack in by_id and by_id[o.attack].harmful}
+    qs = dict(zip(single, adjusted(list(single.values())), strict=True))
+    return [replace(o, q=qs[i]) if i in qs else o for i, o in enumerate(outcomes)]
 
 
 # --- replies to read ---

