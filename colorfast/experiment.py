@@ -144,7 +144,7 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
                 "trained again) or another --out, or delete the folder"
             )
     else:
-        _check_made_by(experiment, folder, plan["model_sha256"])
+        _check_made_by(experiment, folder, str(plan["model_sha256"]))
         machine = {
             "python": platform.python_version(),
             "system": platform.platform(),

@@ -180,7 +180,7 @@ def _marked(value: float, low: float, high: float, digits: int = 3) -> str:
 def powers(f: Findings) -> list[tuple[str, ...]]:
     """For each dosed arm: its name, counted evals, the median of what they would have shown, how many would have shown the paper's mean
     gain, on how many nothing differed, and what all together would have shown."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for arm in f.dosed:
         evals, able = sum(row.counted for row in f.rows), f.detectable(arm)
         median = number(statistics.median(able)) if able else "-"
