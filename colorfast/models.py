@@ -46,6 +46,8 @@ def resolve(name: str) -> Path:
         if not path.is_file():
             raise ColorfastError(f"{path}: no such model file")
         home = cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
+        if _is_kept(home):
+            return home
         with alone(home.parent, wait=True):
             return _from_gguf(path, home)
     if name == EMBEDDED:
@@ -81,6 +83,8 @@ def is_cached() -> bool:
 def _embedded() -> Path:
     """The embedded model's folder. The first source that worked is kept, so later runs need no network."""
     home = cache_dir() / "models" / EMBEDDED
+    if _is_kept(home):
+        return home
     with alone(home.parent, wait=True):
         if sound(home, kept):
             return home
@@ -157,6 +161,14 @@ def kept(home: Path) -> Path:
     except (OSError, SafetensorError) as error:
         raise DamagedError(home, error) from None
     return home
+
+
+def _is_kept(home: Path) -> bool:
+    """Asked without the lock, for a cache that may be read only."""
+    try:
+        return kept(home).is_dir()
+    except DamagedError:
+        return False
 
 
 def weights_sha256(folder: Path) -> str:

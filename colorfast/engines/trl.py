@@ -145,7 +145,8 @@ def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
     try:
         recorder.restore(done)
     except DamagedError as error:
-        set_aside(error.path, error.why)
+        if error.path.exists():
+            set_aside(error.path, error.why)
         shutil.rmtree(work)
         return _resume(recorder, work)
     return str(checkpoint) if checkpoint else None, done
