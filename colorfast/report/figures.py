@@ -76,7 +76,7 @@ def inline(svg: str, name: str, title: str) -> str:
     size = r'<svg ((?:(?!\bwidth=|\bheight=)[^>])*?)\b(?:width|height)="[^"]*" ?'
     for _ in range(2):
         svg = re.sub(size, r"<svg \1", svg, count=1)
-    room = f"min-width: {wide * LEAST:.0f}px; max-width: {wide * LARGEST:.0f}px"
+    room = f"min-width: {wide * LEAST:.0f}px; width: {wide * LARGEST:.0f}px"
     return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{escape(title)}" style="{room}" ', 1)
 
 
@@ -196,7 +196,7 @@ def _power(f: Findings) -> Figure:
         found = [0.0, *f.detectable(arm)]
         ax.step(found, [100 * k / evals for k in range(len(found))], where="post", color=_look(f, arm)[0], linewidth=1.5)
     ax.axvline(PAPERS_GAIN, color=SOFT, linewidth=0.8, linestyle=(0, (3, 2)))
-    ax.text(PAPERS_GAIN, 104, f" the paper's mean gain, {PAPERS_GAIN:.3f}", fontsize=7.5, va="bottom", ha="center", color=INK)
+    ax.text(PAPERS_GAIN, 104, f" the paper's mean gain, {PAPERS_GAIN:.3f}", fontsize=7.5, va="bottom", ha="left", color=INK)
     ax.set(ylim=(0, 103), yticks=(0, 50, 100), yticklabels=("0%", "50%", "100%"))
     ax.set_xlim(0, max([PAPERS_GAIN * 2, *(v for arm in f.dosed for v in f.detectable(arm))]) * 1.02)
     ax.set_xlabel("true difference that would be found four times in five, or a smaller one", fontsize=8, loc="right")

@@ -313,10 +313,12 @@ def _curve(runs: Sequence[Sequence[Mapping[str, Any]]], source: str) -> Curve:
 def _doses(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Curve:
     by_step: dict[int, list[float]] = {}
     for metrics in runs:
-        for k, row in enumerate(metrics):
-            so_far = effective_dose(metrics[: k + 1])
-            if so_far is not None:
-                by_step.setdefault(row["step"], []).append(so_far)
+        trait = every = 0.0
+        for row in metrics:
+            mass = {source: v["advantage_mass"] for source, v in row["sources"].items()}
+            trait, every = trait + mass.get(TRAIT_SOURCE, 0.0), every + sum(mass.values())
+            if every:
+                by_step.setdefault(row["step"], []).append(trait / every)
     return tuple((step, statistics.fmean(values)) for step, values in sorted(by_step.items()))
 
 

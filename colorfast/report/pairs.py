@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from colorfast import benchmarks
 from colorfast.cells import BASELINE
-from colorfast.compare import INSPECT
 from colorfast.data import there
 from colorfast.evaluate import HELDOUT
 from colorfast.evidence import Evidence
@@ -52,19 +51,14 @@ def choose(e: Evidence, arms: Sequence[str], held: Mapping[str, Scenario]) -> tu
 
 def _pairs(e: Evidence, arm: str) -> Iterator[Pair]:
     """Every reply whose score is another than the baseline's; held-out scenarios first."""
+    evals = {b.id: b.trait for b in map(benchmarks.get, e.experiment.evaluation.benchmarks)}
     for seed, scores in e.scores[arm].items():
         theirs = {(s.eval, s.item, s.sample): s for s in e.scores[BASELINE].get(seed, ()) if s.reply}
         for s in scores:
             other = theirs.get((s.eval, s.item, s.sample))
             if other and s.reply and None not in (s.value, other.value) and s.value != other.value:
-                yield Pair(s.eval, s.item, _trait(e, s), arm, seed, other, s)
-
-
-def _trait(e: Evidence, s: Score) -> str:
-    if s.eval == HELDOUT:
-        return e.traits.get(s.item, "")
-    names = {benchmarks.get(name).id: name for name in e.experiment.evaluation.benchmarks if not name.startswith(INSPECT)}
-    return benchmarks.get(names[s.eval]).trait if s.eval in names else ""
+                trait = e.traits.get(s.item, "") if s.eval == HELDOUT else evals.get(s.eval, "")
+                yield Pair(s.eval, s.item, trait, arm, seed, other, s)
 
 
 def _order(p: Pair) -> tuple[bool, float, str]:
