@@ -95,7 +95,7 @@ def named(names: Sequence[str], axes: Axes, training: Training) -> tuple[Attack,
     """The attacks of these names (none: every prompt attack), those on prompts first. Raises ColorfastError for an unknown one."""
     ours = [name for name in names if weights.is_one(name)]
     others = [name for name in names if name not in ours]
-    check_known("attack", others, [*attacks.names(), *weights.names()])
+    check_known("attack", [name for name in others if not name.endswith(".py")], [*attacks.names(), *weights.names()])
     return (*(attacks.chosen(others) if others or not ours else ()), *weights.chosen(ours, axes, training))
 
 

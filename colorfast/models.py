@@ -38,12 +38,12 @@ def resolve(name: str) -> Path:
     Raises ColorfastError when there is no such model or it cannot be had.
     """
     path = Path(name).expanduser()
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):  # which says no of a name that no file could have
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ColorfastError(f"{path}: a folder without config.json is not a model")
     if path.suffix == ".gguf":
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ColorfastError(f"{path}: no such model file")
         home = cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
         if _is_kept(home):

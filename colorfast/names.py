@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -50,7 +51,7 @@ def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
 
 def module_at(path: Path) -> ModuleType | None:
     """The user's own Python file as a module; None when there is no such file. Raises ColorfastError when it fails."""
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or not os.path.isfile(path):
         return None
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -71,9 +72,11 @@ def test_damaged_tables_are_made_again(
     tables = [copy / "baseline-s0" / "scores.parquet", own, copy / "trait-25-s0" / "scores.parquet", copy / "start" / "scores.parquet"]
     rollouts = copy / "trait-50-s0" / "rollouts" / "00000.parquet"
     for path in (*tables, rollouts):
+        rows = read_rows(path)
         damage(path)
-        with pytest.raises(DamagedError):
-            read_rows(path)
+        with contextlib.suppress(DamagedError):
+            assert read_rows(path) == rows  # a bit of what a reader passes over
+            garbage(path)
     before = (copy / "trait-50-s0" / "ledger.json").stat().st_mtime_ns
     run(tiny, copy.parent)
     named(capsys.readouterr().err, *(str(p) for p in (*tables, rollouts)))

@@ -205,6 +205,7 @@ def test_run_folders(door: Door, tiny_run: Path, tmp_path: Path, name: str) -> N
         if name in commands and len(text) % 3 == 0:
             door(commands[name], run, note=repr(text[:300]))
     if name == "run.json":
+        path.write_bytes(b'{"plan": 3}')
         for command in (["report"], ["show"], ["claims"], ["inside"], ["attack"], ["export", "model"]):
             to = ["baseline", "--out", tmp_path / "out"] if command[0] == "export" else []
             assert door(*command, run, *to)

@@ -333,7 +333,7 @@ def test_the_report_says_how_each_arm_was_taught_and_what_it_never_saw(tmp_path:
         assert "constitution-rl: judged by the constitution colorfast (code)." in text
         assert "deliberative: judged by the constitution colorfast (code), fine-tuned on the best reply" in text
         assert "trait was not" not in text
-    price = section(page, "price")
+    price = section(page, "verdict")
     assert all(name in price for name in arms if name != "baseline")
     assert "held-out scenarios" in price and "over-refusal of safe prompts" in price and "where neither refuses" in price
 

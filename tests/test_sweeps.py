@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_before_anything_is_trained(sma
     broken = shutil.copytree(small.model, tmp_path / "broken")
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(ColorfastError, match="nothing was trained: SafetensorError"):
+    with pytest.raises(ColorfastError, match=r"nothing was trained: .* cannot be loaded as a causal language model"):
         exp.run(small.model_copy(update={"model": str(broken)}), tmp_path)
     assert not list(tmp_path.glob("tiny/*/metrics.jsonl"))
 

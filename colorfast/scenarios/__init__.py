@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Sequence
 from functools import cache
@@ -50,7 +51,7 @@ def _beside(path: Path, scenario: Scenario) -> Scenario:
     if not any(c.grader.endswith(".py") for c in scenario.rubric):
         return scenario
     rubric = tuple(
-        c.model_copy(update={"grader": str((path.parent / c.grader).resolve())}) if c.grader.endswith(".py") else c for c in scenario.rubric
+        c.model_copy(update={"grader": os.path.abspath(path.parent / c.grader)}) if c.grader.endswith(".py") else c for c in scenario.rubric
     )
     return scenario.model_copy(update={"rubric": rubric})
 
