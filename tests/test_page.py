@@ -62,6 +62,7 @@ def looked_at(page: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
+        "--hide-scrollbars",
         "--disable-extensions",
         "--no-first-run",
         f"--user-data-dir={folder / 'me'}",
