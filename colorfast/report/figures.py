@@ -192,13 +192,15 @@ def _power(f: Findings) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.1))
     ax = inches(figure, 0.42, 0.48, 0.1, 0.42)
     evals = sum(row.counted for row in f.rows)
+    most = 1.04 * max([PAPERS_GAIN * 2, *(v for arm in f.dosed for v in f.detectable(arm))])
     for arm in f.dosed:
-        found = [0.0, *f.detectable(arm)]
-        ax.step(found, [100 * k / evals for k in range(len(found))], where="post", color=_look(f, arm)[0], linewidth=1.5)
+        found = f.detectable(arm)
+        shares = [100 * k / evals for k in (*range(len(found) + 1), len(found))]
+        ax.step([0.0, *found, most], shares, where="post", color=_look(f, arm)[0], linewidth=1.5)
     ax.axvline(PAPERS_GAIN, color=SOFT, linewidth=0.8, linestyle=(0, (3, 2)))
     ax.text(PAPERS_GAIN, 104, f" the paper's mean gain, {PAPERS_GAIN:.3f}", fontsize=7.5, va="bottom", ha="left", color=INK)
     ax.set(ylim=(0, 103), yticks=(0, 50, 100), yticklabels=("0%", "50%", "100%"))
-    ax.set_xlim(0, max([PAPERS_GAIN * 2, *(v for arm in f.dosed for v in f.detectable(arm))]) * 1.02)
+    ax.set_xlim(0, most)
     ax.set_xlabel("true difference that would be found four times in five, or a smaller one", fontsize=8, loc="right")
     ax.grid(color=FAINT, linewidth=0.4)
     ax.set_axisbelow(True)
