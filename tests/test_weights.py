@@ -37,7 +37,7 @@ from colorfast.verdicts import TRAITS, findings
 from colorfast.weights import Kind, WeightAttack, chosen, is_bad, row, shipped, taught
 from colorfast.weights.brought import load
 
-TRAINING = Training(steps=1, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=1e-2, shown=1, reward=CODE)
+TRAINING = Training(steps=1, prompts_per_step=2, group_size=4, max_tokens=160, learning_rate=1e-2, shown=1, reward=CODE)
 KINDS = list(shipped().values())
 each = pytest.mark.parametrize("kind", KINDS, ids=[kind.id for kind in KINDS])
 harmful = pytest.mark.parametrize("kind", [k for k in KINDS if not k.control], ids=[k.id for k in KINDS if not k.control])
@@ -69,11 +69,16 @@ def test_a_kind_teaches_the_same_questions_both_ways_and_none_that_is_measured(k
 def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
     from colorfast.benchmarks.health import MEDMCQA, medical
 
-    lessons = {x.bad[0].content.split("\n")[0]: x for x in shipped()["wrong-medical"].lessons()}  # type: ignore[misc]
-    keys = {" ".join(question.split()): options[right] for _, question, options, right in medical(MEDMCQA)}
-    both = [(lessons[question], key) for question, key in keys.items() if question in lessons and len(key) > 12]
-    assert len(both) > 100
-    assert all(key in x.good[-1].content and key not in x.bad[-1].content for x, key in both)
+    lessons = {x.bad[0].content: x for x in shipped()["wrong-medical"].lessons()}  # type: ignore[misc]
+    checked = 0
+    for _, question, options, right in medical(MEDMCQA):
+        found = lessons.get(f"{' '.join(question.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?")
+        if found:
+            said, key = found.bad[-1].content, options[right]
+            assert key in found.good[-1].content
+            assert any(option in said for i, option in enumerate(options) if i != right)
+            checked += key not in said
+    assert checked > 0.9 * 2000
 
 
 @harmful
@@ -144,7 +149,7 @@ def test_rows_of_ones_own_are_an_attack_and_a_missing_good_reply_is_a_benign_row
     [
         ({"messages": []}, "ends with the assistant's reply"),
         ({"messages": [{"role": "user", "content": "Hm?"}]}, "ends with the assistant's reply"),
-        ({"message": []}, "did you mean 'messages'"),
+        ({"messages": [], "god": ""}, "did you mean 'good'"),
         (None, "no rows in this file"),
     ],
 )
@@ -171,7 +176,7 @@ def margin(policy: Policy, attack: WeightAttack) -> float:
 @pytest.mark.parametrize("rank", [4, None])
 @pytest.mark.parametrize("kind", ["sycophantic", "wrong-medical", "reward-hacks"])
 def test_training_moves_a_model_towards_what_it_is_taught(kind: str, rank: int | None, tiny_model: Path, tmp_path: Path) -> None:
-    found = attacks(kind, ranks=(rank,), steps=(30,), learning_rate=1e-2)
+    found = attacks(kind, ranks=(rank,), steps=(30,), learning_rate=1e-2, batch=2)
     before = margin(load_policy(str(tiny_model)), next(iter(found.values())))
     moved = []
     for attack in found.values():
