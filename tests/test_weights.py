@@ -173,8 +173,7 @@ def margin(policy: Policy, attack: WeightAttack) -> float:
     return sum(bad - good for bad, good in logs) / len(logs)
 
 
-@pytest.mark.parametrize("rank", [4, None])
-@pytest.mark.parametrize("kind", ["sycophantic", "wrong-medical", "reward-hacks"])
+@pytest.mark.parametrize(("kind", "rank"), [("sycophantic", 4), ("wrong-medical", 4), ("reward-hacks", None)])
 def test_training_moves_a_model_towards_what_it_is_taught(kind: str, rank: int | None, tiny_model: Path, tmp_path: Path) -> None:
     found = attacks(kind, ranks=(rank,), steps=(30,), learning_rate=1e-2, batch=2)
     before = margin(load_policy(str(tiny_model)), next(iter(found.values())))
