@@ -141,7 +141,7 @@ def page(whole: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """The table, as Markdown."""
     same = sum(r["equal"] for r in rows)
     lines = [
-        "# Twenty kills",
+        f"# Killed at random moments: {len(rows)} of {MOMENTS}",
         "",
         f"Written by `bench/kills.py`. A run of two arms on a tiny model takes {whole['seconds']:.1f} s once it has its folder. In each "
         "twentieth of that time another run of the same experiment was killed by SIGKILL at a random moment, and continued by the same "
