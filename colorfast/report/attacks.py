@@ -17,7 +17,6 @@ from rich.text import Text
 from colorfast.report import figures, markdown
 from colorfast.report.wording import clean, number, percent, signed
 from colorfast.rundir import read_json, write_text
-from colorfast.types import ColorfastError
 
 Told = Mapping[str, Any]
 TITLES = {
@@ -44,12 +43,7 @@ COLUMNS, PANEL = 3, 1.05
 def gather(folder: Path) -> Told | None:
     """What the attacks on a run found; None where there were none. Raises ColorfastError when the file is damaged."""
     path = folder / "attacks" / "persistence.json"
-    if not path.is_file():
-        return None
-    told = read_json(path)
-    if "suite" not in told:
-        raise ColorfastError(f"{path}: made by an earlier version; colorfast attack {folder} makes it again from the points it has")
-    return told
+    return read_json(path) if path.is_file() else None
 
 
 def write(folder: Path) -> Path:
