@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorfast.models import resolve, weights_sha256
 from colorfast.rundir import read_json, write_json, write_text
 from colorfast.types import ColorfastError
 from colorfast.weights import WeightAttack
@@ -49,7 +50,12 @@ def train(model: str, attack: WeightAttack, seed: int, home: Path) -> None:
     if attack.after:
         train(model, attack.after, seed, home)
     folder = home / attack.id
-    job = {"attack": attack.fingerprint(attack.steps, 1), "steps": list(attack.strengths), "seed": seed}
+    job = {
+        "attack": attack.fingerprint(attack.steps, 1),
+        "steps": list(attack.strengths),
+        "seed": seed,
+        "of": weights_sha256(resolve(model)),
+    }
     there = (folder / JOB).is_file() and read_json(folder / JOB) == job
     if not there or (is_trained(home, attack) and not all((folder / f"step-{s}").is_dir() for s in attack.strengths)):
         shutil.rmtree(folder, ignore_errors=True)
