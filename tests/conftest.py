@@ -105,3 +105,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behave], Server
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def small(tiny: Experiment) -> Experiment:
+    """Two arms, two seeds, few scenarios."""
+    arms = {name: tiny.arms[name] for name in ("baseline", "trait-25")}
+    return tiny.model_copy(update={"arms": arms, "seeds": (0, 1), "traits": ("truthfulness",), "domains": ("health",)})
