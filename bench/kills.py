@@ -1,6 +1,6 @@
 """A run killed by SIGKILL at twenty random moments, each time continued by the same command: are the results those of an undisturbed run?
 
-`PYTHONPATH=tests python -m bench.kills --work FOLDER` goes on where it was stopped (`--seconds`: as many as fit) and writes
+`PYTHONPATH=tests python bench/kills.py` goes on where it was stopped (`--seconds`: as many as fit) and writes
 `docs/kills.md` after each; the tests lend it their tiny model.
 """
 
@@ -165,7 +165,7 @@ def _equal(part: str, found: dict[str, str], wanted: dict[str, str]) -> str:
 
 def main() -> None:
     read = argparse.ArgumentParser(description=__doc__)
-    read.add_argument("--work", type=Path, required=True)
+    read.add_argument("--work", type=Path, default=Path(__file__).parent / "out" / "kills")
     read.add_argument("--seconds", type=float, default=float("inf"))
     read.add_argument("--page", type=Path, default=HOME / "docs" / "kills.md")
     asked = read.parse_args()

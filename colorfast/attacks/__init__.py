@@ -13,6 +13,7 @@ from typing import Any
 
 from colorfast.names import check_known, own
 from colorfast.policies import Conversation, Policy
+from colorfast.policies.around import Around
 from colorfast.policies.scripted import Known, Scripted
 from colorfast.rundir import digest
 from colorfast.types import Message, Reply
@@ -105,21 +106,12 @@ def again(names: Sequence[str], repetition: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Rewritten:
+class Rewritten(Around):
     """A policy that meets every conversation changed."""
 
-    policy: Policy
     change: Change
     wordings: int
     repetition: int
-
-    @property
-    def by_letter(self) -> bool:
-        return self.policy.by_letter
-
-    @property
-    def continues(self) -> bool:
-        return self.policy.continues
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`."""

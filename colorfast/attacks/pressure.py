@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colorfast.attacks import Wordings, Wrap, again, drawn, worded
-from colorfast.policies import Conversation, Policy
+from colorfast.policies import Conversation
+from colorfast.policies.around import Around
 from colorfast.types import Message, Reply
 
 AGAIN = "Now answer my question again."
@@ -17,21 +18,12 @@ ROOM = 16
 
 
 @dataclass(frozen=True)
-class Pressed:
+class Pressed(Around):
     """A policy that is pushed after each of its replies, `turns` times."""
 
-    policy: Policy
     wordings: Wordings
     turns: int
     repetition: int
-
-    @property
-    def by_letter(self) -> bool:
-        return self.policy.by_letter
-
-    @property
-    def continues(self) -> bool:
-        return self.policy.continues
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`. The first reply has the draw that it has without pressure."""

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from colorfast.policies import Conversation, Policy
+from colorfast.policies import Conversation
+from colorfast.policies.around import Around
 from colorfast.types import Message, Reply
 
 Asked = tuple[tuple[Message, ...], str, int, float]
 
 
-@dataclass
-class Remembering:
+@dataclass(frozen=True)
+class Remembering(Around):
     """The same conversation under the same name is the same draw (`Policy.sample`): the first turns of longer talks come for free."""
 
-    policy: Policy
     replies: dict[Asked, Reply] = field(default_factory=dict)
-
-    @property
-    def by_letter(self) -> bool:
-        return self.policy.by_letter
-
-    @property
-    def continues(self) -> bool:
-        return self.policy.continues
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`. At temperature 0 a name makes no difference."""
@@ -33,9 +25,5 @@ class Remembering:
         if new:
             at = list(new.values())
             found = self.policy.sample([conversations[i] for i in at], [names[i] for i in at], max_tokens, temperature)
-            self.replies |= dict(zip(new, found, strict=True))
+            self.replies.update(zip(new, found, strict=True))
         return [self.replies[key] for key in asked]
-
-    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
-        """See `Policy.logprobs`."""
-        return self.policy.logprobs(conversations, choices)

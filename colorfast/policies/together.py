@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from colorfast.policies import Conversation, Policy
+from colorfast.policies.around import Around
 from colorfast.types import Reply
 
 T = TypeVar("T")
@@ -82,19 +83,11 @@ class _Desk:
 
 
 @dataclass(frozen=True)
-class _Asker:
+class _Asker(Around):
     """The policy as one asker sees it."""
 
     desk: _Desk
     number: int
-
-    @property
-    def by_letter(self) -> bool:
-        return self.desk.policy.by_letter
-
-    @property
-    def continues(self) -> bool:
-        return self.desk.policy.continues
 
     def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
         """See `Policy.sample`."""
@@ -116,7 +109,7 @@ def together(policy: Policy, jobs: Sequence[Callable[[Policy], T]]) -> list[T]:
     def one(number: int) -> T:
         with desk.turn:
             try:
-                return jobs[number](_Asker(desk, number))
+                return jobs[number](_Asker(policy, desk, number))
             finally:
                 desk.leave()
 
