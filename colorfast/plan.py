@@ -149,6 +149,17 @@ def _judged(endpoint: Endpoint, graded: Sequence[tuple[Task, int]], reply_tokens
     return {"calls": calls, "prompt_tokens": int(asked), "completion_tokens": answered, "cost": cost}
 
 
+def judges(experiment: Experiment, rewarded: Sequence[tuple[Task, int]], reply_tokens: float) -> dict[str, dict[str, float]]:
+    """What the judges of an experiment are asked, by use; `rewarded`: tasks, and how many replies to each are judged in training."""
+    found, evaluation = {}, experiment.evaluation
+    if experiment.training.reward.judge:
+        found["reward"] = _judged(experiment.training.reward.judge, rewarded, reply_tokens)
+    if evaluation.grading.judge:
+        times = evaluation.samples * (len(experiment.seeds) * len(experiment.arms) + 1)
+        found["evaluation"] = _judged(evaluation.grading.judge, [(s, times) for s in heldout(experiment)], evaluation.max_tokens / 2)
+    return found
+
+
 def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Plan:
     """What `experiment.run` would take on this machine. Calls `advance` three times. Writes nothing that stays."""
     training, held = experiment.training, heldout(experiment)
@@ -173,19 +184,10 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
             evaluation_seconds=trait_seconds + benchmark_seconds,
         )
         rewarded += [(s.task, training.group_size * len(experiment.seeds)) for s in slots if s.task.source == TRAIT_SOURCE]
-    judges = {}
-    if training.reward.judge:
-        judges["reward"] = _judged(
-            training.reward.judge, rewarded, max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size
-        )
-    if experiment.evaluation.grading.judge:
-        times = experiment.evaluation.samples * (len(experiment.seeds) * len(arms) + 1)
-        judges["evaluation"] = _judged(
-            experiment.evaluation.grading.judge, [(s, times) for s in held], experiment.evaluation.max_tokens / 2
-        )
     each = sum(a.training_seconds + a.evaluation_seconds for a in arms.values())
     seconds = each * len(experiment.seeds) + trait_seconds  # the untrained model is scored on the held-out scenarios too
-    return Plan(training.steps, len(experiment.seeds), arms, seconds, _peak(), judges)
+    asked = judges(experiment, rewarded, max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size)
+    return Plan(training.steps, len(experiment.seeds), arms, seconds, _peak(), asked)
 
 
 def plain(found: Plan) -> dict[str, Any]:

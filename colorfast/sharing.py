@@ -31,6 +31,7 @@ PACKAGE = Path(__file__).parent
 BESIDE = {"benchmarks", "cli", "experiments", "exports", "report", "scenarios", "standard", "traits"}
 BESIDE |= {
     "browse.py",
+    "cards.py",
     "cells.py",
     "compare.py",
     "console.py",

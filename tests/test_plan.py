@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
 from colorfast import experiment as exp
+from colorfast.cards import LAUNCH, estimate
 from colorfast.plan import plan
 from colorfast.rundir import read_json
 from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading, Training
+from colorfast.types import ColorfastError
 
 
 def test_slots_prompts_and_completions_are_those_of_the_run(tiny: Experiment, tmp_path: Path) -> None:
@@ -45,3 +50,38 @@ def test_judge_calls_are_counted_and_none_is_made(tiny: Experiment) -> None:
 def test_an_experiment_without_a_dose_is_planned_too(tiny: Experiment) -> None:
     found = plan(tiny.model_copy(update={"arms": {"baseline": Arm(dose=0)}}))
     assert "trait" not in found.arms["baseline"].slots
+
+
+def test_a_card_takes_what_its_operations_and_its_bandwidth_say(tiny: Experiment) -> None:
+    sized = tiny.model_copy(update={"model": "somebody/thing-7B"})
+    found, counted = estimate(sized, "a100"), plan(tiny)
+    for name, arm in found.arms.items():
+        assert arm.slots == counted.arms[name].slots
+        assert arm.completions == counted.arms[name].completions
+        assert arm.completion_tokens == arm.completions * sized.training.max_tokens >= counted.arms[name].completion_tokens
+        batches = arm.completions / (sized.training.group_size * sized.training.prompts_per_step)
+        launched = batches * sized.training.max_tokens * LAUNCH
+        tokens = arm.prompt_tokens + arm.completion_tokens
+        each = 4 if sized.training.method == "lora" else 6
+        multiplied = 7e9 * (2 * arm.prompt_tokens + each * tokens) / (0.4 * 312e12)
+        assert arm.training_seconds == pytest.approx(launched + multiplied)
+    assert estimate(sized, "h100").seconds < found.seconds < estimate(sized.model_copy(update={"model": "thing-14b"}), "a100").seconds
+
+
+def test_a_card_that_is_unknown_or_too_small_or_a_model_without_a_size_is_one_clear_line(tiny: Experiment) -> None:
+    whole = tiny.training.model_copy(update={"method": "full"})
+    with pytest.raises(ColorfastError, match="unknown card 'v100'"):
+        estimate(tiny, "v100")
+    with pytest.raises(ColorfastError, match="no size as 7B"):
+        estimate(tiny.model_copy(update={"model": "somebody/thing"}), "a100")
+    with pytest.raises(ColorfastError, match=r'112 GB .* 80 GB of "a100"; set method = "lora"'):
+        estimate(tiny.model_copy(update={"model": "thing-7B", "training": whole}), "a100")
+
+
+@pytest.mark.parametrize("name", exp.names())
+def test_the_time_each_shipped_experiment_gives_for_a_gpu_is_what_plan_gives(name: str) -> None:
+    text = (Path(exp.__file__).parent / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+    said = re.search(r"^# plan: .*one A100 (?:by arithmetic )?([\d.,]+) (minutes|hours)$", text, re.MULTILINE)
+    assert said, f"{name}.toml has no line of what plan gives"
+    minutes = estimate(exp.load(name), "a100").seconds / 60
+    assert float(said[1].replace(",", "")) == round(minutes / 60 if said[2] == "hours" else minutes)

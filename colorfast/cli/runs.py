@@ -165,20 +165,28 @@ def schedule(
     out.print(f"sha256 {schedule_hash(slots)}")
 
 
-@app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan my.toml --json`")
+@app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan paper --gpu a100` - `colorfast plan my.toml --json`")
 def plan(
     experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
     model: Model = None,
+    gpu: Annotated[str | None, typer.Option(help="By arithmetic, for one of these instead: a100, h100, l40s, 4090.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost."""
+    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost.
+
+    With --gpu nothing is tried: tokens and operations are held against what that card can do.
+    """
     from colorfast import experiment as exp
+    from colorfast.cards import estimate
     from colorfast.plan import plain
     from colorfast.plan import plan as make
 
     loaded = exp.load(experiment, model)
-    with progress("trying a little of it", 3) as advance:
-        found = make(loaded, advance)
+    if gpu:
+        found = estimate(loaded, gpu)
+    else:
+        with progress("trying a little of it", 3) as advance:
+            found = make(loaded, advance)
     if as_json:
         print_json(plain(found))
         return
@@ -191,7 +199,9 @@ def plan(
         minutes = (f"{seconds / 60:.1f} min" for seconds in (arm.training_seconds, arm.evaluation_seconds))
         table.add_row(name, *(f"{n:,}" for n in counts), *minutes)
     out.print(table)
-    out.print(f"in all about {found.seconds / 60:.0f} minutes on this machine, {found.memory / 1e9:.1f} GB of memory")
+    where = f"on one {gpu} by arithmetic, every reply as long as it may be" if gpu else "on this machine"
+    of = "weights and optimizer" if gpu else "memory"
+    out.print(f"in all about {found.seconds / 60:,.0f} minutes {where}, {found.memory / 1e9:.1f} GB of {of}", soft_wrap=True)
     for use, judged in found.judges.items():
         tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
         out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")
