@@ -14,6 +14,8 @@ from colorfast.types import TRAIT_SOURCE, Verdict
 EXTRA = ("extra_tokens", "endpoint_tokens")
 """What a method takes beyond prompts and replies: tokens that the policy read and wrote, and tokens that an endpoint wrote."""
 COUNTS = ("prompts", "completions", "prompt_tokens", "completion_tokens", "truncated", "ungraded", *EXTRA)
+SEAL, SHARED = "sha256", "shared_from"
+"""Of a ledger: its own hash; and, added to a copy, where the cell was trained."""
 MATCHED = ("steps", "prompts", "completions")
 """What must be exactly equal between arms of one seed."""
 
@@ -75,6 +77,11 @@ def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
             "endpoint_tokens": sum(r.endpoint_tokens for r in rows),
         }
     return {"step": step, "sources": sources}
+
+
+def seal(used: Mapping[str, Any]) -> str:
+    """The hash of all that training wrote into a ledger."""
+    return digest({key: value for key, value in used.items() if key not in (SEAL, SHARED)})
 
 
 def effective_dose(metrics: Sequence[Mapping[str, Any]]) -> float | None:

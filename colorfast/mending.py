@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from colorfast.cells import UNTRAINED, Cell
+from colorfast.ledger import SEAL, seal
 from colorfast.models import weights_sha256
 from colorfast.names import read_jsonl
 from colorfast.rundir import DamagedError, read_json, set_aside, sound
-from colorfast.tables import read_rows, read_scores
+from colorfast.tables import ROLLOUTS, read_rows, read_scores
 from colorfast.types import ColorfastError
 
-RECORD = ("ledger.json", "metrics.jsonl", "checkpoint")
+OF_WEIGHTS = ("ledger.json", "metrics.jsonl", "checkpoint", "scores", "scores.parquet")
 ADDED_UP = ("prompts", "completions", "prompt_tokens", "completion_tokens")
 """Of a ledger's totals, what every version has."""
 
@@ -22,17 +24,16 @@ def mend(run: Path, cell: Cell) -> None:
     rollouts of a trained cell cannot be had again but by training, and a cell is not trained again for their sake alone."""
     folder = run / cell.name
     for path in sorted((folder / "rollouts").glob("*.parquet")):
-        sound(path, read_rows)
+        sound(path, partial(read_rows, schema=ROLLOUTS))
     sound(folder / "scores.parquet", read_scores)
     if cell == UNTRAINED or not (folder / "ledger.json").exists():
         return
     try:
         check_trained(folder)
     except DamagedError as error:
-        why = f"{error.path.name} is damaged, {error.why}: {cell.name} is trained again"
-        for name in (*RECORD, "scores", "scores.parquet"):
-            if (folder / name).exists():
-                set_aside(folder / name, why)
+        what = checkpoint if error.path.is_relative_to(checkpoint := folder / "checkpoint") else error.path
+        others = [folder / name for name in OF_WEIGHTS if folder / name != what]
+        set_aside(what, f"{error.why}; with all that is of these weights: {cell.name} is trained and scored again", others)
 
 
 def check_trained(folder: Path) -> None:
@@ -45,11 +46,13 @@ def check_trained(folder: Path) -> None:
     except (ColorfastError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(folder / "metrics.jsonl", error) from None
     try:
-        told = (used["steps"], {key: used["total"][key] for key in ADDED_UP}, bool(used["sources"]), len(used["schedule_seen"]))
+        told = used["steps"], {key: used["total"][key] for key in ADDED_UP}
     except (KeyError, TypeError) as error:
         raise DamagedError(folder / "ledger.json", f"not a ledger: {error!r}") from None
-    if told != (len(rows), added, True, 64):
-        raise DamagedError(folder / "ledger.json", "it is not what the rows of metrics.jsonl add up to")
+    if used.get(SEAL, seal(used)) != seal(used):
+        raise DamagedError(folder / "ledger.json", "its hash is another")
+    if told != (len(rows), added):
+        raise DamagedError(folder / "metrics.jsonl", "its rows do not add up to the ledger")
     if (folder / "checkpoint").is_dir():
         _check_model(folder / "checkpoint", used.get("weights"))
 

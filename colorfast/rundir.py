@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -97,13 +97,15 @@ def read_json(path: Path, shape: type = dict) -> Any:
     return value
 
 
-def set_aside(path: Path, why: object) -> None:
-    """Rename a damaged file or folder of ours to NAME.broken, in place of what was set aside before, and say so."""
-    broken = path.with_name(path.name + ".broken")
-    if broken.is_dir():
-        shutil.rmtree(broken)
-    path.replace(broken)
-    console.print(f"set aside: {path} as {broken.name} ({why})", markup=False, soft_wrap=True)
+def set_aside(path: Path, why: object, others: Sequence[Path] = ()) -> None:
+    """Rename a damaged file or folder of ours, and others that are worth nothing without it, to NAME.broken, in place of what was set
+    aside before, and say so in one line."""
+    for old in (p for p in (path, *others) if p.exists()):
+        broken = old.with_name(old.name + ".broken")
+        if broken.is_dir():
+            shutil.rmtree(broken)
+        old.replace(broken)
+    console.print(f"set aside: {path} as {path.name}.broken ({why})", markup=False, soft_wrap=True)
 
 
 def sound(path: Path, read: Callable[[Path], T]) -> T | None:

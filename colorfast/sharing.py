@@ -17,6 +17,7 @@ from typing import Any
 from colorfast import __version__
 from colorfast.console import console
 from colorfast.evaluate import HELDOUT
+from colorfast.ledger import SHARED
 from colorfast.models import weights_sha256
 from colorfast.rundir import digest, file_sha256, read_json, sound, write_json
 from colorfast.schedule import schedule_hash
@@ -143,7 +144,7 @@ def _take_all(twin: Path, cell: Path) -> None:
             shutil.copytree(twin / kept, cell / kept, copy_function=_take)
     shutil.copyfile(twin / "metrics.jsonl", cell / "metrics.jsonl")
     part.replace(cell / "checkpoint")
-    write_json(cell / "ledger.json", ledger | {"shared_from": ledger.get("shared_from") or f"{twin.parent.name}/{twin.name}"})
+    write_json(cell / "ledger.json", ledger | {SHARED: ledger.get(SHARED) or f"{twin.parent.name}/{twin.name}"})
 
 
 def take_scores(cell: Path, stamps: Mapping[str, str]) -> None:

@@ -70,12 +70,18 @@ def _read(path: Path) -> pa.Table:
         raise DamagedError(path, error) from None
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it cannot be read."""
+def read_rows(path: Path, schema: pa.Schema | None = None) -> list[dict[str, Any]]:
+    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it cannot be read or has a column that is
+    not of the schema (fewer are those of another version)."""
     try:
-        return _read(path).to_pylist()
-    except ValueError as error:  # text that is not UTF-8
+        table = _read(path)
+        unknown = set(table.column_names) - set(schema.names if schema else table.column_names)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except ValueError as error:  # text or a name that is not UTF-8
         raise DamagedError(path, error) from None
+    if unknown:
+        raise DamagedError(path, f"unknown column {min(unknown)!r}")
+    return rows
 
 
 def read_scores(path: Path) -> list[Score]:

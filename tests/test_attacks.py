@@ -355,3 +355,7 @@ def test_a_run_that_was_attacked_has_a_section_safe_against_its_replies(tmp_path
     assert "<script>alert" not in page and "evil.example/x.png&#34;" in page
     assert page.count("<svg ") == sum(name.endswith(".svg") for name in report)
     assert html(run) == page
+    for point in told["points"]:  # as a version without `--suite` wrote it
+        del point["suite"]
+    write_json(run / "attacks" / "persistence.json", json.loads(json.dumps(told)))
+    assert 'id="attacks"' in html(run)

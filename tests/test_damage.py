@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from colorfast.experiment import run
 from colorfast.rundir import DamagedError, file_sha256, read_json, sound, write_json
 from colorfast.settings import Experiment
 from colorfast.sweep import CellsFailedError
-from colorfast.tables import read_rows
+from colorfast.tables import ROLLOUTS, read_rows
 from colorfast.types import ColorfastError
 
 Damage = Callable[[Path], None]
@@ -29,9 +30,9 @@ def cut(path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """One bit in the middle."""
+    """One bit, where the data are."""
     found = bytearray(path.read_bytes())
-    found[len(found) // 2] ^= 4
+    found[len(found) // (20 if path.suffix == ".parquet" else 2)] ^= 4
     path.write_bytes(found)
 
 
@@ -59,7 +60,7 @@ def test_damaged_weights_and_ledgers_are_trained_again_to_the_same(
     flip(weights[1])
     garbage(copy / "trait-50-s0" / "ledger.json")
     run(tiny, copy.parent)
-    named(capsys.readouterr().err, "baseline-s0/checkpoint", "trait-25-s0/checkpoint", "trait-50-s0/ledger.json", "trait-50-s0/scores")
+    named(capsys.readouterr().err, "baseline-s0/checkpoint", "trait-25-s0/checkpoint", "trait-50-s0/ledger.json")
     assert outcome(copy) == outcome(tiny_run)
     assert (copy / "trait-25-s0" / "checkpoint.broken" / "model.safetensors").is_file()
 
@@ -83,6 +84,20 @@ def test_damaged_tables_are_made_again(
     assert outcome(copy) == outcome(tiny_run)
     assert (copy / "trait-50-s0" / "ledger.json").stat().st_mtime_ns == before
     assert rollouts.with_name("00000.parquet.broken").is_file() and not rollouts.exists()
+
+
+def test_a_flipped_bit_in_a_table_is_found_or_changes_nothing(tiny_run: Path, tmp_path: Path) -> None:
+    whole, path = tiny_run / "trait-50-s0" / "rollouts" / "00000.parquet", tmp_path / "table.parquet"
+    rows, draw, found = read_rows(whole), random.Random("flips"), 0
+    for _ in range(150):
+        text = bytearray(whole.read_bytes())
+        text[draw.randrange(len(text))] ^= 1 << draw.randrange(8)
+        path.write_bytes(text)
+        try:
+            assert read_rows(path, ROLLOUTS) == rows
+        except DamagedError:
+            found += 1
+    assert found > 75
 
 
 def test_a_damaged_run_json_is_made_again_where_the_cells_are_known_to_be_of_the_experiment(

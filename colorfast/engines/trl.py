@@ -24,7 +24,7 @@ from colorfast.engines.processes import processes
 from colorfast.engines.recorder import Recorder
 from colorfast.engines.snapshots import Snapshots, Whole, last_whole_checkpoint, quiet, step_of
 from colorfast.engines.tracking import by_source, logs_in, recent
-from colorfast.ledger import ledger
+from colorfast.ledger import SEAL, ledger, seal
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
 from colorfast.policies.packed import precision, products
@@ -145,8 +145,7 @@ def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
     try:
         recorder.restore(done)
     except DamagedError as error:
-        if error.path.exists():
-            set_aside(error.path, error.why)
+        set_aside(error.path, error.why)
         shutil.rmtree(work)
         return _resume(recorder, work)
     return str(checkpoint) if checkpoint else None, done
@@ -273,6 +272,7 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | N
     recorder.policy.tokenizer.save_pretrained(part)
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
-    write_json(folder / "ledger.json", total | {"weights": weights_sha256(final), "precision": recorder.precision})
+    total |= {"weights": weights_sha256(final), "precision": recorder.precision}
+    write_json(folder / "ledger.json", total | {SEAL: seal(total)})
     shutil.rmtree(folder / "training", ignore_errors=True)
     (folder / "slots_seen.jsonl").unlink(missing_ok=True)

@@ -83,7 +83,8 @@ def _pair(base: float | None, own: float | None, digits: int = 3) -> str:
 def levels(told: Told) -> Iterator[tuple[str, ...]]:
     """A row for every point, under LEVELS."""
     for p in told["points"]:
-        scores = ("-" if p[key]["value"] is None else number(p[key]["value"]) for key in ("traits", "behaviour", "suite", "capability"))
+        found = (p.get(key, {"value": None})["value"] for key in ("traits", "behaviour", "suite", "capability"))  # some versions asked less
+        scores = ("-" if value is None else number(value) for value in found)
         shares = ("-" if p[key] is None else percent(p[key]) for key in ("refusals", "coherent", "truncated"))
         yield p["arm"], p["attack"], str(p["strength"]), *scores, *shares
 
