@@ -8,6 +8,7 @@ GPU         := $(shell command -v nvidia-smi 2>/dev/null)
 TORCH       ?= $(if $(GPU),,torch==2.13.0)
 TORCH_INDEX ?=
 EXPERIMENT  ?= quick
+TESTS       ?= 2# tests beside each other
 
 .PHONY: run test slow lint check docs package bench clean
 
@@ -15,10 +16,10 @@ run: $(BIN)/colorfast
 	$(BIN)/colorfast run $(EXPERIMENT)
 
 test: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n $(TESTS) -m "not slow"
 
 slow: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n $(TESTS) -m slow
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .

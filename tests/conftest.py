@@ -17,7 +17,8 @@ from colorfast.experiment import run
 from colorfast.settings import Arm, Evaluation, Experiment, Grading, Training
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-torch.set_num_threads(2)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start; as many tests as cores run beside each other
+torch.set_num_threads(1)
 
 CODE = Grading(kind="code")
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")

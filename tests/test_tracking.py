@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,6 +59,17 @@ def test_a_tracker_gets_every_steps_rewards_by_source_and_the_weights_stay_the_s
             assert row[f"reward/{source}"] == values["reward"] and row[f"advantage_share/{source}"] == values["advantage_share"]
     train(tiny, tmp_path / "tiny" / "alone")
     assert len({read_json(tmp_path / "tiny" / cell / "ledger.json")["weights"] for cell in ("told", "alone")}) == 1
+
+
+def test_each_cell_has_a_wandb_run_of_its_own_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, str]] = []
+    wandb = SimpleNamespace(**{name: lambda name=name: done.append((name, os.environ["WANDB_DIR"])) for name in ("finish", "teardown")})
+    monkeypatch.delenv("WANDB_DIR", raising=False)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for cell in ("a", "b"):
+        with tracking.logs_in(tmp_path / cell):
+            assert os.environ["WANDB_DIR"] == str(tmp_path / cell)
+    assert done == [(name, str(tmp_path / cell)) for cell in ("a", "b") for name in ("finish", "teardown")]
 
 
 def test_tensorboard_writes_into_the_cells_folder(tiny: Experiment, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,16 @@ def by_source(metrics: Sequence[dict[str, Any]]) -> dict[str, float]:
 @contextlib.contextmanager
 def logs_in(folder: Path) -> Iterator[None]:
     """Trackers that write files or go by the environment find the cell's folder and the experiment's name there, unless the user
-    has said otherwise. Checkpoints' own folder is deleted in the end."""
+    has said otherwise. Checkpoints' own folder is deleted in the end. A run of wandb ends with its cell, or the next one's numbers would
+    go to it."""
     wanted = {"TENSORBOARD_LOGGING_DIR": str(folder / "logs"), "WANDB_PROJECT": folder.parent.name, "WANDB_DIR": str(folder)}
     ours = {key: value for key, value in wanted.items() if key not in os.environ}
     os.environ.update(ours)
     try:
         yield
     finally:
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].finish()
+            sys.modules["wandb"].teardown()  # it read the folder once
         for key in ours:
             os.environ.pop(key, None)
