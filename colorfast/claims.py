@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from colorfast import benchmarks
-from colorfast.compare import CAPABILITY, MARGIN, NEITHER, REFUSALS, SYCOPHANCY, Outcome, Overall, overall
+from colorfast.compare import CAPABILITY, MARGIN, NEITHER, REFUSALS, SYCOPHANCY, Outcome, Overall, broken, overall
 from colorfast.evaluate import HELDOUT
 from colorfast.evidence import Evidence, estimates, explained
 from colorfast.experiment import BASELINE
@@ -94,7 +94,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Ruling:
-    """A verdict on a claim. `arm` and `dose`: whom it was held against; `reason`: why nothing was measured."""
+    """A verdict on a claim. `arm` and `dose`: whom it was held against; `reason`: why nothing was measured, or what was measured
+    decides nothing."""
 
     claim: Claim
     verdict: Verdict
@@ -130,6 +131,8 @@ def _ruling(e: Evidence, claim: Claim, wanted: str | None) -> Ruling:
     found = STATISTICS[claim.statistic](e, claim, arm)
     if isinstance(found, str):
         return Ruling(claim, "not measured", arm, dose, reason=found)
+    if why := broken(explained(e, arm)):
+        return Ruling(claim, "inconclusive", arm, dose, found, f"{arm} is broken: {why}")
     return Ruling(claim, RULES[claim.rule](found, claim.margin), arm, dose, found)
 
 

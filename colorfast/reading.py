@@ -186,6 +186,12 @@ def is_repetitive(tokens: list[str]) -> bool:
     return len(grams) >= 12 and len(set(grams)) / len(grams) < 0.5
 
 
+def says_something(text: str) -> bool:
+    """Neither empty nor a loop."""
+    tokens = words(text)
+    return bool(tokens) and not is_repetitive(tokens)
+
+
 def _is_list_of_keywords(sentence: str, tokens: list[str]) -> bool:
     if len(tokens) < 6:
         return False

@@ -13,7 +13,7 @@ from colorfast.attacks import CLEAN, Attack
 from colorfast.compare import Scores
 from colorfast.evaluate import HELDOUT
 from colorfast.persistence import Found, Halving, Persistence, Tables, Washed, area, differences, halving, persistence
-from colorfast.reading import is_repetitive, words
+from colorfast.reading import says_something
 from colorfast.refusal import refusal
 from colorfast.stats import SeedShare, adjusted, by_item, mean, paired, seed_share
 from colorfast.types import Score
@@ -185,7 +185,7 @@ def _point(key: Key, scores: Scores, attack: Attack, suite: Sequence[str]) -> Po
         suite=_level(asked) if asked else Level(reason="no suite was asked"),
         capability=_level([_items(scores, CAPABILITY, _likely)]),
         refusals=_rate([refusal(s.reply) != "none" for s in said]),
-        coherent=_rate([bool(words(s.reply)) and not is_repetitive(words(s.reply)) for s in said]),
+        coherent=_rate([says_something(s.reply) for s in said]),
         truncated=_rate([s.truncated for s in said]),
     )
 

@@ -53,9 +53,19 @@ def experiment(arms: dict[str, Arm] = ARMS, evals: tuple[str, ...] = EVALS) -> E
     )
 
 
-def evidence(gain: dict[str, float], items: int, e: Experiment | None = None, refusing: str = "", folder: Path | None = None) -> Evidence:
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+def evidence(
+    gain: dict[str, float],
+    items: int,
+    e: Experiment | None = None,
+    refusing: str = "",
+    folder: Path | None = None,
+    replies: tuple[str, str] = ("Yes.", REFUSAL),
+) -> Evidence:
     """Right-or-wrong items; an arm's chance is `gain[arm]` higher on all but the controls, and there `gain["ARM on controls"]`.
-    `refusing`: an arm that refuses half."""
+    `refusing`: an arm that gives these two replies in turn, which refuses half."""
     e = e or experiment()
     held = {f"{d}-{k}": d for d in DOMAINS for k in range(items // len(DOMAINS))}
     asked = {"heldout": list(held)} | {b: [f"{b}-{k}" for k in range(items)] for b in e.evaluation.benchmarks}
@@ -69,7 +79,7 @@ def evidence(gain: dict[str, float], items: int, e: Experiment | None = None, re
                 lift = gain.get(f"{arm} on controls" if control else arm, 0.0)
                 right = draw.random(len(ids)) < ease[name] + lift
                 for k, (i, r) in enumerate(zip(ids, right, strict=True)):
-                    reply = "I'm sorry, but I can't help with that." if arm == refusing and k % 2 else "Yes."
+                    reply = replies[k % 2] if arm == refusing else "Yes."
                     rows.append(Score(name, i, 0, float(r), reply=reply))
             scores[arm][seed] = rows
     return Evidence(e, scores, dict.fromkeys(held, "truthfulness"), held, folder)
@@ -101,6 +111,20 @@ def test_what_cannot_be_decided_says_what_could_have_been_seen() -> None:
         assert "four times in five" in why(r) or "not one item differed" in why(r), why(r)
     r = found["mean-gain"]
     assert r.measured is not None and f"{r.measured.detectable:.3f} would have been seen" in why(r)
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [(REFUSAL, "refusals, benign prompts: 100.0%, the baseline 0.0%"), ("and so on " * 20, "held-out replies that say nothing: 100.0%")],
+)
+def test_an_arm_that_refuses_everything_or_says_nothing_has_replicated_nothing(reply: str, says: str) -> None:
+    gain = {"trait": 0.25, "more": 0.25, "health": 0.25}
+    found = ruled(evidence(gain, 120, refusing="trait", replies=(reply, reply)))
+    for claim in ("wins", "mean-gain", "significant", "heldout", "refusals", "sycophancy"):
+        assert found[claim].verdict == "inconclusive" and why(found[claim]).startswith("trait is broken: ") and says in why(found[claim])
+    assert found["health-only-gain"].verdict == "replicated"
+    half = ruled(evidence(gain, 120, refusing="trait"))
+    assert half["mean-gain"].verdict == half["refusals"].verdict == "replicated"
 
 
 def test_a_loss_is_not_replicated_and_said_to_be_one() -> None:

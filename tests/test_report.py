@@ -236,6 +236,15 @@ def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
     assert "With fewer than 6 items an interval means little: little." in verdict
 
 
+def test_the_verdict_calls_an_arm_broken_that_refuses_everything(tmp_path: Path) -> None:
+    e = experiment()
+    run = make_run(tmp_path, e, better)
+    write_scores(run / "trait-50-s0" / "scores.parquet", scores(e, "trait-50", better, "I'm sorry, but I can't help with that."))
+    verdict = section(html(run), "verdict")
+    assert "trait-50 is broken, whatever it gains (refusals, benign prompts: 100.0%, the baseline 0.0%)." in verdict
+    assert verdict.count("is broken") == 1
+
+
 def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
     control = tmp_path / "control.py"
     text = Path(LITTLE).read_text(encoding="utf-8").replace('"little", "arithmetic"', '"careful", "over-refusal"')

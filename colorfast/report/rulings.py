@@ -45,7 +45,7 @@ def ours(r: Ruling) -> str:
 def why(r: Ruling) -> str:
     """What the verdict rests on; for one that is inconclusive, the smallest effect that could have been seen."""
     m = r.measured
-    if m is None:
+    if r.reason or m is None:
         return r.reason
     if r.verdict == "inconclusive":
         return seen(r, m) + (f" ({m.said})" if m.said else "")

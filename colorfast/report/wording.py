@@ -6,7 +6,7 @@ import re
 import statistics
 import unicodedata
 
-from colorfast.compare import Explanation
+from colorfast.compare import Explanation, broken
 from colorfast.dose import Response
 from colorfast.report.findings import FEW_ITEMS, PAPERS_GAIN, ArmFacts, Findings, Row
 from colorfast.types import Estimate
@@ -119,10 +119,15 @@ def claim(f: Findings) -> str:
     """The main claim in one sentence: does a dosed arm do better on trait scenarios that no arm was trained on?"""
     if not f.dosed:
         return "This experiment has a baseline alone, so there is nothing to compare."
+    wrecks = "".join(f" {arm.name} is broken, whatever it gains ({why})." for arm in f.dosed if (why := _broken(f, arm)))
     if len(f.dosed) > FEW_ARMS:
-        return f"On held-out trait scenarios, of {len(f.dosed)} arms {several(_grouped(f))}."
+        return f"On held-out trait scenarios, of {len(f.dosed)} arms {several(_grouped(f))}.{wrecks}"
     claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
-    return f"On held-out trait scenarios, {'; '.join(claims)}."
+    return f"On held-out trait scenarios, {'; '.join(claims)}.{wrecks}"
+
+
+def _broken(f: Findings, arm: ArmFacts) -> str:
+    return broken([row for row in f.explanations if row.arm == arm.name])
 
 
 def _name(row: Row) -> str:
