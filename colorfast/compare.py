@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -281,8 +282,11 @@ def _ids(evals: Sequence[Benchmark], family: str) -> list[str]:
     return [b.id for b in evals if b.family == family]
 
 
+_refusal = lru_cache(1 << 16)(refusal)  # of one reply several explanations ask
+
+
 def _refuses(s: Score) -> float:
-    return float(refusal(s.reply) != "none")
+    return float(_refusal(s.reply) != "none")
 
 
 def _scores(s: Score) -> float | None:
