@@ -81,7 +81,7 @@ def test_a_card_that_is_unknown_or_too_small_or_a_model_without_a_size_is_one_cl
 @pytest.mark.parametrize("name", exp.names())
 def test_the_time_each_shipped_experiment_gives_for_a_gpu_is_what_plan_gives(name: str) -> None:
     text = (Path(exp.__file__).parent / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
-    said = re.search(r"^# plan: .*one A100 (?:by arithmetic )?([\d.,]+) (minutes|hours)$", text, re.MULTILINE)
+    said = re.search(r"^# plan: .*one A100 (?:by arithmetic )?([\d.,]+) (minutes?|hours)$", text, re.MULTILINE)
     assert said, f"{name}.toml has no line of what plan gives"
     minutes = estimate(exp.load(name), "a100").seconds / 60
     assert float(said[1].replace(",", "")) == round(minutes / 60 if said[2] == "hours" else minutes)
