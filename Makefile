@@ -16,10 +16,10 @@ run: $(BIN)/colorfast
 	$(BIN)/colorfast run $(EXPERIMENT)
 
 test: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -n $(TESTS) -m "not slow"
+	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m "not slow"
 
 slow: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -n $(TESTS) -m slow
+	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m slow
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .
