@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,9 +11,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from rich.console import Console
-from rich.table import Table
-from rl_step import timed
+from rl_step import compared, keep, timed
 from torch.nn.functional import silu
 from transformers.models.llama import modeling_llama as llama
 
@@ -54,14 +50,8 @@ def main() -> None:
         for name, seconds in times.items():
             with tempfile.TemporaryDirectory() as folder, fused() if name == "fused" else contextlib.nullcontext():
                 seconds.append(timed(True, Path(folder))[0])
-    middle = {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
-    table = Table("element-wise work", "seconds a step", title=f"RL step, {torch.get_num_threads()} threads, fp32")
-    for name, value in middle.items():
-        table.add_row(name, f"{value:.1f}")
-    Console().print(table, f"ratio {middle['as it is'] / middle['fused']:.2f}")
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "fused.json").write_text(json.dumps({"threads": torch.get_num_threads(), "seconds": times}, indent=1) + "\n")
+    steady = {name: seconds[1:] for name, seconds in times.items()}
+    keep("fused", {"seconds": times, "ratio": compared("element-wise work", steady, "fp32")})
 
 
 if __name__ == "__main__":

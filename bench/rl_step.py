@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def timed(ours: bool, folder: Path, precision: str = "fp32") -> tuple[float, Rec
     return clock.ends[-1] - clock.ends[-2], recorder
 
 
+def compared(what: str, times: Mapping[str, Sequence[float]], precision: str) -> float:
+    """Print the median seconds of two ways to take a step; the first's over the second's."""
+    first, second = middle = [statistics.median(seconds) for seconds in times.values()]
+    table = Table(what, "seconds a step", title=f"RL step, {torch.get_num_threads()} threads, {precision}")
+    for name, value in zip(times, middle, strict=True):
+        table.add_row(name, f"{value:.1f}")
+    Console().print(table, f"ratio {first / second:.2f}")
+    return first / second
+
+
+def keep(name: str, found: Mapping[str, Any]) -> None:
+    """Write `out/NAME.json`."""
+    out = Path(__file__).parent / "out"
+    out.mkdir(exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps({"threads": torch.get_num_threads(), **found}, indent=1) + "\n")
+
+
 def main() -> None:
     precisions = sys.argv[1:] or ["fp32", "bf16"]
     found = {}
@@ -84,15 +102,8 @@ def main() -> None:
             for name, seconds in times.items():
                 with tempfile.TemporaryDirectory() as folder:
                     seconds.append(timed(name == "colorfast", Path(folder), precision)[0])
-        middle = {name: statistics.median(seconds) for name, seconds in times.items()}
-        found[precision] = {"seconds": times, "ratio": middle["plain TRL"] / middle["colorfast"]}
-        table = Table("engine", "seconds a step", title=f"RL step, {torch.get_num_threads()} threads, {precision}")
-        for name, value in middle.items():
-            table.add_row(name, f"{value:.1f}")
-        Console().print(table, f"ratio {found[precision]['ratio']:.2f}")
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "rl_step.json").write_text(json.dumps({"threads": torch.get_num_threads(), **found}, indent=1) + "\n")
+        found[precision] = {"seconds": times, "ratio": compared("engine", times, precision)}
+    keep("rl_step", found)
 
 
 if __name__ == "__main__":
