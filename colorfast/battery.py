@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colorfast import attacks, benchmarks, retrain, weights
 from colorfast.attacks import CLEAN, Attack
@@ -25,15 +25,18 @@ from colorfast.policies.together import together
 from colorfast.rundir import alone, digest, sound, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
-from colorfast.settings import Axes, Evaluation, Training
+from colorfast.settings import Axes, Evaluation, Precision, Training
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import ColorfastError, Scenario, Score
 from colorfast.verdicts import CAPABILITY, Findings, Key, findings
 from colorfast.weights import WeightAttack
 
+if TYPE_CHECKING:
+    from colorfast.policies.local import LocalPolicy
+
 HOME = "attacks"
 FEWEST = 4
-DECODED, AT_ONCE = 128, 7
+DECODED, AT_ONCE = 128, 10
 """Replies decoded together, and points measured side by side."""
 CARD = """# Outputs of attacks
 
@@ -51,7 +54,7 @@ Advance = Callable[..., None]
 @dataclass(frozen=True)
 class Battery:
     """What is attacked, how, and on what. `models`: for each arm the model of each seed; the first arm is the baseline. `suite`: evals
-    that every point asks, whatever its attack goes after."""
+    that every point asks, whatever its attack goes after. `precision`: what models multiply in."""
 
     models: Mapping[str, Mapping[int, str]]
     scenarios: tuple[Scenario, ...]
@@ -59,11 +62,19 @@ class Battery:
     system: str | None
     attacks: tuple[Attack, ...]
     suite: tuple[str, ...] = ()
+    precision: Precision = "auto"
 
     @property
     def points(self) -> list[tuple[Attack, int]]:
         """No attack; every strength of one that is judged; a helpful one at its strongest, where lifts are judged."""
         return [(CLEAN, 0), *((a, s) for a in self.attacks for s in (a.strengths if a.judged else a.strengths[-1:]))]
+
+    @property
+    def computed_in(self) -> str:
+        """fp32 or bf16, on this machine."""
+        from colorfast.policies.packed import precision
+
+        return precision(self.precision)
 
     @property
     def trainings(self) -> list[WeightAttack]:
@@ -144,7 +155,7 @@ def measure(policy: Policy, battery: Battery, attack: Attack, strength: int, adv
 
 def _stamps(battery: Battery, place: _Place) -> dict[str, str]:
     """For each eval: what was asked of which weights, under which words."""
-    under = [place.attack.fingerprint(place.strength, battery.evaluation.samples), place.weights]
+    under = [place.attack.fingerprint(place.strength, battery.evaluation.samples), place.weights, battery.computed_in]
     local = attacks.robust({})  # asked by log-likelihood, as every model that has weights
     found = {name: stamp(local, benchmarks.get(name), battery.evaluation, battery.system) for name in battery.evals(place.attack)}
     found[HELDOUT] = heldout_stamp(battery.scenarios, battery.evaluation)
@@ -206,23 +217,37 @@ def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: A
         check_stamps(place.path, there, wanted)
         advance(battery.work(place.attack))
         yield place, read_scores(place.path)
-    for place, scores in itertools.chain(_prompted(model, battery, left, advance), _trained(model, battery, left, advance)):
+    for place, scores in itertools.chain(_prompted(model, battery, places, left, advance), _trained(model, battery, left, advance)):
         write_scores(place.path, scores, _stamps(battery, place))
         yield place, scores
 
 
-def _prompted(model: str, battery: Battery, left: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
-    """Points of the model as it is: several at a time, as decoding many replies takes little longer than decoding few. It is loaded for
-    the first of them."""
+def _prompted(
+    model: str, battery: Battery, places: Sequence[_Place], left: Sequence[_Place], advance: Advance
+) -> Iterator[tuple[_Place, list[Score]]]:
+    """Points of the model as it is: several at a time, as decoding many replies takes little longer than decoding few. Which are
+    measured side by side does not depend on what is there already, and nothing is remembered from one such part to the next: in bf16
+    a reply depends on its batch, and a run that was stopped must say what an undisturbed one says."""
     from colorfast.policies.local import load_policy
 
-    asked = [place for place in left if not isinstance(place.attack, WeightAttack)]
-    policy = Remembering(load_policy(model, DECODED)) if asked else None
-    for start in range(0, len(asked), AT_ONCE):
-        part = asked[start : start + AT_ONCE]
-        jobs = [partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance) for p in part]
+    asked = [place for place in places if not isinstance(place.attack, WeightAttack)]
+    parts = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
+    parts = [part for part in parts if not set(left).isdisjoint(part)]
+    policy = _rounding(load_policy(model, DECODED), battery) if parts else None
+    for part in parts:
         assert policy is not None
-        yield from zip(part, together(policy, jobs), strict=True)
+        jobs = [
+            partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance if p in left else _silent) for p in part
+        ]
+        yield from ((p, scores) for p, scores in zip(part, together(Remembering(policy), jobs), strict=True) if p in left)
+
+
+def _rounding(policy: LocalPolicy, battery: Battery) -> LocalPolicy:
+    return replace(policy, batch_size=DECODED, precision=battery.computed_in)
+
+
+def _silent(*done: object, **note: object) -> None:
+    """For what was counted when it was found to be there."""
 
 
 def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Advance) -> Iterator[tuple[_Place, list[Score]]]:
@@ -232,11 +257,17 @@ def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Adva
         if own:
             (folder, seed), *_ = {(place.folder, place.seed) for place in own.values()}
             for step, policy in retrain.snapshots(model, attack, seed, folder, own):
-                yield own[step], measure(replace(policy, batch_size=DECODED), battery, attack, step, advance)
+                yield own[step], measure(_rounding(policy, battery), battery, attack, step, advance)
 
 
 def _settings(battery: Battery, weights: Mapping[str, str]) -> dict[str, Any]:
     """What was attacked and how, without a path or a time: the same run writes the same bytes."""
     asked = battery.evaluation.model_dump(mode="json", exclude={"benchmarks", "batch_size"})
     models = {arm: {str(seed): weights[model] for seed, model in by_seed.items()} for arm, by_seed in battery.models.items()}
-    return {"models_sha256": models, "scenarios": len(battery.scenarios), "suite": battery.suite, "evaluation": asked}
+    return {
+        "models_sha256": models,
+        "scenarios": len(battery.scenarios),
+        "suite": battery.suite,
+        "evaluation": asked,
+        "precision": battery.computed_in,
+    }

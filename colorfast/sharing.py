@@ -72,7 +72,7 @@ def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: 
     files = sorted({c.grader for slot in slots for c in slot.task.rubric if c.grader.endswith(".py")})
     from colorfast.policies.packed import precision
 
-    settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training)}
+    settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training.precision)}
     own = {"slots": schedule_hash(slots), "graders": [file_sha256(Path(f)) for f in files], "training": settings, "seed": seed}
     return untrained(model_sha256) | own
 

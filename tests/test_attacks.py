@@ -285,8 +285,9 @@ def tiny_battery(tiny_model: Path, tmp_path: Path) -> battery.Battery:
     return replace(made, evaluation=made.evaluation.model_copy(update=few))
 
 
-def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_path: Path) -> None:
-    made = tiny_battery(tiny_model, tmp_path)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_path: Path, precision: str) -> None:
+    made = replace(tiny_battery(tiny_model, tmp_path), precision=precision)
     for name in ("a", "b"):
         battery.run(made, tmp_path / name)
     told = [(tmp_path / name / "attacks" / "persistence.json").read_bytes() for name in ("a", "b")]
@@ -303,6 +304,8 @@ def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_p
     assert (home / "persistence.json").read_bytes() == told[0]
     with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
         battery.run(replace(made, scenarios=made.scenarios[:2]), tmp_path / "a")
+    with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
+        battery.run(replace(made, precision={"fp32": "bf16", "bf16": "fp32"}[precision]), tmp_path / "a")
 
 
 def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(tiny_model: Path, tmp_path: Path) -> None:

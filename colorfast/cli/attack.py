@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ def attack(
         ),
     ] = "",
     samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
-    items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 36,
+    items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 24,
     suite: Annotated[str, typer.Option(help="Evals or suites that every point asks beside its own.")] = "",
     steps: Annotated[str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")] = "8,16,32",
     ranks: Annotated[str, typer.Option(help="Weight attacks: ranks of LoRA, or full.")] = "32",
@@ -43,23 +43,29 @@ def attack(
     learning_rate: Annotated[float | None, typer.Option(help="Weight attacks: in place of 5e-4 for LoRA and 5e-5 for full.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Weight attacks: rows a step.")] = 8,
     recover: Annotated[int, typer.Option(min=0, help="Steps of benign training after each weight attack, measured as one more.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="What models multiply in: auto (bf16 where the CPU has units for it), fp32 or bf16.")
+    ] = "auto",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")] = False,
     as_json: Json = False,
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
     from colorfast import battery
     from colorfast.benchmarks import expand
+    from colorfast.names import check_known
     from colorfast.report.attacks import show, write
     from colorfast.rundir import read_json
+    from colorfast.settings import Precision
 
     if (run is None) == (models is None):
         raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
+    check_known("precision", [precision], get_args(Precision))
     axes = _axes(steps, ranks, shares, learning_rate, batch, recover)
     if run is not None:
         made, folder = battery.of_run(run, _split(arms), _split(names), items, samples, axes), out_dir or run
     else:
         made, folder = battery.of_models(_models(models or "", arms), _split(names), items, samples, axes), out_dir or Path("washed")
-    battery.run(replace(made, suite=expand(_split(suite))), folder, keep)
+    battery.run(replace(made, suite=expand(_split(suite)), precision=cast("Precision", precision)), folder, keep)
     written = [write(folder)]
     if folder == run:
         from colorfast.report import write as write_report

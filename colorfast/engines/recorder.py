@@ -46,7 +46,7 @@ class Recorder:
         self.given: list[float | None] = []
         self.grade = graders(training.reward)
         self.judged: dict[str, float] = {}
-        self.precision = precision(training)
+        self.precision = precision(training.precision)
 
     def restore(self, step: int) -> None:
         """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone. Raises DamagedError

@@ -48,7 +48,7 @@ class RowTrainer(SFTTrainer):
         held = [[t for t, m in zip(ids, mask, strict=True) if m] for ids, mask in zip(*_ids(inputs), strict=True)]
         if held != [row["input_ids"] for row in self.rows[first : first + size]]:
             raise ColorfastError(f"step {self.state.global_step}: the trainer saw other rows than it was given; delete the folder")
-        with products(precision(self.tuning)):
+        with products(precision(self.tuning.precision)):
             return super().training_step(model, inputs, num_items_in_batch)
 
 
@@ -66,7 +66,7 @@ class _Bar(TrainerCallback):
 
 def config(tuning: Tuning, seed: int, folder: Path) -> SFTConfig:
     """TRL's settings for ours."""
-    gpu, bf16 = torch.cuda.is_available(), precision(tuning) == "bf16"
+    gpu, bf16 = torch.cuda.is_available(), precision(tuning.precision) == "bf16"
     return SFTConfig(
         output_dir=str(folder),
         seed=seed,
@@ -98,7 +98,7 @@ def tune(start: Start, rows: Sequence[Conversation], tuning: Tuning, seed: int, 
     torch.manual_seed(seed)
     policy, work = start(), folder / "training"
     policy.model.train()
-    if tuning.rank is None or precision(tuning) == "fp32":
+    if tuning.rank is None or precision(tuning.precision) == "fp32":
         policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     made = [encoded(policy, row, tuning.max_tokens) for row in rows]
     resume = last_whole_checkpoint(work)

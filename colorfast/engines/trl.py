@@ -154,7 +154,7 @@ def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
 def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     """TRL's settings for ours; a batch is all of a step, or a process's share of it."""
     name = f"{folder.parent.parent.name}/{folder.parent.name}"
-    gpu, bf16 = torch.cuda.is_available(), precision(training) == "bf16"
+    gpu, bf16 = torch.cuda.is_available(), precision(training.precision) == "bf16"
     shares = processes().num_processes
     if training.prompts_per_step % shares:
         raise ColorfastError(
@@ -239,7 +239,7 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / "training"
     policy = load_policy(model)
-    if training.method == "full" or precision(training) == "fp32":
+    if training.method == "full" or precision(training.precision) == "fp32":
         policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():

@@ -30,12 +30,14 @@ PACKED_ROWS = 1024
 @dataclass(frozen=True)
 class LocalPolicy:
     """A causal LM and its tokenizer. `batch_size` bounds how many rows decode together; without `chat` a conversation is its plain
-    text and no template is put around it."""
+    text and no template is put around it. `precision`: what linear layers round to; in bf16 an item's numbers depend, a little, on
+    what else is in its batch."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 32
     chat: bool = True
+    precision: str = "fp32"
     by_letter = False
     continues = True
 
@@ -64,7 +66,7 @@ class LocalPolicy:
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
         replies: dict[int, Reply] = {}
-        with packed(self.model, min(len(prompts), self.batch_size)):
+        with packed(self.model, min(len(prompts), self.batch_size), self.precision):
             for batch in self._batches(prompts):
                 draws = torch.tensor([uniforms(names[i], max_tokens) for i in batch])
                 told = sample(self.model, [prompts[i] for i in batch], draws, temperature, self.stops, self.tokenizer.pad_token_id)
@@ -90,7 +92,7 @@ class LocalPolicy:
         """See `Policy.logprobs`."""
         self.model.eval()
         asked = [(self.encode(c), [self.spoken(choice) for choice in options]) for c, options in zip(conversations, choices, strict=True)]
-        with packed(self.model, PACKED_ROWS):
+        with packed(self.model, PACKED_ROWS, self.precision):
             return score(self.model, asked, self.tokenizer.pad_token_id)
 
 

@@ -10,7 +10,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from colorfast.settings import Training, Tuning
+from colorfast.settings import Precision
 
 
 def packs(model: nn.Module) -> bool:
@@ -24,10 +24,10 @@ def has_bf16_units() -> bool:
     return bool(torch.cpu._is_amx_tile_supported())
 
 
-def precision(training: Training | Tuning) -> str:
+def precision(wanted: Precision) -> str:
     """What products are computed in: "auto" is bf16 where the machine has units for it, fp32 elsewhere. Weights and sums are fp32."""
-    if training.precision != "auto":
-        return training.precision
+    if wanted != "auto":
+        return wanted
     fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else has_bf16_units()
     return "bf16" if fast else "fp32"
 

@@ -1,0 +1,69 @@
+"""What bf16 does to a battery of attacks: the same points of the embedded model in both precisions. Seconds, and how far apart what is
+measured comes out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rl_step import keep
+
+from colorfast import battery
+from colorfast.evaluate import HELDOUT
+from colorfast.policies.local import load_policy
+from colorfast.policies.remembering import Remembering
+from colorfast.policies.together import together
+from colorfast.stats import mean
+from colorfast.types import Score
+
+MODEL, ATTACKS, ITEMS, POINTS = "SmolLM2-135M-Instruct", ("persona",), 24, 10
+PRECISIONS = ("fp32", "bf16")
+
+
+def measured(precision: str) -> tuple[float, list[Score]]:
+    """Seconds, and every score in a fixed order."""
+    policy = Remembering(replace(load_policy(MODEL, battery.DECODED), precision=precision))
+    made = battery.of_models({"a": MODEL, "b": MODEL}, ATTACKS, ITEMS, 1)
+    jobs = [
+        partial(battery.measure, battery=made, attack=attack, strength=strength, advance=lambda *_, **__: None)
+        for attack, strength in made.points[:POINTS]
+    ]
+    start = time.perf_counter()
+    scores = [s for part in together(policy, jobs) for s in part]
+    return time.perf_counter() - start, scores
+
+
+def main() -> None:
+    (slow, full), (fast, rounded) = (measured(precision) for precision in PRECISIONS)
+    both = list(zip(full, rounded, strict=True))
+    replies = [(a, b) for a, b in both if a.eval == HELDOUT and a.value is not None and b.value is not None]
+    choices = [(a, b) for a, b in both if a.probability is not None and b.probability is not None]
+    traits = mean([np.array([[b.value - a.value for a, b in replies]])])  # type: ignore[operator]
+    likely = np.array([b.probability - a.probability for a, b in choices])  # type: ignore[operator]
+    found = {
+        "seconds, fp32": slow,
+        "seconds, bf16": fast,
+        "ratio": slow / fast,
+        "held-out replies": len(replies),
+        "word for word the same": float(np.mean([a.reply == b.reply for a, b in replies])),
+        "held-out score, bf16 minus fp32": traits.value,
+        "its 95% interval": traits.interval(),
+        "choices": len(choices),
+        "equal decisions": float(np.mean([a.value == b.value for a, b in choices])),
+        "probability of the aligned answers, bf16 minus fp32, mean": float(likely.mean()),
+        "of its size, mean": float(np.abs(likely).mean()),
+    }
+    table = Table("what", "found", title=f"{POINTS} points of {MODEL} under {', '.join(ATTACKS)}")
+    for name, value in found.items():
+        table.add_row(name, ", ".join(f"{v:.3f}" for v in np.atleast_1d(value)))
+    Console().print(table)
+    keep("attacked", found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
