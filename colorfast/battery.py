@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections import defaultdict
@@ -233,17 +234,24 @@ def _prompted(
     asked = [place for place in places if not isinstance(place.attack, WeightAttack)]
     parts = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
     parts = [part for part in parts if not set(left).isdisjoint(part)]
-    policy = _rounding(load_policy(model, DECODED), battery) if parts else None
-    for part in parts:
-        assert policy is not None
-        jobs = [
-            partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance if p in left else _silent) for p in part
-        ]
-        yield from ((p, scores) for p, scores in zip(part, together(Remembering(policy), jobs), strict=True) if p in left)
+    if not parts:
+        return
+    with _asked_often(load_policy(model), battery) as policy:
+        for part in parts:
+            jobs = [
+                partial(measure, battery=battery, attack=p.attack, strength=p.strength, advance=advance if p in left else _silent)
+                for p in part
+            ]
+            yield from ((p, scores) for p, scores in zip(part, together(Remembering(policy), jobs), strict=True) if p in left)
 
 
-def _rounding(policy: LocalPolicy, battery: Battery) -> LocalPolicy:
-    return replace(policy, batch_size=DECODED, precision=battery.computed_in)
+@contextlib.contextmanager
+def _asked_often(policy: LocalPolicy, battery: Battery) -> Iterator[LocalPolicy]:
+    """The policy for many points: its weights are packed once."""
+    from colorfast.policies.packed import packed
+
+    with packed(policy.model, DECODED, battery.computed_in):
+        yield replace(policy, batch_size=DECODED, precision=battery.computed_in)
 
 
 def _silent(*done: object, **note: object) -> None:
@@ -257,7 +265,9 @@ def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Adva
         if own:
             (folder, seed), *_ = {(place.folder, place.seed) for place in own.values()}
             for step, policy in retrain.snapshots(model, attack, seed, folder, own):
-                yield own[step], measure(_rounding(policy, battery), battery, attack, step, advance)
+                with _asked_often(policy, battery) as often:
+                    scores = measure(often, battery, attack, step, advance)
+                yield own[step], scores
 
 
 def _settings(battery: Battery, weights: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ MANY = 1_000_000
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
 """What may be the name of a folder."""
 Precision = Literal["auto", "fp32", "bf16"]
-LORA_RATE, FULL_RATE = 5e-4, 5e-5
+LORA_RATE, FULL_RATE = 1e-4, 1e-5
 """Learning rates of a weight attack that names none."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
@@ -195,7 +195,7 @@ class Axes(Frozen):
     """Along what weight attacks vary: optimizer steps, LoRA rank (None: every weight), and the share of rows that are harmful.
     `recovery`: steps of benign training after an attack, 0 for none."""
 
-    steps: tuple[int, ...] = (8, 16, 32)
+    steps: tuple[int, ...] = (4, 8, 16)
     ranks: tuple[int | None, ...] = (32,)
     shares: tuple[float, ...] = (1.0,)
     learning_rate: float | None = Field(default=None, gt=0)

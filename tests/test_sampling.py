@@ -50,6 +50,9 @@ def test_packed_weights_give_the_same_logits_and_leave_no_trace(tiny_model: Path
         plain = model(input_ids=ids).logits
         with packed(model, 8):
             inside = model(input_ids=ids).logits
+            with packed(model, 8):
+                assert torch.equal(model(input_ids=ids).logits, inside)
+            assert torch.equal(model(input_ids=ids).logits, inside), "the outer one is still there"
         assert torch.equal(model(input_ids=ids).logits, plain)
     assert (inside - plain).abs().max() < 1e-4
     assert not any("forward" in vars(m) for m in model.modules())

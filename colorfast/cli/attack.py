@@ -37,10 +37,10 @@ def attack(
     samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
     items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 24,
     suite: Annotated[str, typer.Option(help="Evals or suites that every point asks beside its own.")] = "",
-    steps: Annotated[str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")] = "8,16,32",
+    steps: Annotated[str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")] = "4,8,16",
     ranks: Annotated[str, typer.Option(help="Weight attacks: ranks of LoRA, or full.")] = "32",
     shares: Annotated[str, typer.Option(help="Weight attacks: shares of harmful rows, above 0 and up to 1.")] = "1",
-    learning_rate: Annotated[float | None, typer.Option(help="Weight attacks: in place of 5e-4 for LoRA and 5e-5 for full.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Weight attacks: in place of 1e-4 for LoRA and 1e-5 for full.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Weight attacks: rows a step.")] = 8,
     recover: Annotated[int, typer.Option(min=0, help="Steps of benign training after each weight attack, measured as one more.")] = 0,
     precision: Annotated[

@@ -52,10 +52,11 @@ def packed(model: nn.Module, rows: int, precision: str = "fp32") -> Iterator[Non
     in and comes out is rounded, and the rest of the model stays in fp32.
 
     Adapters are merged into the copy. No gradient passes through it, and a change of the weights is not
-    seen until the next entry. Does nothing where `packs` says no.
+    seen until the next entry. Does nothing where `packs` says no, or inside itself: who asks a model many times packs it once around
+    all of it.
     """
     swapped: list[nn.Module] = []
-    if packs(model):
+    if packs(model) and not any("forward" in vars(m) for m in model.modules() if isinstance(m, LoraLayer | nn.Linear)):
         inside = {id(child) for m in model.modules() if isinstance(m, LoraLayer) for child in m.modules() if child is not m}
         for module in model.modules():
             if isinstance(module, LoraLayer | nn.Linear) and id(module) not in inside:
