@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colorfast import attacks, benchmarks, retrain, weights
+from colorfast import attacks, benchmarks, children, retrain, weights
 from colorfast.attacks import CLEAN, Attack
 from colorfast.console import progress
 from colorfast.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
@@ -163,33 +164,81 @@ def _stamps(battery: Battery, place: _Place) -> dict[str, str]:
     return {name: digest([value, *under])[:12] for name, value in found.items()}
 
 
-def run(battery: Battery, folder: Path, keep: bool = False) -> Findings:
+def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again: Sequence[str] = ()) -> Findings:
     """Measure every point that is not there yet into `folder/attacks`, and say what they say together. `keep`: the weights that weight
-    attacks make are not deleted.
+    attacks make are not deleted. `jobs`: models measured at once, each in a process that is started by the arguments `again` and the
+    name of its cell, and calls `measure_cell`.
 
-    Raises ColorfastError where a table there was asked in another way, or of other weights.
+    Raises ColorfastError where a table there was asked in another way, or of other weights, or a process failed.
     """
     check_known("benchmark", battery.suite, benchmarks.names())
     make_ready(battery.evaluation.grading)
     home = folder / HOME
-    cells = [(arm, seed, model) for arm, by_seed in battery.models.items() for seed, model in by_seed.items()]
-    weights_of = {model: weights_sha256(resolve(model)) for _, _, model in cells}
+    cells = _cells(battery)
+    weights_of = {model: weights_sha256(resolve(model)) for model in cells.values()}
     points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
     with alone(home, wait=False):
         write_text(home / "README.md", CARD)
         with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
-            for arm, seed, model in cells:
-                place = partial(_Place, home / f"{arm}-s{seed}", weights_of[model], seed)
-                own = [place(*point) for point in battery.points]
+            if jobs > 1:
+                _elsewhere(battery, home, jobs, again, advance)
+                advance = _silent
+            for (arm, seed), model in cells.items():
+                own = _places(battery, home, (arm, seed), weights_of[model])
                 found = dict(_measured(model, battery, own, partial(advance, note=arm)))
                 for one in own:  # in this order, whatever was there before
                     points[arm, one.attack.id, one.strength][seed] = found[one]
                 if not keep:
-                    retrain.throw_away(home / f"{arm}-s{seed}", battery.trainings)
-        trained = retrain.record(battery.trainings, {(arm, seed): home / f"{arm}-s{seed}" for arm, seed, _ in cells})
+                    retrain.throw_away(home / _named((arm, seed)), battery.trainings)
+        trained = retrain.record(battery.trainings, {cell: home / _named(cell) for cell in cells})
         said = findings(list(battery.models), battery.attacks, points, battery.suite)
         write_json(home / "persistence.json", _settings(battery, weights_of) | {"trainings": trained} | asdict(said))
     return said
+
+
+def _cells(battery: Battery) -> dict[tuple[str, int], str]:
+    """(arm, seed) -> its model, the baseline first."""
+    return {(arm, seed): model for arm, by_seed in battery.models.items() for seed, model in by_seed.items()}
+
+
+def _named(cell: tuple[str, int]) -> str:
+    return f"{cell[0]}-s{cell[1]}"
+
+
+def _places(battery: Battery, home: Path, cell: tuple[str, int], weights: str) -> list[_Place]:
+    return [_Place(home / _named(cell), weights, cell[1], *point) for point in battery.points]
+
+
+def measure_cell(battery: Battery, folder: Path, name: str) -> None:
+    """One arm under one seed in a process of its own, as `run` with several jobs starts it."""
+    make_ready(battery.evaluation.grading)
+    (cell,) = (cell for cell in _cells(battery) if _named(cell) == name)
+    model = _cells(battery)[cell]
+    places = _places(battery, folder / HOME, cell, weights_sha256(resolve(model)))
+    for _ in _measured(model, battery, places, _silent):
+        pass
+
+
+def _elsewhere(battery: Battery, home: Path, jobs: int, again: Sequence[str], advance: Advance) -> None:
+    """Every cell by a process of its own. The bar counts the tables that have appeared."""
+    seen: set[Path] = set()
+
+    def tick(_: object) -> None:
+        for place in (place for cell in _cells(battery) for place in _places(battery, home, cell, "")):
+            if place.path not in seen and place.path.is_file():
+                seen.add(place.path)
+                advance(battery.work(place.attack), note=place.folder.name)
+
+    def begin(cell: tuple[str, int], room: children.Room) -> subprocess.Popen[bytes]:
+        return children.start([*again, "--cell", _named(cell)], home / _named(cell), room)
+
+    with contextlib.closing(children.several(list(_cells(battery)), begin, jobs, tick)) as ended:
+        for cell, code in ended:
+            tick(None)
+            if code:
+                log = home / _named(cell) / children.LOG
+                said = log.read_text(encoding="utf-8", errors="replace").split("error: ")[-1].strip().splitlines()
+                raise ColorfastError(f"{_named(cell)} could not be measured: {said[0] if said else f'ended with code {code}'}; see {log}")
 
 
 class _Place(NamedTuple):

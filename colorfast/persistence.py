@@ -150,6 +150,8 @@ def persistence(base: Washed, own: Washed, share: SeedShare | None = None, colla
     ratios = zip(_ratios(own, share), _ratios(base, share), strict=True)
     retained, scaled = (_between(a, b, share) for a, b in ratios)
     verdict, why = _decide(theirs, ours, drop, lift, collapse)
+    if theirs.drop.low > 0 and theirs.lift.high < 0:
+        why += f"; its counterpart lowers the baseline too, by {-theirs.lift.value:.3f}: of this much the form is enough"
     return Persistence(
         *(theirs, ours, found(drop), found(lift), retained, scaled),
         equivalence=lift.equivalent(MARGIN),
@@ -162,10 +164,12 @@ def persistence(base: Washed, own: Washed, share: SeedShare | None = None, colla
 
 
 def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) -> tuple[str, str]:
-    """The verdict and its grounds. First whether the attack moves the baseline at all, then collapse, then rigidity."""
+    """The verdict and its grounds. First whether the attack moves the baseline at all (or clearly the arm alone, which is then the more
+    fragile), then collapse, then rigidity."""
     (low, high), (lift_low, lift_high) = drop.interval(), lift.interval()
     falls, rises = f"falls less by {_signed(drop.value)}", f"rises more by {_signed(lift.value)}"
-    if base.drop.low <= 0:
+    alone = high < 0 and own.drop.low > 0
+    if base.drop.low <= 0 and not alone:
         return NO_EFFECT, f"the baseline drops by {_signed(base.drop.value)}, {_seen(base.drop.detectable)}"
     if collapse > COLLAPSE:
         return COLLAPSED, f"{collapse:.0%} more of the replies say nothing"

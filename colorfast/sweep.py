@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
-import threading
-import time
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from colorfast import sharing
+from colorfast import children, sharing
 from colorfast.cells import UNTRAINED, Cell, cells, is_trained, is_whole
 from colorfast.console import console, live, progress
 from colorfast.evaluate import evaluate, stamps, work
@@ -25,10 +21,6 @@ from colorfast.schedule import check_disjoint, heldout, schedule
 from colorfast.settings import Experiment
 from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, statuses, steps_done, tally
 from colorfast.types import ColorfastError
-
-LOG = "log.txt"
-PATIENCE = 10
-"""Seconds that a process has to end when it is asked to."""
 
 
 class CellsFailedError(ColorfastError):
@@ -129,23 +121,15 @@ def _here(run: Path, experiment: Experiment, todo: Sequence[Cell]) -> Generator[
 
 def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int) -> Generator[tuple[Cell, str]]:
     """Each cell as it ends. Whatever ends this, the processes end too."""
-    waiting, running = list(todo), dict[int, tuple[Cell, subprocess.Popen[bytes]]]()
     seen: dict[Cell, str] = {}
-    try:
-        while waiting or running:
-            for place in range(jobs):
-                if place not in running and waiting:
-                    cell = waiting.pop(0)
-                    running[place] = cell, _start(run, cell, room(place, jobs))
-            for place, (cell, process) in list(running.items()):
-                if process.poll() is not None:
-                    del running[place]
-                    with process:  # closes what it read from
-                        yield cell, _outcome(run / cell.name, process.returncode)
-            _say(statuses(run, experiment, [cell for cell, _ in running.values()]), seen)
-            time.sleep(0.2)
-    finally:
-        _stop([process for _, process in running.values()])
+
+    def begin(cell: Cell, room: children.Room) -> subprocess.Popen[bytes]:
+        (run / cell.name / FAILED).unlink(missing_ok=True)
+        return children.start(["cell", str(run), cell.name], run / cell.name, room)
+
+    with closing(children.several(todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen))) as ended:
+        for cell, code in ended:
+            yield cell, _outcome(run / cell.name, code)
 
 
 def _say(found: Sequence[Status], seen: dict[Cell, str]) -> None:
@@ -154,26 +138,6 @@ def _say(found: Sequence[Status], seen: dict[Cell, str]) -> None:
         if s.state in BUSY and seen.get(s.cell) != s.state and not console.is_terminal:
             console.print(f"{s.cell.name} {s.words}", markup=False)
         seen[s.cell] = s.state
-
-
-def _start(run: Path, cell: Cell, room: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    folder = run / cell.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FAILED).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "colorfast.cli", "cell", str(run), cell.name]
-    with (folder / LOG).open("wb") as log:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **room})
-
-
-def room(place: int, jobs: int) -> dict[str, str]:
-    """What one of several processes may use: a GPU of its own, or its share of the cores (two with all threads slow each other down)."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // jobs))}
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    devices = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
-    return {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]}
 
 
 def _outcome(folder: Path, code: int) -> str:
@@ -185,25 +149,4 @@ def _outcome(folder: Path, code: int) -> str:
     if code == -signal.SIGKILL:
         return _failed(folder, "killed by SIGKILL, as the system does when memory runs out")
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    return _failed(folder, f"{how}; see {folder / LOG}")
-
-
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        with process:
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went: then its end of our input closes."""
-
-    def watch() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return _failed(folder, f"{how}; see {folder / children.LOG}")

@@ -18,8 +18,8 @@ import torch
 from test_cli import colorfast, refused, write_toml
 from test_resume import outcome
 
+from colorfast import children
 from colorfast import experiment as exp
-from colorfast import sweep
 from colorfast.cells import UNTRAINED, Cell, block, cells
 from colorfast.report.findings import gather
 from colorfast.rundir import alone, in_use, read_json, write_json, write_text
@@ -307,9 +307,9 @@ def test_the_arm_without_health_and_science_has_all_else() -> None:
 def test_each_process_has_a_gpu_of_its_own_or_its_share_of_the_cores(
     monkeypatch: pytest.MonkeyPatch, given: str, devices: list[str]
 ) -> None:
-    assert sweep.room(0, 2) == {"OMP_NUM_THREADS": "1"}
-    assert sweep.room(5, 6) == {"OMP_NUM_THREADS": "1"}
+    assert children.room(0, 2) == {"OMP_NUM_THREADS": "1"}
+    assert children.room(5, 6) == {"OMP_NUM_THREADS": "1"}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert [sweep.room(place, 3)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == devices
+    assert [children.room(place, 3)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == devices

@@ -21,9 +21,10 @@ app = typer.Typer()
 @app.command(
     epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-100` - "
     "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60` - "
-    "`colorfast attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32`"
+    "`colorfast attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32` - `colorfast attack runs/quick --jobs 2`"
 )
 def attack(
+    context: typer.Context,
     run: Annotated[Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")] = None,
     models: Annotated[str | None, typer.Option(help="Models without a run, name=MODEL with commas; the first is the baseline.")] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed.")] = None,
@@ -47,11 +48,14 @@ def attack(
         str, typer.Option(help="What models multiply in: auto (bf16 where the CPU has units for it), fp32 or bf16.")
     ] = "auto",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Arms at once: one a GPU, or sharing the cores of the CPU.")] = 1,
+    cell: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: Json = False,
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
     from colorfast import battery
     from colorfast.benchmarks import expand
+    from colorfast.children import end_with_parent
     from colorfast.names import check_known
     from colorfast.report.attacks import show, write
     from colorfast.rundir import read_json
@@ -65,7 +69,12 @@ def attack(
         made, folder = battery.of_run(run, _split(arms), _split(names), items, samples, axes), out_dir or run
     else:
         made, folder = battery.of_models(_models(models or "", arms), _split(names), items, samples, axes), out_dir or Path("washed")
-    battery.run(replace(made, suite=expand(_split(suite)), precision=cast("Precision", precision)), folder, keep)
+    made = replace(made, suite=expand(_split(suite)), precision=cast("Precision", precision))
+    if cell:
+        end_with_parent()
+        battery.measure_cell(made, folder, cell)
+        return
+    battery.run(made, folder, keep, jobs, _arguments(context))
     written = [write(folder)]
     if folder == run:
         from colorfast.report import write as write_report
@@ -77,6 +86,17 @@ def attack(
         return
     show(told, out)
     out.print(f"\nreplies stay in {folder / battery.HOME}; report: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+
+
+def _arguments(context: typer.Context) -> list[str]:
+    """The same command once more, for one cell."""
+    told = ["attack"]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        if option.name not in ("jobs", "cell", "as_json") and value not in (None, False, ""):
+            told += [] if option.param_type_name == "argument" else [option.opts[0]]
+            told += [] if value is True else [str(value)]
+    return told
 
 
 def _split(names: str) -> list[str]:

@@ -75,7 +75,8 @@ def cell(run: Path, name: str) -> None:
     """One cell of a run in a process of its own, as `run --jobs` starts it."""
     from colorfast import experiment as exp
     from colorfast.cells import UNTRAINED, cells
-    from colorfast.sweep import attempt, end_with_parent
+    from colorfast.children import end_with_parent
+    from colorfast.sweep import attempt
 
     end_with_parent()
     experiment = exp.planned(run)
