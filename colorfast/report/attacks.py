@@ -217,12 +217,17 @@ def context(told: Told) -> dict[str, Any]:
         "told": told,
         "summary": summary(told),
         "notes": NOTES,
-        "heads": (HEAD, PAPER_HEAD, LEVELS, TRAINED),
-        "rows": list(rows(told)),
+        "heads": ((HEAD[0], *HEAD[3:]), PAPER_HEAD, LEVELS, TRAINED),
+        "outcomes": [(arm, m, found) for arm in told["arms"][1:] for m in TITLES if (found := _of(told, arm, m))],
         "papers": [paper for paper in papers if paper[2]],
         "levels": list(levels(told)),
         "trainings": trainings(told),
     }
+
+
+def _of(told: Told, arm: str, measure: str) -> list[tuple[str, ...]]:
+    """The rows of one arm by one measure, which its heading names."""
+    return [(row[0], *row[3:]) for row in rows(told) if row[1:3] == (arm, measure)]
 
 
 # --- figures ---
