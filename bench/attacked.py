@@ -16,25 +16,27 @@ from rl_step import keep
 from colorfast import battery
 from colorfast.evaluate import HELDOUT
 from colorfast.policies.local import load_policy
+from colorfast.policies.packed import packed
 from colorfast.policies.remembering import Remembering
 from colorfast.policies.together import together
 from colorfast.stats import mean
 from colorfast.types import Score
 
-MODEL, ATTACKS, ITEMS, POINTS = "SmolLM2-135M-Instruct", ("persona",), 24, 10
+MODEL, ATTACKS, ITEMS, POINTS = "SmolLM2-135M-Instruct", ("persona",), 24, 4
 PRECISIONS = ("fp32", "bf16")
 
 
 def measured(precision: str) -> tuple[float, list[Score]]:
     """Seconds, and every score in a fixed order."""
-    policy = Remembering(replace(load_policy(MODEL, battery.DECODED), precision=precision))
+    model = replace(load_policy(MODEL, battery.DECODED), precision=precision)
     made = battery.of_models({"a": MODEL, "b": MODEL}, ATTACKS, ITEMS, 1)
     jobs = [
         partial(battery.measure, battery=made, attack=attack, strength=strength, advance=lambda *_, **__: None)
         for attack, strength in made.points[:POINTS]
     ]
     start = time.perf_counter()
-    scores = [s for part in together(policy, jobs) for s in part]
+    with packed(model.model, battery.DECODED, precision):  # once, as the battery does
+        scores = [s for part in together(Remembering(model), jobs) for s in part]
     return time.perf_counter() - start, scores
 
 

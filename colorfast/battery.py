@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colorfast import attacks, benchmarks, children, retrain, weights
 from colorfast.attacks import CLEAN, Attack
+from colorfast.cells import Cell
 from colorfast.console import progress
 from colorfast.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
 from colorfast.experiment import BASELINE, load_run
@@ -118,7 +119,7 @@ def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, 
     experiment = load_run(folder)
     check_known("arm", arms, experiment.arms)
     chosen = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
-    models = {arm: {seed: folder / f"{arm}-s{seed}" / "checkpoint" for seed in experiment.seeds} for arm in chosen}
+    models = {arm: {seed: folder / Cell(arm, seed).name / "checkpoint" for seed in experiment.seeds} for arm in chosen}
     for path in (path for by_seed in models.values() for path in by_seed.values()):
         if not (path / "config.json").is_file():
             raise ColorfastError(f"{path}: no trained model here; finish the run first")
@@ -189,8 +190,8 @@ def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again
                 for one in own:  # in this order, whatever was there before
                     points[arm, one.attack.id, one.strength][seed] = found[one]
                 if not keep:
-                    retrain.throw_away(home / _named((arm, seed)), battery.trainings)
-        trained = retrain.record(battery.trainings, {cell: home / _named(cell) for cell in cells})
+                    retrain.throw_away(home / Cell(arm, seed).name, battery.trainings)
+        trained = retrain.record(battery.trainings, {cell: home / Cell(*cell).name for cell in cells})
         said = findings(list(battery.models), battery.attacks, points, battery.suite)
         write_json(home / "persistence.json", _settings(battery, weights_of) | {"trainings": trained} | asdict(said))
     return said
@@ -201,18 +202,14 @@ def _cells(battery: Battery) -> dict[tuple[str, int], str]:
     return {(arm, seed): model for arm, by_seed in battery.models.items() for seed, model in by_seed.items()}
 
 
-def _named(cell: tuple[str, int]) -> str:
-    return f"{cell[0]}-s{cell[1]}"
-
-
 def _places(battery: Battery, home: Path, cell: tuple[str, int], weights: str) -> list[_Place]:
-    return [_Place(home / _named(cell), weights, cell[1], *point) for point in battery.points]
+    return [_Place(home / Cell(*cell).name, weights, cell[1], *point) for point in battery.points]
 
 
 def measure_cell(battery: Battery, folder: Path, name: str) -> None:
     """One arm under one seed in a process of its own, as `run` with several jobs starts it."""
     make_ready(battery.evaluation.grading)
-    (cell,) = (cell for cell in _cells(battery) if _named(cell) == name)
+    (cell,) = (cell for cell in _cells(battery) if Cell(*cell).name == name)
     model = _cells(battery)[cell]
     places = _places(battery, folder / HOME, cell, weights_sha256(resolve(model)))
     for _ in _measured(model, battery, places, _silent):
@@ -230,15 +227,16 @@ def _elsewhere(battery: Battery, home: Path, jobs: int, again: Sequence[str], ad
                 advance(battery.work(place.attack), note=place.folder.name)
 
     def begin(cell: tuple[str, int], room: children.Room) -> subprocess.Popen[bytes]:
-        return children.start([*again, "--cell", _named(cell)], home / _named(cell), room)
+        return children.start([*again, "--cell", Cell(*cell).name], home / Cell(*cell).name, room)
 
     with contextlib.closing(children.several(list(_cells(battery)), begin, jobs, tick)) as ended:
         for cell, code in ended:
             tick(None)
             if code:
-                log = home / _named(cell) / children.LOG
+                log = home / Cell(*cell).name / children.LOG
                 said = log.read_text(encoding="utf-8", errors="replace").split("error: ")[-1].strip().splitlines()
-                raise ColorfastError(f"{_named(cell)} could not be measured: {said[0] if said else f'ended with code {code}'}; see {log}")
+                reason = said[0] if said else f"ended with code {code}"
+                raise ColorfastError(f"{log.parent.name} could not be measured: {reason}; see {log}")
 
 
 class _Place(NamedTuple):
