@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from colorfast import benchmarks
-from colorfast.evaluate import HELDOUT
+from colorfast.evaluate import HELDOUT, SECOND, second_id
 from colorfast.reading import says_something, words
 from colorfast.refusal import refusal
 from colorfast.settings import Evaluation
@@ -107,9 +107,14 @@ class Asked(NamedTuple):
     ids: frozenset[str] | None = None
 
     @property
+    def whole(self) -> bool:
+        """An eval of its own: no part of the held-out scenarios, and no second grader's scores."""
+        return self.ids is None and not self.eval.startswith(SECOND)
+
+    @property
     def counted(self) -> bool:
         """Held-out traits as one eval, and each benchmark that is no control, by score."""
-        return self.measure == "score" and not self.control and not self.eval.startswith(f"{HELDOUT}/")
+        return self.measure == "score" and not self.control and self.whole
 
 
 class Difference(NamedTuple):
@@ -129,6 +134,9 @@ def _asked(evaluation: Evaluation, traits: Mapping[str, str]) -> Iterator[Asked]
     yield Asked(HELDOUT, "held-out traits")
     for trait in sorted(set(traits.values())):
         yield Asked(f"{HELDOUT}/{trait}", "held-out traits", ids=frozenset(i for i, t in traits.items() if t == trait))
+    second = second_id(evaluation)
+    if second:
+        yield Asked(second, "held-out traits")
     for name in evaluation.benchmarks:
         if name.startswith(INSPECT):
             yield Asked(name, "inspect")
@@ -171,7 +179,10 @@ def differences(ours: Scores, theirs: Scores, evaluation: Evaluation, traits: Ma
     a, b = split(ours), split(theirs)
     found = [(asked, *_tables(asked, a, b)) for asked in _asked(evaluation, traits)]
     found = [row for row in found if row[1].size]
-    shares = {m: seed_share([x - y for asked, x, y in found if asked.measure == m and asked.ids is None]) for m in ("score", "probability")}
+    measures: tuple[Measure, ...] = ("score", "probability")
+    shares = {}
+    for m in measures:
+        shares[m] = seed_share([x - y for q, x, y in found if q.measure == m and q.whole])
     return [Difference(asked, x, y, mean([x - y], shares[asked.measure])) for asked, x, y in found]
 
 
@@ -358,7 +369,8 @@ def alike(baseline: Scores, evaluation: Evaluation) -> Alike:
     if not half:
         return Alike(reason="it needs two seeds of the baseline")
     first, second = ({k: baseline[seed] for k, seed in enumerate(part)} for part in (seeds[:half], seeds[half : 2 * half]))
-    found = [e for e in estimate("A/A", first, second, evaluation, {}) if e.measure == "score"]
+    rows = estimate("A/A", first, second, evaluation, {})
+    found = [e for e in rows if e.measure == "score" and not e.eval.startswith(SECOND)]
     off = sum(e.p < 0.05 for e in found)
     qs = adjusted([e.p for e in found])
     return Alike(evals=len(found), found=off, significant=sum(q < FDR for q in qs), seeds=half)

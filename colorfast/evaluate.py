@@ -15,17 +15,36 @@ from colorfast.policies import Policy
 from colorfast.rundir import digest, file_sha256, sound, write_json
 from colorfast.settings import Evaluation
 from colorfast.tables import read_scores, read_stamps, write_scores
-from colorfast.types import Benchmark, ColorfastError, Item, Message, Scenario, Score
+from colorfast.types import Benchmark, ColorfastError, Item, Message, Reply, Scenario, Score
 
 HELDOUT = "heldout"
+SECOND = f"{HELDOUT}-by-"
+"""How the eval is called that holds a second grader's scores of the held-out replies."""
 SHORT = 8
 """Characters of a choice that need no letter of its own."""
 Advance = Callable[..., None]
 
 
+def second_id(evaluation: Evaluation) -> str | None:
+    """The id of the eval by the second grader, such as `heldout-by-code`; None without one."""
+    second = evaluation.second_grading
+    return f"{SECOND}{second.kind}" if second else None
+
+
+def by_second(evaluation: Evaluation) -> Evaluation:
+    """The same settings with the second grader as the only one."""
+    return evaluation.model_copy(update={"grading": evaluation.second_grading, "second_grading": None})
+
+
+def heldout_ids(evaluation: Evaluation) -> list[str]:
+    """The evals made of the held-out scenarios: by the grader, and by the second one if any."""
+    second = second_id(evaluation)
+    return [HELDOUT, second] if second else [HELDOUT]
+
+
 def evals(evaluation: Evaluation) -> list[str]:
     """What a policy is scored on: the held-out scenarios, then the benchmarks."""
-    return [HELDOUT, *evaluation.benchmarks]
+    return [*heldout_ids(evaluation), *evaluation.benchmarks]
 
 
 def score_heldout(
@@ -47,6 +66,20 @@ def score_heldout(
         advance(len(part))
     if folder and grade.used():
         write_json(folder / "judge.json", grade.used())
+    return scores
+
+
+def score_again(replies: Sequence[Score], scenarios: Sequence[Scenario], evaluation: Evaluation, folder: Path) -> list[Score]:
+    """The second grader's scores of replies that were scored already; nothing is sampled."""
+    second = evaluation.second_grading
+    assert second is not None
+    grade, by_id = graders(second), {s.id: s for s in scenarios}
+    pairs = [(Reply(s.reply, truncated=s.truncated), by_id[s.item]) for s in replies]
+    scores = []
+    for row, verdict in zip(replies, grade(pairs), strict=True):
+        scores.append(replace(row, eval=f"{SECOND}{second.kind}", value=verdict.score, reason=verdict.reason))
+    if grade.used():
+        write_json(folder / "second_judge.json", grade.used())
     return scores
 
 
@@ -122,7 +155,8 @@ def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: 
 
 def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     """The same for the held-out scenarios."""
-    settings = evaluation.model_dump(mode="json", exclude={"benchmarks", "items", "batch_size"})
+    left_out = {"benchmarks", "items", "batch_size", "second_grading"}
+    settings = evaluation.model_dump(mode="json", exclude=left_out)
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
@@ -131,6 +165,9 @@ def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
 def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
     """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's own file counts too."""
     found = {HELDOUT: heldout_stamp(scenarios, evaluation)} if scenarios else {}
+    second = second_id(evaluation)
+    if scenarios and second:
+        found[second] = heldout_stamp(scenarios, by_second(evaluation))
     for name in evaluation.benchmarks:
         benchmark = benchmarks.get(name)
         plain = stamp(policy, benchmark, evaluation, system)
@@ -156,20 +193,24 @@ def evaluate(
     `folder/scores.parquet` with all rows."""
     scores: list[Score] = []
     wanted = stamps(policy, scenarios, evaluation, system)
+    second = second_id(evaluation)
     for name in evals(evaluation) if scenarios else evaluation.benchmarks:
-        benchmark = None if name == HELDOUT else benchmarks.get(name)
-        key = benchmark.id if benchmark else HELDOUT
+        benchmark = None if name in (HELDOUT, second) else benchmarks.get(name)
+        key = benchmark.id if benchmark else name
         path = folder / "scores" / f"{key}.parquet"
         part = sound(path, read_scores)
         if part is not None:
             check_stamps(path, read_stamps(path), {key: wanted[key]})
-            advance(len(part), note=key)
+            advance(0 if name == second else len(part), note=key)
         else:
-            part = (
-                score_benchmark(policy, benchmark, evaluation, system, partial(advance, note=key))
-                if benchmark
-                else score_heldout(policy, scenarios, evaluation, partial(advance, note=key), folder)
-            )
+            step = partial(advance, note=key)
+            if benchmark:
+                part = score_benchmark(policy, benchmark, evaluation, system, step)
+            elif name == second:
+                replies = [s for s in scores if s.eval == HELDOUT]
+                part = score_again(replies, scenarios, evaluation, folder)
+            else:
+                part = score_heldout(policy, scenarios, evaluation, step, folder)
             write_scores(path, part, {key: wanted[key]})
         scores += part
     write_scores(folder / "scores.parquet", scores, wanted)

@@ -216,8 +216,10 @@ def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequ
     """
     folder, chosen = out / experiment.name, cells(experiment, arms, seeds)
     check_trackers(experiment.training.report_to)
-    for grading in (experiment.training.reward, experiment.evaluation.grading):
-        make_ready(grading)
+    evaluation = experiment.evaluation
+    for grading in (experiment.training.reward, evaluation.grading, evaluation.second_grading):
+        if grading is not None:
+            make_ready(grading)
     for line in few(experiment.evaluation):
         console.print(f"note: {line}", markup=False)
     work(experiment.evaluation, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training

@@ -119,7 +119,11 @@ class Training(Frozen):
 
 
 class Evaluation(Frozen):
-    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark."""
+    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark.
+
+    `second_grading`: another grader that scores the same held-out replies, so that a gain can be
+    held against a grader that did not reward it.
+    """
 
     benchmarks: tuple[str, ...] = ()
     items: int = Field(default=100, gt=0, le=MANY)
@@ -128,6 +132,13 @@ class Evaluation(Frozen):
     temperature: float = Field(default=0.7, ge=0)
     batch_size: int = Field(default=64, gt=0)
     grading: Grading = Grading()
+    second_grading: Grading | None = None
+
+    @model_validator(mode="after")
+    def _graders_differ(self) -> Evaluation:
+        if self.second_grading == self.grading:
+            raise ValueError(f'second_grading: the same grader as grading ("{self.grading.kind}"); name another one, or leave it out')
+        return self
 
 
 class Experiment(Frozen):
@@ -154,9 +165,11 @@ class Experiment(Frozen):
 
     @model_validator(mode="after")
     def _judges_differ(self) -> Experiment:
-        ours, theirs = self.training.reward.judge, self.evaluation.grading.judge
-        if ours and theirs and ours.model == theirs.model and not self.same_judge:
-            raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
+        ours = self.training.reward.judge
+        for grading in (self.evaluation.grading, self.evaluation.second_grading):
+            theirs = grading.judge if grading else None
+            if ours and theirs and ours.model == theirs.model and not self.same_judge:
+                raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
         return self
 
     @model_validator(mode="after")

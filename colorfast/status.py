@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
-from colorfast.evaluate import HELDOUT
+from colorfast.evaluate import HELDOUT, second_id
 from colorfast.rundir import in_use, read_json, write_json
 from colorfast.settings import Experiment
 from colorfast.types import ColorfastError, Frozen
@@ -112,14 +112,19 @@ def steps_done(cell: Path) -> int:
 
 def _weights(experiment: Experiment, cell: Cell, held: int) -> list[int]:
     """Replies and choices that each eval asks for, the held-out scenarios first."""
-    others = 0 if cell == UNTRAINED else len(experiment.evaluation.benchmarks)
-    return [held * experiment.evaluation.samples, *[experiment.evaluation.items] * others]
+    evaluation = experiment.evaluation
+    others = 0 if cell == UNTRAINED else len(evaluation.benchmarks)
+    # a second grader reads replies that are there: it takes next to no time
+    graded_again = [0] * (second_id(evaluation) is not None)
+    return [held * evaluation.samples, *graded_again, *[evaluation.items] * others]
 
 
 def answered(cell: Path, experiment: Experiment, held: int) -> int:
     """Replies and choices of the finished evals. `held`: how many scenarios are held out."""
+    evaluation = experiment.evaluation
     names = [path.stem for path in (cell / "scores").glob("*.parquet")]
-    return sum(held * experiment.evaluation.samples if name == HELDOUT else experiment.evaluation.items for name in names)
+    units = {HELDOUT: held * evaluation.samples, second_id(evaluation): 0}
+    return sum(units.get(name, evaluation.items) for name in names)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from colorfast.cells import BASELINE, START, cells
 from colorfast.claims import Ruling, rulings
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike
 from colorfast.dose import Series, series
-from colorfast.evaluate import HELDOUT
+from colorfast.evaluate import HELDOUT, SECOND, second_id
 from colorfast.experiment import planned
 from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
@@ -49,8 +49,9 @@ class Row:
 
     @property
     def part(self) -> bool:
-        """Part of another row (held-out of one trait): shown, never counted again."""
-        return self.eval.startswith(f"{HELDOUT}/")
+        """Part of another row (held-out of one trait, or by a second grader): shown, never
+        counted again."""
+        return self.eval.startswith((f"{HELDOUT}/", SECOND))
 
     @property
     def counted(self) -> bool:
@@ -330,6 +331,10 @@ def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate]
         return Row(name, label, family, measure, control, tuple(cells.get((name, measure, arm)) for arm in arms))
 
     yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
+    second = second_id(experiment.evaluation)
+    if second:
+        label = f"all traits, graded by {second.removeprefix(SECOND)}"
+        yield row(second, label, HELDOUT_FAMILY)
     for trait in sorted({s.trait for s in held}):
         part = row(f"{HELDOUT}/{trait}", trait, HELDOUT_FAMILY)
         # a trait that joined the corpus after the run was never asked

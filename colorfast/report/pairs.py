@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from colorfast import benchmarks
 from colorfast.cells import BASELINE
 from colorfast.data import there
-from colorfast.evaluate import HELDOUT
+from colorfast.evaluate import HELDOUT, SECOND
 from colorfast.evidence import Evidence
 from colorfast.grade import grade
 from colorfast.types import Message, Reply, Scenario, Score
@@ -55,6 +55,8 @@ def _pairs(e: Evidence, arm: str) -> Iterator[Pair]:
     for seed, scores in e.scores[arm].items():
         theirs = {(s.eval, s.item, s.sample): s for s in e.scores[BASELINE].get(seed, ()) if s.reply}
         for s in scores:
+            if s.eval.startswith(SECOND):  # the same reply again, by another grader
+                continue
             other = theirs.get((s.eval, s.item, s.sample))
             if other and s.reply and None not in (s.value, other.value) and s.value != other.value:
                 trait = e.traits.get(s.item, "") if s.eval == HELDOUT else evals.get(s.eval, "")
