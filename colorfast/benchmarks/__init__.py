@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from colorfast.data import fetch, source
+from colorfast.data import WHEEL, fetch, source
 from colorfast.names import nearest, own, read_jsonl
 from colorfast.rundir import digest
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
@@ -29,6 +29,8 @@ QUICK = (
     *("xstest-safe", "xstest-unsafe"),
 )
 HEALTH = ("health", "mental health")
+COPIES = ("rho-gsm8k-flattered",)
+"""Evals that ask the questions of another one here: in `packaged`, not in `standard`, where they would count twice."""
 SUITES = {
     "standard": "every alignment eval, no family over a quarter of them, with over-refusal and capability controls",
     "quick": "a dozen, one or two of a family",
@@ -36,6 +38,7 @@ SUITES = {
     "nonhealth": "the alignment evals of `standard` outside health",
     "capability": "what must not be lost",
     "refusal": "harmful prompts to decline and safe ones to answer",
+    "packaged": "evals whose files all come with packages of PyPI",
     "all": "everything there is",
 }
 
@@ -68,7 +71,8 @@ def suite(name: str) -> tuple[str, ...]:
     every = list(shipped().values())
     personas = [b.id for b in every if b.family == "personas"]
     # the disputed ones are in `all` alone
-    standard = [b for b in every if b.family != "direction disputed" and b.id not in personas[len(personas) - PERSONAS_LEFT_OUT :]]
+    out = {*personas[len(personas) - PERSONAS_LEFT_OUT :], *COPIES}
+    standard = [b for b in every if b.family != "direction disputed" and b.id not in out]
     chosen = {
         "standard": standard,
         "quick": [shipped()[name] for name in QUICK],
@@ -76,6 +80,7 @@ def suite(name: str) -> tuple[str, ...]:
         "nonhealth": [b for b in standard if b.family not in HEALTH and not b.control],
         "capability": [b for b in every if b.family == "capability"],
         "refusal": [b for b in every if b.family in ("harm refusal", "over-refusal")],
+        "packaged": [b for b in every if all(s.repo.startswith(WHEEL) for s in b.sources)],
         "all": every,
     }
     return tuple(b.id for b in chosen[name])
