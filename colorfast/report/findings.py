@@ -20,6 +20,7 @@ from colorfast.experiment import planned
 from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
 from colorfast.report.pairs import Pair, choose
+from colorfast.report.says import Exchange, draw
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.settings import Experiment
@@ -30,10 +31,16 @@ from colorfast.transfer import Transfer, transfer
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure
 
 HELDOUT_FAMILY = "held-out traits"
+OTHER_GRADER = "held-out, by a grader that did not reward"
 FEWEST_MODELS = 4
 PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
 FEW_ITEMS = 6
 """Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
+
+
+def by_other_grader(name: str) -> bool:
+    """Whether an eval holds the held-out replies as graded by one that did not reward; `heldout` itself and its parts do not."""
+    return name.startswith(HELDOUT) and name.partition("/")[0] != HELDOUT
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,23 @@ class Row:
     @property
     def part(self) -> bool:
         """Part of another row (held-out of one trait): shown, never counted again."""
-        return self.eval.startswith(f"{HELDOUT}/")
+        return self.eval.startswith(HELDOUT) and "/" in self.eval
+
+    @property
+    def all_held_out(self) -> bool:
+        """All held-out scenarios together, by any grader."""
+        return self.eval.startswith(HELDOUT) and not self.part
+
+    @property
+    def by_other_grader(self) -> bool:
+        """The replies to the held-out scenarios once more, by a grader that did not reward."""
+        return by_other_grader(self.eval)
 
     @property
     def counted(self) -> bool:
-        """Counts among the wins and losses: by score, a whole eval, no control."""
+        """Counts among the wins and losses: by score, a whole eval, no control; by another grader only what the comparison counted."""
+        if self.by_other_grader:
+            return any(e is not None and e.q is not None for e in self.cells)
         return self.measure == "score" and not self.control and not self.part
 
 
@@ -149,6 +168,8 @@ class Findings:
     """Arms that differ in their dose alone; empty where no two doses of anything were tried."""
     transfer: Transfer | None
     """Arms trained on some traits or domains, on those and on the others; None where there is no such arm."""
+    says: tuple[Exchange, ...]
+    """What every arm replied to a few held-out scenarios, drawn by name."""
     left: tuple[str, ...] = ()
     """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
 
@@ -211,6 +232,7 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         rulings=rulings(e) if e.dosed else (),
         series=series(e),
         transfer=transfer(e),
+        says=draw(e, names, held),
         left=tuple(_left(run, experiment)),
     )
 
@@ -330,6 +352,8 @@ def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate]
         return Row(name, label, family, measure, control, tuple(cells.get((name, measure, arm)) for arm in arms))
 
     yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
+    for name in dict.fromkeys(e.eval for e in found if by_other_grader(e.eval) and "/" not in e.eval):
+        yield row(name, "all traits, by a grader that did not reward", HELDOUT_FAMILY)
     for trait in sorted({s.trait for s in held}):
         part = row(f"{HELDOUT}/{trait}", trait, HELDOUT_FAMILY)
         # a trait that joined the corpus after the run was never asked
