@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,16 +13,42 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 console = Console(stderr=True, highlight=False)
 HALF_A_MINUTE = 30.0
+A_SECOND, TEN_MINUTES = 1.0, 600.0
 
 
 @contextmanager
-def live(draw: Callable[[], RenderableType]) -> Iterator[None]:
-    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar under it; nothing on a plain pipe."""
-    if not console.is_terminal:
+def live(draw: Callable[[], RenderableType], line: Callable[[], str] | None = None) -> Iterator[None]:
+    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar under it. On a plain pipe print what
+    `line` returns, as soon as it is not empty and then every ten minutes."""
+    if console.is_terminal:
+        with Live(get_renderable=draw, console=console, refresh_per_second=1):
+            yield
+    elif line:
+        with _repeated(line):
+            yield
+    else:
         yield
-        return
-    with Live(get_renderable=draw, console=console, refresh_per_second=1):
+
+
+@contextmanager
+def _repeated(line: Callable[[], str]) -> Iterator[None]:
+    """Print `line()` beside the work that goes on meanwhile."""
+    over = threading.Event()
+
+    def tell() -> None:
+        pause = A_SECOND
+        while not over.wait(pause):
+            if text := line():
+                console.print(text, markup=False, soft_wrap=True)
+                pause = TEN_MINUTES
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
         yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _told_every(seconds: float, title: str, total: int | None, done: int) -> Callable[[int, str], None]:

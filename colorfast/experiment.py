@@ -24,6 +24,7 @@ from colorfast.grading import make_ready
 from colorfast.mending import mend
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line, read_toml
+from colorfast.outline import outline
 from colorfast.rundir import DamagedError, alone, digest, read_json, sound, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
 from colorfast.settings import Arm, Experiment
@@ -231,6 +232,8 @@ def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequ
         _prepare(experiment, folder, chosen, model_sha256)
         left = sum(not is_trained(folder, c) and not sharing.is_shared(folder / c.name) for c in chosen)
         _check_disk(experiment, folder, model, left, jobs)
+        for line in outline(folder, experiment, chosen, jobs):
+            console.print(line, markup=False, soft_wrap=True)
         failed = sweep(folder, experiment, chosen, jobs)
     if failed:
         raise CellsFailedError(folder, failed)

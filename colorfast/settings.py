@@ -164,6 +164,13 @@ class Experiment(Frozen):
     same_judge: bool = False
 
     @model_validator(mode="after")
+    def _second_grader_is_independent(self) -> Experiment:
+        second = self.evaluation.second_grading
+        if second is not None and second == self.training.reward:
+            raise ValueError(f'evaluation.second_grading: "{second.kind}" rewards in training; it must be a grader that does not')
+        return self
+
+    @model_validator(mode="after")
     def _judges_differ(self) -> Experiment:
         ours = self.training.reward.judge
         for grading in (self.evaluation.grading, self.evaluation.second_grading):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,8 @@ from colorfast.types import ColorfastError, Frozen
 FAILED, CLOCK = "failed.json", "time.json"
 State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]
 Phase = Literal["training", "evaluation"]
+SETTLED = 2
+"""Steps after which a pace is worth telling."""
 BUSY = ("training", "evaluating")
 STYLES = {"waiting": "dim", "training": "bold", "evaluating": "bold", "stopped": "yellow", "failed": "red", "done": "green"}
 
@@ -102,6 +105,14 @@ class Left:
             return "time left not known yet"
         hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
         return f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min left"
+
+    def until(self, now: datetime) -> str:
+        """The same with the hour at which a run that goes on will be done, and the day where that is not today's."""
+        if self.seconds is None or self.least:
+            return str(self)
+        end = now + timedelta(seconds=self.seconds)
+        day = "" if end.date() == now.date() else end.strftime(" on %B ") + str(end.day)
+        return f"{self}, done at about {end:%H:%M}{day}"
 
 
 def steps_done(cell: Path) -> int:
@@ -205,14 +216,24 @@ def time_left(found: Sequence[Status]) -> Left:
     return Left(seconds / max(1, running) if any(known) else None, least=not all(known))
 
 
-def tally(found: Sequence[Status]) -> str:
-    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`."""
+def known_time(found: Sequence[Status]) -> str:
+    """The time left in words once it can be known: something was scored, and SETTLED steps were trained, the first of which pays for
+    what is set up once. "" before that, and when nothing is left."""
+    left, steps = time_left(found), sum(s.training.units for s in found)
+    rough = steps < SETTLED and any(s.training.left for s in found)
+    return left.until(datetime.now()) if left.seconds and not left.least and not rough else ""
+
+
+def tally(found: Sequence[Status], running: bool = False) -> str:
+    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`; of a run that goes on also when it will be done."""
     of = [s for s in found if s.cell != UNTRAINED]
-    running = sum(s.state in BUSY for s in of)
+    busy = sum(s.state in BUSY for s in of)
     failed, done = (sum(s.state == state for s in of) for state in ("failed", "done"))
-    parts = [f"{done} of {len(of)} cells done", f"{running} running" * bool(running), f"{failed} failed" * bool(failed)]
+    parts = [f"{done} of {len(of)} cells done", f"{busy} running" * bool(busy), f"{failed} failed" * bool(failed)]
     unfinished = any(s.state not in ("done", "failed") for s in found)
-    return ", ".join(part for part in parts if part) + (f"; {time_left(found)}" if unfinished else "")
+    left = time_left(found)
+    words = left.until(datetime.now()) if running else str(left)
+    return ", ".join(part for part in parts if part) + (f"; {words}" if unfinished else "")
 
 
 def plain(found: Sequence[Status]) -> dict[str, Any]:
@@ -221,8 +242,9 @@ def plain(found: Sequence[Status]) -> dict[str, Any]:
     return {"seconds_left": left.seconds, "at_least": left.least, "cells": [s.plain() for s in found]}
 
 
-def drawn(found: Sequence[Status]) -> Group:
-    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and the time left."""
+def drawn(found: Sequence[Status], running: bool = False) -> Group:
+    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and the time left. `running`: whether
+    somebody works on it at the moment."""
     by_cell = {s.cell: s for s in found}
     seeds = list(dict.fromkeys(s.cell.seed for s in found if s.cell != UNTRAINED))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -233,4 +255,4 @@ def drawn(found: Sequence[Status]) -> Group:
         table.add_row(Text(arm or ""), *(Text(s.words, style=STYLES[s.state]) if s else Text("") for s in row))
     untrained = [Text(f"untrained model: {s.words}") for s in found if s.cell == UNTRAINED]
     failed = [Text(f"{s.cell.name} failed: {s.reason}", style="red") for s in found if s.state == "failed"]
-    return Group(table, *untrained, *failed, Text(tally(found)))
+    return Group(table, *untrained, *failed, Text(tally(found, running)))

@@ -19,7 +19,7 @@ from colorfast.models import resolve
 from colorfast.rundir import alone, read_json, write_json
 from colorfast.schedule import check_disjoint, heldout, schedule
 from colorfast.settings import Experiment
-from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, statuses, steps_done, tally
+from colorfast.status import BUSY, FAILED, Status, answered, clock, drawn, known_time, statuses, steps_done, tally
 from colorfast.types import ColorfastError
 
 
@@ -100,7 +100,11 @@ def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) 
     """
     shown = [UNTRAINED, *chosen]
     failed: dict[Cell, str] = {}
-    with live(lambda: drawn(statuses(run, experiment, shown))):
+
+    def now() -> list[Status]:
+        return statuses(run, experiment, shown)
+
+    with live(lambda: drawn(now(), running=True), lambda: known_time(now())):
         for part in ([UNTRAINED], chosen):
             todo = [c for c in part if not is_whole(run, c)]
             with closing(_here(run, experiment, todo) if jobs == 1 else _at_once(run, experiment, todo, jobs)) as ended:
@@ -110,7 +114,7 @@ def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) 
                     failed |= {cell: reason} if reason else {}
                     if not console.is_terminal:
                         said = f"failed: {reason}" if reason else "done"
-                        console.print(f"{cell.name} {said} ({tally(statuses(run, experiment, shown))})", markup=False, soft_wrap=True)
+                        console.print(f"{cell.name} {said} ({tally(now(), running=True)})", markup=False, soft_wrap=True)
     return failed
 
 

@@ -97,21 +97,26 @@ def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
     if as_json:
         print_json({"run": str(run), "running": in_use(run), **plain(found)})
         return
-    out.print(f"{run}: {'running' if in_use(run) else 'not running'}", markup=False)
-    out.print(drawn(found))
+    running = in_use(run)
+    out.print(f"{run}: {'running' if running else 'not running'}", markup=False)
+    out.print(drawn(found, running))
 
 
 @app.command(epilog="Examples: `colorfast report runs/quick` - `colorfast report runs/quick --json`")
 def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
-    """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report."""
-    from colorfast.report import show, write
+    """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report.
+
+    Ends with what the run shows in plain words, and where the report lies.
+    """
+    from colorfast.report import sentences, show, write
 
     written = write(run)
     if as_json:
-        print_json({"run": str(run), "report": str(written), "estimates": _estimates(run)})
+        print_json({"run": str(run), "report": str(written), "summary": sentences(run), "estimates": _estimates(run)})
         return
     show(run, out)
-    out.print(f"\nreport: {written}", markup=False)
+    # on a terminal a link that opens the page
+    out.print(f"\nreport: {written.resolve().as_uri() if out.is_terminal else written}", markup=False, soft_wrap=True)
 
 
 def _estimates(run: Path) -> list[dict[str, Any]]:

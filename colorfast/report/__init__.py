@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from colorfast.inside import load
-from colorfast.report import attacks, csvs, figures, heatmap, html, inside, markdown, responses, terminal
+from colorfast.report import attacks, csvs, figures, heatmap, html, inside, markdown, responses, terminal, verdict
 from colorfast.report.findings import gather
 from colorfast.rundir import write_text
 
@@ -50,6 +50,11 @@ def write(run: Path) -> Path:
     shown = {name: (svg, TITLES[name]) for name, svg in drawn.items()}
     write_text(folder / "report.html", html.page(f, shown, found, attacked and attacks.context(attacked)))
     return folder / "report.html"
+
+
+def sentences(run: Path) -> list[str]:
+    """What the run shows in plain words: a sentence for each dosed arm, then how far to believe them."""
+    return verdict.summary(gather(run))
 
 
 def show(run: Path, console: Console) -> None:

@@ -20,6 +20,7 @@ from colorfast.experiment import planned
 from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
 from colorfast.report.pairs import Pair, choose
+from colorfast.report.says import Exchange, draw
 from colorfast.rundir import digest, read_json
 from colorfast.schedule import all_scenarios, heldout, unseen
 from colorfast.settings import Experiment
@@ -30,6 +31,7 @@ from colorfast.transfer import Transfer, transfer
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure
 
 HELDOUT_FAMILY = "held-out traits"
+OTHER_GRADER = "held-out, by a grader that did not reward"
 FEWEST_MODELS = 4
 PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
 FEW_ITEMS = 6
@@ -49,14 +51,25 @@ class Row:
 
     @property
     def part(self) -> bool:
-        """Part of another row (held-out of one trait, or by a second grader): shown, never
-        counted again."""
-        return self.eval.startswith((f"{HELDOUT}/", SECOND))
+        """Part of another row (held-out of one trait): shown, never counted again."""
+        return self.eval.startswith(f"{HELDOUT}/")
+
+    @property
+    def all_held_out(self) -> bool:
+        """All held-out scenarios together, by any grader."""
+        return self.eval.startswith(HELDOUT) and not self.part
+
+    @property
+    def by_other_grader(self) -> bool:
+        """The replies to the held-out scenarios once more, by a grader that did not reward."""
+        return self.eval.startswith(SECOND)
 
     @property
     def counted(self) -> bool:
-        """Counts among the wins and losses: by score, a whole eval, no control."""
-        return self.measure == "score" and not self.control and not self.part
+        """Counts among the wins and losses: by score, a whole eval, no control, and not the same
+        replies by another grader."""
+        once = not self.part and not self.by_other_grader
+        return self.measure == "score" and not self.control and once
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,8 @@ class Findings:
     """Arms that differ in their dose alone; empty where no two doses of anything were tried."""
     transfer: Transfer | None
     """Arms trained on some traits or domains, on those and on the others; None where there is no such arm."""
+    says: tuple[Exchange, ...]
+    """What every arm replied to a few held-out scenarios, drawn by name."""
     left: tuple[str, ...] = ()
     """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
 
@@ -212,6 +227,7 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         rulings=rulings(e) if e.dosed else (),
         series=series(e),
         transfer=transfer(e),
+        says=draw(e, names, held),
         left=tuple(_left(run, experiment)),
     )
 
@@ -333,7 +349,7 @@ def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate]
     yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
     second = second_id(experiment.evaluation)
     if second:
-        label = f"all traits, graded by {second.removeprefix(SECOND)}"
+        label = f"all traits, graded by {second.removeprefix(SECOND)}, which did not reward"
         yield row(second, label, HELDOUT_FAMILY)
     for trait in sorted({s.trait for s in held}):
         part = row(f"{HELDOUT}/{trait}", trait, HELDOUT_FAMILY)

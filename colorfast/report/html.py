@@ -13,14 +13,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from colorfast.inside import Inside
-from colorfast.report import figures, inside, rulings, wording
+from colorfast.report import figures, inside, rulings, verdict, wording
 from colorfast.report.findings import PAPERS_GAIN, Findings
 from colorfast.report.origins import origins
 
 HOME = Path(__file__).parent / "page"
 FILTERS = (
     *(wording.number, wording.signed, wording.between, wording.percent, wording.power, wording.short, wording.chance),
-    *(wording.seen, wording.half, wording.begins),
+    *(wording.seen, wording.half, wording.begins, wording.brief, wording.graded),
 )
 
 
@@ -39,6 +39,7 @@ def page(f: Findings, svgs: Mapping[str, tuple[str, str]], found: Inside | None,
     environment.globals |= {
         "f": f,
         "w": wording,
+        "summary": verdict.summary(f),
         "claims": rulings,
         "papers_gain": PAPERS_GAIN,
         "svgs": {name: Markup(figures.inline(svg, name, title)) for name, (svg, title) in svgs.items()},

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from colorfast.dose import Response, Series
-from colorfast.report import rulings, wording
+from colorfast.report import rulings, verdict, wording
 from colorfast.report.findings import Findings
 from colorfast.report.origins import origins
 from colorfast.transfer import Cell
@@ -17,7 +17,8 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
     parts = [
         f"# {safe(f.experiment.name)}",
         safe(f.experiment.about),
-        f"**{safe(wording.claim(f))}**",
+        *(f"**{safe(sentence)}**" for sentence in verdict.summary(f)),
+        *_says(f),
         *_claims(f),
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
         wording.COUNTED if f.dosed else "",
@@ -148,6 +149,20 @@ def _power(f: Findings) -> Iterator[str]:
         yield "## Power"
         head = ("arm", "counted evals", "median detectable", "would show the paper's mean gain", "not one item differed", "all together")
         yield table(head, ((safe(name), *cells) for name, *cells in wording.powers(f)))
+
+
+def _says(f: Findings) -> Iterator[str]:
+    if not f.says:
+        return
+    yield "## What the model says"
+    yield safe(" ".join([wording.how_drawn(f), *wording.silence(f)]))
+    for exchange in f.says:
+        prompt = [f"> {safe(wording.brief(exchange.messages[-1].content))}"] if exchange.messages else []
+        answers = [
+            f"- {safe(a.who)} ({safe(wording.graded(a.scores))}): {safe(wording.brief(a.reply)) or '(empty reply)'}"
+            for a in exchange.answers
+        ]
+        yield "\n\n".join([f"**{safe(exchange.item)}**", *prompt, "\n".join(answers)])
 
 
 READ = 3

@@ -1,4 +1,4 @@
-"""The comparison in a terminal: 100 columns hold three arms."""
+"""The comparison in a terminal: 100 columns hold two arms."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from rich.text import Text
 
 from colorfast.report import rulings
 from colorfast.report.findings import ArmFacts, Findings
-from colorfast.report.wording import begins, caution, claim, clean, clear, compute, explained, half, percent, power, tallies
+from colorfast.report.verdict import summary
+from colorfast.report.wording import begins, caution, clean, clear, compute, explained, half, percent, power, tallies
 from colorfast.types import Estimate
 
-ARMS_ACROSS = 3
+ARMS_ACROSS = 2
+LEGEND = "● 95% interval excludes 0   ○ it does not; ≥ the smallest true difference that could have been seen"
 
 
 def show(f: Findings, console: Console) -> None:
-    """Print the table, the compute every arm used and the doses."""
+    """Print the table, the compute every arm used, the doses, and at the end what it all says in plain words."""
     for first in range(0, len(f.dosed), ARMS_ACROSS):
         console.print(_table(f, range(first, min(first + ARMS_ACROSS, len(f.dosed)))))
     if f.dosed:
-        console.print("● 95% interval excludes 0   ○ it does not", style="dim", highlight=False)
-    console.print(Text(f"\n{clean(claim(f))}\n"))
+        console.print(LEGEND, style="dim", highlight=False)
     for name, text in tallies(f):
         console.print(Text(f"{clean(name)}: {text}"))
     if f.explanations:
@@ -33,8 +34,9 @@ def show(f: Findings, console: Console) -> None:
     if f.rulings:
         console.print(Text(f"the paper's claims: {rulings.tally(f.rulings)}"))
     console.print(Text(f"compute: {compute(f)}"), *_used(f), sep="\n")
-    for note in caution(f)[1:]:
+    for note in caution(f)[2:]:
         console.print(Text(f"note: {clean(note)}", style="dim"))
+    console.print(Text("\n" + "\n".join(map(clean, summary(f)))))
 
 
 def _table(f: Findings, arms: range) -> Table:
@@ -76,6 +78,8 @@ def _cell(e: Estimate | None) -> Text:
     if e is None:
         return Text("not graded", style="dim")
     text = f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)}, {_plain(e.high, True)})"
+    if not clear(e):
+        text += " ≥" + ("?" if e.detectable is None else _plain(e.detectable))
     return Text(text, style={1: "bold green", -1: "bold red", 0: ""}[clear(e)])
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import statistics
 import unicodedata
+from collections.abc import Sequence
 
-from colorfast.compare import Explanation, broken
+from colorfast.compare import MUTE, Explanation, Overall
 from colorfast.dose import Response
-from colorfast.report.findings import FEW_ITEMS, PAPERS_GAIN, ArmFacts, Findings, Row
+from colorfast.evaluate import HELDOUT, SECOND
+from colorfast.report.findings import FEW_ITEMS, OTHER_GRADER, PAPERS_GAIN, Findings, Row
 from colorfast.types import Estimate
 
-LONGEST = 1500
+LONGEST, BRIEF = 1500, 500
 NAMED = 12
 """Cells that a note names one by one."""
-FEW_ARMS = 4
-"""As many arms have their numbers in the first sentence."""
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -28,8 +28,18 @@ def clean(text: str) -> str:
 
 def short(text: str) -> str:
     """A reply cleaned, and cut when it is very long."""
+    return _cut(text, LONGEST)
+
+
+def brief(text: str) -> str:
+    """The same, cut sooner."""
+    return _cut(text, BRIEF)
+
+
+def _cut(text: str, longest: int) -> str:
     text = clean(text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … [{len(text) - LONGEST:,} more characters]"
+    more = len(text) - longest
+    return text if more <= 0 else f"{text[:longest]} … [{more:,} more characters]"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -53,6 +63,11 @@ def chance(q: float | None) -> str:
 def seen(e: Estimate) -> str:
     """The smallest difference that would have been seen; `-` where not one item differed, so that nothing is known of it."""
     return "-" if e.detectable is None else number(e.detectable)
+
+
+def could_see(detectable: float | None, digits: int = 3) -> str:
+    """What stands beside every null: the smallest true difference that would have been found four times in five."""
+    return "not one item differed" if detectable is None else f"could have seen {number(detectable, digits)}"
 
 
 def percent(share: float | None) -> str:
@@ -96,42 +111,8 @@ def several(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
-def _claim(arm: ArmFacts, e: Estimate | None) -> str:
-    who = f"{arm.name} ({percent(arm.dose)} dose)"
-    if e is None:
-        return f"{who} could not be compared, because no reply was graded in both"
-    says = {1: "scores higher than the baseline", -1: "scores lower than the baseline", 0: "is not clearly different from the baseline"}
-    few = f", on only {e.items} scenarios" if e.items < FEW_ITEMS else ""
-    numbers = f"{number(e.score)} against {number(e.baseline)}, difference {signed(e.difference)}, 95% interval {between(e)}{few}"
-    return f"{who} {says[clear(e)]} ({numbers})"
-
-
-def _grouped(f: Findings) -> list[str]:
-    """Many arms by what they did, without numbers: the table has them."""
-    says = {1: "above the baseline", -1: "below the baseline", 0: "not clearly apart from it", None: "not compared, as nothing was graded"}
-    groups: dict[int | None, list[str]] = {}
-    for arm, e in zip(f.dosed, f.rows[0].cells, strict=True):
-        groups.setdefault(clear(e) if e else None, []).append(arm.name)
-    return [f"{len(names)} {'stands' if len(names) == 1 else 'stand'} {says[key]} ({', '.join(names)})" for key, names in groups.items()]
-
-
-def claim(f: Findings) -> str:
-    """The main claim in one sentence: does a dosed arm do better on trait scenarios that no arm was trained on?"""
-    if not f.dosed:
-        return "This experiment has a baseline alone, so there is nothing to compare."
-    wrecks = "".join(f" {arm.name} is broken, whatever it gains ({why})." for arm in f.dosed if (why := _broken(f, arm)))
-    if len(f.dosed) > FEW_ARMS:
-        return f"On held-out trait scenarios, of {len(f.dosed)} arms {several(_grouped(f))}.{wrecks}"
-    claims = [_claim(arm, cell) for arm, cell in zip(f.dosed, f.rows[0].cells, strict=True)]
-    return f"On held-out trait scenarios, {'; '.join(claims)}.{wrecks}"
-
-
-def _broken(f: Findings, arm: ArmFacts) -> str:
-    return broken([row for row in f.explanations if row.arm == arm.name])
-
-
 def _name(row: Row) -> str:
-    kind = "held-out " if row.eval.startswith("heldout") else ""
+    kind = "held-out " if row.eval.startswith(HELDOUT) else ""
     notes = [w for w, holds in (("probability", row.measure == "probability"), ("control", row.control)) if holds]
     return f"{kind}{row.label}" + (f" ({', '.join(notes)})" if notes else "")
 
@@ -160,12 +141,12 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
 
 def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
     """(head, rows) of every gain beside its price: the held-out difference of each arm and that of all evals, then each other
-    explanation's."""
+    explanation's. Beside a null stands what the run could have seen."""
     arms = [arm.name for arm in f.dosed]
     together = [f.overall[name] for name in arms]
     rows = {
-        "held-out scenarios": {a: _marked(e.difference, e.low, e.high) for a, e in zip(arms, f.rows[0].cells, strict=True) if e},
-        "all counted evals, mean": {a: _marked(o.difference, o.low, o.high) for a, o in zip(arms, together, strict=True) if o},
+        **{_beside_name(row): _beside_row(arms, row.cells) for row in f.rows if row.all_held_out},
+        "all counted evals, mean": _beside_row(arms, together),
         "significantly better, worse": {
             a: f"{o.significant_wins}, {o.significant_losses} of {o.evals}" for a, o in zip(arms, together, strict=True) if o
         },
@@ -173,13 +154,52 @@ def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
     for x in f.explanations:
         cells = rows.setdefault(x.what, {})
         if x.difference is not None and x.low is not None and x.high is not None and x.baseline is not None:
-            cells[x.arm] = _marked(x.difference, x.low, x.high, 1 if abs(x.baseline) > 2 else 3)
+            cells[x.arm] = _marked(x.difference, x.low, x.high, x.detectable, 1 if abs(x.baseline) > 2 else 3)
     return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in rows.items()]
 
 
-def _marked(value: float, low: float, high: float, digits: int = 3) -> str:
+def _beside_name(row: Row) -> str:
+    return OTHER_GRADER if row.by_other_grader else "held-out scenarios"
+
+
+def _beside_row(arms: list[str], cells: Sequence[Estimate | Overall | None]) -> dict[str, str]:
+    """By arm; without those that were not compared."""
+    return {arm: _marked(c.difference, c.low, c.high, c.detectable) for arm, c in zip(arms, cells, strict=True) if c}
+
+
+def _marked(value: float, low: float, high: float, detectable: float | None, digits: int = 3) -> str:
     sign = "▲ " if low > 0 else "▼ " if high < 0 else ""
-    return f"{sign}{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+    null = "" if sign else f"; {could_see(detectable, digits)}"
+    return f"{sign}{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)}{null})"
+
+
+def how_drawn(f: Findings) -> str:
+    """By what rule the scenarios under `What the model says` were picked."""
+    arms = [answer.who for answer in f.says[0].answers] if f.says else []
+    hidden = sum(arm.name not in arms for arm in f.arms)
+    rest = f" {hidden} arms of lower dose are not among them." if hidden else ""
+    return (
+        f"{len(f.says)} held-out scenarios, drawn by their names and seed {f.experiment.seeds[0]}, not by any result, and the "
+        f"first reply of each arm to them.{rest}"
+    )
+
+
+def silence(f: Findings) -> list[str]:
+    """How many of all replies say nothing, as code counts it; empty where that was not measured."""
+    rows = [row for row in f.explanations if row.what == MUTE and row.baseline is not None]
+    if not rows:
+        return []
+    shares = [f"{f.arms[0].name} {percent(rows[0].baseline)}", *(f"{row.arm} {percent(row.score)}" for row in rows)]
+    return [f"Of all held-out replies, code counts as saying nothing: {', '.join(shares)}."]
+
+
+def graded(scores: Sequence[tuple[str, float | None]]) -> str:
+    """A reply's score by each grader."""
+    parts = []
+    for name, value in scores:
+        grader = " by a grader that did not reward" if name.startswith(SECOND) else ""
+        parts.append(f"score{grader} {'not graded' if value is None else number(value, 2)}")
+    return ", ".join(parts)
 
 
 def powers(f: Findings) -> list[tuple[str, ...]]:
@@ -244,7 +264,9 @@ def explained(e: Explanation) -> tuple[str, str, str, str, str]:
         return "-", "-", "-", "-", e.reason
     digits = 1 if abs(e.baseline) > 2 else 3
     interval = f"{signed(e.low, digits)} to {signed(e.high, digits)}"
-    return number(e.baseline, digits), number(e.score, digits), signed(e.difference, digits), interval, e.verdict
+    null = e.low <= 0 <= e.high and e.outcome is None  # where a margin was stated, the verdict says what could have been seen
+    follows = [e.verdict] * bool(e.verdict) + [f"no clear change ({could_see(e.detectable, digits)})"] * null
+    return number(e.baseline, digits), number(e.score, digits), signed(e.difference, digits), interval, "; ".join(follows)
 
 
 def same(f: Findings) -> str:
@@ -276,14 +298,21 @@ def shared(f: Findings) -> str:
 COUNTED = "Counted by score: held-out traits as one eval, and each benchmark; controls are not counted."
 
 
+def sure(f: Findings) -> str:
+    """How far the intervals reach: over items, or over training runs too."""
+    seeds = len(f.experiment.seeds)
+    if seeds == 1:
+        return (
+            "One seed: each arm was trained once, so the intervals cover items and not the variation from one training run to the next; "
+            "run it again with other seeds before you believe it."
+        )
+    return f"The intervals cover items and {seeds} seeds{'; so few seeds show run-to-run variation only roughly' * (seeds < 5)}."
+
+
 def caution(f: Findings) -> list[str]:
     """What a reader must know before believing the numbers."""
     notes = ["Intervals are per eval and not corrected for how many there are: of twenty true zeros, about one will exclude zero; q is."]
-    seeds = len(f.experiment.seeds)
-    if seeds == 1:
-        notes.append("Each arm was trained once, so the intervals cover items and not the variation from one training run to the next.")
-    else:
-        notes.append(f"The intervals cover items and {seeds} seeds{'; so few seeds show run-to-run variation only roughly' * (seeds < 5)}.")
+    notes.append(sure(f))
     if f.start is not None:
         notes.append(f"The untrained model scores {number(f.start)} on the held-out scenarios: compare the baseline's with it too.")
     shown, size = f.experiment.training.shown, f.experiment.training.group_size
