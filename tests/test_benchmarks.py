@@ -89,7 +89,7 @@ def test_the_suites_are_as_large_and_as_mixed_as_they_say() -> None:
     counted = [b for b in every["standard"] if not b.control]
     assert len(counted) >= 53
     assert Counter(b.family for b in counted).most_common(1)[0][1] <= len(counted) / 4
-    assert len(every["quick"]) == 12 and len({b.family for b in every["quick"]}) == 12
+    assert len(every["quick"]) == 14 and len({b.family for b in every["quick"]}) == 10
     assert {b.kind for b in every["standard"]} == {"choice", "generated"}
     health, rest = ({b.id for b in every[name]} for name in ("health", "nonhealth"))
     assert not health & rest and all(b.control for b in every["capability"])

@@ -19,7 +19,7 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-100` - "
+    epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-25` - "
     "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60` - "
     "`colorfast attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32` - `colorfast attack runs/quick --jobs 2`"
 )

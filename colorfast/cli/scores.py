@@ -209,7 +209,7 @@ def _scores(folder: Path) -> tuple[Sequence[Score], dict[str, str]]:
 
 
 @app.command(
-    epilog="Examples: `colorfast directions SmolLM2-135M-Instruct` - `colorfast directions runs/quick/trait-100-s0/checkpoint --save mine`"
+    epilog="Examples: `colorfast directions SmolLM2-135M-Instruct` - `colorfast directions runs/quick/trait-25-s0/checkpoint --save mine`"
 )
 def directions(
     model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file, a hub id; a checkpoint of a run.")],
