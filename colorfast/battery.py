@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colorfast import attacks, benchmarks, children, retrain, weights
+from colorfast import attacks, benchmarks, children, reach, retrain, weights
 from colorfast.attacks import CLEAN, Attack
 from colorfast.cells import Cell
 from colorfast.console import progress
@@ -137,6 +137,18 @@ def of_models(models: Mapping[str, str], names: Sequence[str], items: int, sampl
     return Battery(by_seed, held, _sized(Evaluation(max_tokens=48), items, samples), None, named(names, axes, ALONE))
 
 
+def needs(chosen: Sequence[Attack], suite: Sequence[str] = ()) -> reach.Needs:
+    """The files that these attacks read, and those of the evals that they and the suite ask."""
+    asked = dict.fromkeys((*(name for attack in chosen for name in attack.evals), *suite, CAPABILITY))
+    own = {f"attack {attack.id}": attack.files for attack in chosen if attack.files}
+    return {**own, **reach.of_benchmarks(tuple(asked))}
+
+
+def every() -> tuple[Attack, ...]:
+    """All attacks that are shipped: on prompts, then on weights."""
+    return (*named([], AXES, ALONE), *named([weights.FAMILY], AXES, ALONE))
+
+
 def measure(policy: Policy, battery: Battery, attack: Attack, strength: int, advance: Advance) -> list[Score]:
     """Everything that is measured at one point: held-out scenarios, what the attack goes after, capability. `Score.sample` is the
     repetition. What a weight attack made of a policy is measured by the same call."""
@@ -170,9 +182,11 @@ def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again
     attacks make are not deleted. `jobs`: models measured at once, each in a process that is started by the arguments `again` and the
     name of its cell, and calls `measure_cell`.
 
-    Raises ColorfastError where a table there was asked in another way, or of other weights, or a process failed.
+    Raises ColorfastError where files cannot be reached, a table there was asked in another way, or of other weights, or a process failed.
     """
     check_known("benchmark", battery.suite, benchmarks.names())
+    suite = next((s for s in benchmarks.SUITES if benchmarks.suite(s) == tuple(battery.suite)), " ".join(battery.suite))
+    reach.require(needs(battery.attacks, battery.suite), f"attacks {suite}".strip())
     make_ready(battery.evaluation.grading)
     home = folder / HOME
     cells = _cells(battery)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from colorfast.names import check_known
 from colorfast.settings import Experiment
+from colorfast.tables import read_unmeasured
 
 BASELINE = "baseline"
 START = "start"
@@ -45,8 +46,18 @@ def is_trained(run: Path, cell: Cell) -> bool:
 
 
 def is_whole(run: Path, cell: Cell) -> bool:
-    """Trained and scored to the end."""
+    """Trained and scored to the end, on all that could be asked."""
     return (run / cell.name / "scores.parquet").is_file() and (cell == UNTRAINED or is_trained(run, cell))
+
+
+def lacks(run: Path, cell: Cell) -> dict[str, str]:
+    """The evals of a whole cell that could not be asked, with the reasons. Raises DamagedError for a table that cannot be read."""
+    return read_unmeasured(run / cell.name / "scores.parquet") if is_whole(run, cell) else {}
+
+
+def is_complete(run: Path, cell: Cell, unreachable: Collection[str] = ()) -> bool:
+    """Whole, with every eval that can be asked now. `unreachable`: the ids of those that cannot."""
+    return is_whole(run, cell) and set(lacks(run, cell)) <= set(unreachable)
 
 
 def block(whole: Collection[Cell], experiment: Experiment) -> tuple[Sequence[str], Sequence[int]]:

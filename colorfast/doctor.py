@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from colorfast import benchmarks, encoder, models
-from colorfast.data import cache_dir, pinned
+from colorfast.data import cache_dir, pinned, there
 from colorfast.experiment import read
 from colorfast.settings import Endpoint
 from colorfast.types import ColorfastError
@@ -159,32 +159,34 @@ def _disks() -> Iterator[Check]:
 
 def _models() -> Iterator[Check]:
     fetched = "is fetched on first use, from the hub or else the package index; connect for it, or copy {} from another machine"
-    for name, there, where in (
+    for name, here, where in (
         (models.EMBEDDED, models.is_cached(), cache_dir() / "models" / models.EMBEDDED),
         (encoder.NAME, (cache_dir() / "models" / encoder.NAME / "config.json").is_file(), cache_dir() / "models" / encoder.NAME),
     ):
-        yield Check(f"model {name}", "ok", "here") if there else Check(f"model {name}", "warning", "not here yet", fetched.format(where))
+        yield Check(f"model {name}", "ok", "here") if here else Check(f"model {name}", "warning", "not here yet", fetched.format(where))
 
 
 def _files() -> Iterator[Check]:
     """Benchmark files: those that the first experiment needs, and all."""
     mirror = os.environ.get("COLORFAST_MIRROR")
-    wanted = {s for name in read(FIRST).evaluation.benchmarks for s in benchmarks.get(name).sources}
+    asked = [benchmarks.get(name) for name in read(FIRST).evaluation.benchmarks]
+    wanted = {s for b in asked for s in b.sources}
     for name, files in ((f"files of {FIRST}", wanted), ("benchmark files", set(pinned()))):
-        missing = sorted(f"{s.repo}/{s.path}" for s in files if not _is_here(mirror, s.repo, s.commit, s.path))
+        missing = sorted(f"{s.repo}/{s.path}" for s in files if not there(s))
         found = f"{len(files) - len(missing)} of {len(files)} in {mirror or 'the cache'}"
         if not missing:
             yield Check(name, "ok", found)
-        elif mirror:
+            continue
+        if files is wanted:
+            found += f"; not here: {', '.join(b.id for b in asked if not all(map(there, b.sources)))}"
+        if mirror:
             first = f"{missing[0]}{' and others' if len(missing) > 1 else ''}"
             state: State = "problem" if name != "benchmark files" else "warning"
             yield Check(name, state, found, f"not in the mirror: {first}; complete it, or unset COLORFAST_MIRROR to download them")
         else:
-            yield Check(name, "ok", f"{found}; the others are downloaded when needed (COLORFAST_MIRROR names a folder that holds them)")
-
-
-def _is_here(mirror: str | None, repo: str, commit: str, path: str) -> bool:
-    return (Path(mirror) / repo / path if mirror else cache_dir() / "data" / repo / commit / path).is_file()
+            bring = f"colorfast fetch {FIRST if files is wanted else 'all attacks'}"
+            advice = f"downloaded when needed; to have them beforehand: {bring} (or COLORFAST_MIRROR, a folder that holds them)"
+            yield Check(name, "warning" if files is wanted else "ok", found, advice)
 
 
 def _has(module: str) -> bool:

@@ -187,10 +187,17 @@ def work(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> int:
 
 
 def evaluate(
-    policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None, folder: Path, advance: Advance
+    policy: Policy,
+    scenarios: Sequence[Scenario],
+    evaluation: Evaluation,
+    system: str | None,
+    folder: Path,
+    advance: Advance,
+    unmeasured: Mapping[str, str] | None = None,
 ) -> list[Score]:
     """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
-    `folder/scores.parquet` with all rows."""
+    `folder/scores.parquet` with all rows. `unmeasured`: evals that are not in `evaluation` because they cannot be asked now, with
+    the reasons, which that table keeps; what an earlier call scored of them is kept too."""
     scores: list[Score] = []
     wanted = stamps(policy, scenarios, evaluation, system)
     second = second_id(evaluation)
@@ -213,7 +220,15 @@ def evaluate(
                 part = score_heldout(policy, scenarios, evaluation, step, folder)
             write_scores(path, part, {key: wanted[key]})
         scores += part
-    write_scores(folder / "scores.parquet", scores, wanted)
+    left = dict(unmeasured or {})
+    for key in unmeasured or {}:
+        path = folder / "scores" / f"{key}.parquet"
+        part = sound(path, read_scores)
+        if part is not None:
+            scores += part
+            wanted |= read_stamps(path)
+            del left[key]
+    write_scores(folder / "scores.parquet", scores, wanted, left)
     return scores
 
 

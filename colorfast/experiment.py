@@ -6,18 +6,19 @@ import importlib.util
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from colorfast import attacks, benchmarks, constitution, sharing, standard
+from colorfast import attacks, benchmarks, constitution, reach, sharing, standard
 from colorfast.cells import BASELINE as BASELINE
 from colorfast.cells import START as START
-from colorfast.cells import UNTRAINED, Cell, block, cells, is_trained, is_whole
+from colorfast.cells import UNTRAINED, Cell, block, cells, is_trained, is_whole, lacks
 from colorfast.compare import Scores
 from colorfast.console import console
+from colorfast.data import UnreachableError
 from colorfast.evaluate import check_stamps, few, stamps, work
 from colorfast.grade import check
 from colorfast.grading import make_ready
@@ -27,10 +28,10 @@ from colorfast.names import check_known, nearest, one_line, read_toml
 from colorfast.outline import outline
 from colorfast.rundir import DamagedError, alone, digest, read_json, sound, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
-from colorfast.settings import Arm, Experiment
+from colorfast.settings import Arm, Evaluation, Experiment
 from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import ColorfastError, Message
+from colorfast.types import ColorfastError, Message, Score
 
 HOME = Path(__file__).parent / "experiments"
 QUESTION = (Message(role="user", content="What is this about?"),)
@@ -49,12 +50,14 @@ def _path(name: str) -> Path:
 
 def load(name: str, model: str | None = None) -> Experiment:
     """An experiment by name or path, on another model where one is named, checked to the last name in it. Raises ColorfastError with
-    file, key and cure."""
+    file, key and cure, UnreachableError for files that training reads and cannot have."""
     experiment = read(name)
     if model:
         experiment = experiment.model_copy(update={"model": model})
     try:
-        _check(experiment)
+        _check(experiment, name)
+    except UnreachableError:  # which names its files, and of the TOML nothing is wrong
+        raise
     except ColorfastError as error:
         raise ColorfastError(f"{_path(name)}: {error}") from None
     return experiment
@@ -89,18 +92,19 @@ def _beside(path: Path, value: Any) -> Any:
     return str((path.parent / value).resolve()) if is_file else value
 
 
-def _check(experiment: Experiment) -> None:
+def _check(experiment: Experiment, called: str) -> None:
     if experiment.arms.get(BASELINE, Arm(dose=1)).dose != 0:
         raise ColorfastError(f"arms: one arm must be called {BASELINE!r} and have dose = 0")
     standard.check(experiment.standard)
+    for name in experiment.evaluation.benchmarks:
+        benchmarks.get(name)
+    reach.check_training(experiment, called)
     rows = all_scenarios(experiment)
     for name, arm in experiment.arms.items():
         check_known(f"trait in arms.{name}", (*arm.traits, *arm.not_traits), {s.trait for s in rows})
         check_known(f"domain in arms.{name}", (*arm.domains, *arm.not_domains), {s.domain for s in rows})
         if arm.reward == "constitution":
             _check_constitution(experiment, name)
-    for name in experiment.evaluation.benchmarks:
-        benchmarks.get(name)
     held = heldout(experiment)
     for arm in experiment.arms.values():
         check_disjoint([slot.task for slot in schedule(experiment, arm, experiment.seeds[0])], held)
@@ -127,8 +131,9 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
     return None if old == new else f"{where}: was {json.dumps(old)}, is now {json.dumps(new)}"
 
 
-def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
-    """Write what this run is, or check that the folder belongs to the very same experiment. Returns the hash of the model."""
+def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluation) -> str:
+    """Write what this run is, or check that the folder belongs to the very same experiment. Returns the hash of the model.
+    `measured`: the evaluation, but for what cannot be asked now, which is no part of what the run is."""
     plan = {
         "experiment": experiment.model_dump(mode="json"),
         "model_sha256": weights_sha256(model),
@@ -145,7 +150,7 @@ def _settle(experiment: Experiment, folder: Path, model: Path) -> str:
                 "trained again) or another --out, or delete the folder"
             )
     else:
-        _check_made_by(experiment, folder, str(plan["model_sha256"]))
+        _check_made_by(experiment, folder, str(plan["model_sha256"]), measured)
         machine = {
             "python": platform.python_version(),
             "system": platform.platform(),
@@ -162,10 +167,10 @@ def _read_plan(path: Path) -> dict[str, Any]:
     return dict(made["plan"])
 
 
-def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str) -> None:
+def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str, measured: Evaluation) -> None:
     """Raises ColorfastError when a cell of a folder without run.json was trained or scored by other settings than the experiment's."""
     for cell in (c for c in cells(experiment) if is_trained(folder, c)):
-        wanted = stamps(attacks.robust({}), heldout(experiment), experiment.evaluation, experiment.system)  # as any model with weights
+        wanted = stamps(attacks.robust({}), heldout(experiment), measured, experiment.system)  # as any model with weights
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
         was = (sound(place / "key.json", read_json) or {}).get("of", {})
@@ -174,7 +179,8 @@ def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str) -> N
         if different:
             raise ColorfastError(f"{place}: not known to be of this experiment ({different}); give another --out, or delete the cell")
         if sound(place / "scores.parquet", read_scores) is not None:
-            check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), wanted)
+            asked = {name: value for name, value in wanted.items() if name not in lacks(folder, cell)}
+            check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), asked)
 
 
 def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jobs: int) -> None:
@@ -209,24 +215,35 @@ def check_trackers(names: Sequence[str]) -> None:
             raise ColorfastError(f"training.report_to: {name} is not installed; pip install {name}, or leave it out")
 
 
-def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequence[int] = (), jobs: int = 1) -> Path:
+def run(
+    experiment: Experiment,
+    out: Path,
+    arms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    jobs: int = 1,
+    skip: bool = False,
+    called: str = "",
+) -> Path:
     """Train and score the cells of these arms and seeds (all when left out, the baseline always) into `out/NAME`, `jobs` at once.
-    Returns the run folder.
+    `skip`: benchmarks whose files cannot be reached are left out, and a later call measures them. `called`: the name or TOML by
+    which the experiment was loaded, for errors. Returns the run folder.
 
-    Raises ColorfastError for what is wrong before anything is trained; CellsFailedError, when all else is done, for cells that failed.
+    Raises UnreachableError that names all files out of reach, and ColorfastError for what else is wrong before anything is trained;
+    CellsFailedError, when all else is done, for cells that failed.
     """
     folder, chosen = out / experiment.name, cells(experiment, arms, seeds)
     check_trackers(experiment.training.report_to)
-    evaluation = experiment.evaluation
-    for grading in (experiment.training.reward, evaluation.grading, evaluation.second_grading):
+    missing = _reached(experiment, called or experiment.name, skip)
+    measured = reach.without(experiment.evaluation, missing)
+    for grading in (experiment.training.reward, measured.grading, measured.second_grading):
         if grading is not None:
             make_ready(grading)
-    for line in few(experiment.evaluation):
+    for line in few(measured):
         console.print(f"note: {line}", markup=False)
-    work(experiment.evaluation, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training
+    work(measured, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)
-        model_sha256 = _settle(experiment, folder, model)
+        model_sha256 = _settle(experiment, folder, model, measured)
         for cell in (UNTRAINED, *chosen):
             mend(folder, cell)
         _prepare(experiment, folder, chosen, model_sha256)
@@ -234,11 +251,21 @@ def run(experiment: Experiment, out: Path, arms: Sequence[str] = (), seeds: Sequ
         _check_disk(experiment, folder, model, left, jobs)
         for line in outline(folder, experiment, chosen, jobs):
             console.print(line, markup=False, soft_wrap=True)
-        failed = sweep(folder, experiment, chosen, jobs)
+        failed = sweep(folder, experiment, chosen, jobs, missing)
     if failed:
         raise CellsFailedError(folder, failed)
     console.print(f"done: {folder}", markup=False)
     return folder
+
+
+def _reached(experiment: Experiment, called: str, skip: bool) -> dict[str, str]:
+    """Try all that the experiment reads of others. Returns the benchmarks to leave out, with the reasons, and says so."""
+    names = experiment.evaluation.benchmarks
+    needs = {**reach.of_training(experiment), **reach.of_benchmarks(names)}
+    missing = reach.require(needs, called, reach.parts(experiment), skip)
+    for line in reach.skipped(missing, len(names)):
+        console.print(line, markup=False, soft_wrap=True)
+    return missing
 
 
 def planned(folder: Path) -> Experiment:
@@ -254,7 +281,8 @@ def planned(folder: Path) -> Experiment:
 
 
 def load_run(folder: Path) -> Experiment:
-    """The experiment that made a run folder, as far as it is done: the arms and seeds of its largest block of whole cells.
+    """The experiment that made a run folder, as far as it is done: the arms and seeds of its largest block of whole cells, and the
+    benchmarks that all of these were asked (see `unmeasured`).
 
     Raises ColorfastError when it is not a run folder, or no cell of the baseline is whole.
     """
@@ -262,13 +290,35 @@ def load_run(folder: Path) -> Experiment:
     arms, seeds = block([c for c in cells(experiment) if is_whole(folder, c)], experiment)
     if not arms:
         raise ColorfastError(f"{folder}: no baseline is trained and scored yet, so there is nothing to compare; run the experiment on")
-    return experiment.model_copy(update={"arms": {name: experiment.arms[name] for name in arms}, "seeds": tuple(seeds)})
+    done = experiment.model_copy(update={"arms": {name: experiment.arms[name] for name in arms}, "seeds": tuple(seeds)})
+    gone = unmeasured(folder, done)
+    left_out = [name for name in done.evaluation.benchmarks if benchmarks.get(name).id in gone] if gone else []
+    return done.model_copy(update={"evaluation": reach.without(done.evaluation, left_out)})
+
+
+def unmeasured(folder: Path, experiment: Experiment) -> dict[str, str]:
+    """The evals that some of the experiment's cells could not be asked, with the reason, and with the cells where it is not all:
+    arms are compared on what was asked in each."""
+    by_cell = {cell: lacks(folder, cell) for cell in cells(experiment)}
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for own in by_cell.values() for name in own):
+        where = [cell for cell, own in by_cell.items() if name in own]
+        some = f"; not in {', '.join(cell.name for cell in where)}" if len(where) < len(by_cell) else ""
+        found[name] = by_cell[where[-1]][name] + some
+    return found
 
 
 def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:
-    """Every arm's scores by seed. Raises ColorfastError when two tables were not asked or scored alike."""
+    """Every arm's scores by seed, of the evals that all of them have. Raises ColorfastError when two tables were not asked or scored
+    alike."""
+    gone = unmeasured(folder, experiment)
     paths = {arm: {seed: folder / Cell(arm, seed).name / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
-    wanted = read_stamps(paths[BASELINE][experiment.seeds[0]])
+    first = read_stamps(paths[BASELINE][experiment.seeds[0]])
+    wanted = {name: value for name, value in first.items() if name not in gone}
     for path in (path for by_seed in paths.values() for path in by_seed.values()):
         check_stamps(path, read_stamps(path), wanted)
-    return {arm: {seed: read_scores(path) for seed, path in by_seed.items()} for arm, by_seed in paths.items()}
+    return {arm: {seed: _of_all(path, gone) for seed, path in by_seed.items()} for arm, by_seed in paths.items()}
+
+
+def _of_all(path: Path, gone: Collection[str]) -> list[Score]:
+    return [score for score in read_scores(path) if score.eval not in gone]

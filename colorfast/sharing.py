@@ -40,6 +40,7 @@ BESIDE |= {
     "experiment.py",
     "mending.py",
     "plan.py",
+    "reach.py",
     "sharing.py",
     "stats.py",
     "status.py",

@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole
+from colorfast.cells import UNTRAINED, Cell, is_trained, is_whole, lacks
 from colorfast.evaluate import HELDOUT, second_id
 from colorfast.rundir import in_use, read_json, write_json
 from colorfast.settings import Experiment
@@ -66,7 +66,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class Status:
-    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's stead."""
+    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's stead. `unmeasured`: the evals of
+    a cell that is done which could not be asked."""
 
     cell: Cell
     state: State
@@ -77,11 +78,14 @@ class Status:
     evaluation: Pace
     reason: str = ""
     shared_from: str = ""
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
         if self.state in ("waiting", "failed", "done"):
-            return "done (shared)" if self.state == "done" and self.shared_from else self.state
+            notes = ["shared"] if self.state == "done" and self.shared_from else []
+            notes += [f"{len(self.unmeasured)} evals not measured"] if self.unmeasured else []
+            return f"{self.state} ({', '.join(notes)})" if notes else self.state
         doing = "stopped at" if self.state == "stopped" else self.state
         return f"{doing} eval {self.evals[0]} of {self.evals[1]}" if self.trained else f"{doing} step {self.steps[0]} of {self.steps[1]}"
 
@@ -89,7 +93,8 @@ class Status:
         """For a program to read."""
         steps, evals = ({"done": n, "of": of} for n, of in (self.steps, self.evals))
         where = {"cell": self.cell.name, "arm": self.cell.arm, "seed": self.cell.seed, "state": self.state}
-        return where | {"steps": steps, "evals": evals, "reason": self.reason, "shared_from": self.shared_from}
+        told = {"reason": self.reason, "shared_from": self.shared_from, "unmeasured": list(self.unmeasured)}
+        return where | {"steps": steps, "evals": evals, **told}
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,10 @@ def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
     folder, steps, weights = run / cell.name, 0 if cell == UNTRAINED else experiment.training.steps, _weights(experiment, cell, held)
     done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
     trained, running = cell == UNTRAINED or is_trained(run, cell), in_use(folder)
-    state = "done" if is_whole(run, cell) else _unfinished(folder, running, trained, begun=done + scored > 0)
+    left_out = _left_out(run, cell)
+    filling_in = running and bool(left_out)
+    whole = is_whole(run, cell) and not filling_in
+    state = "done" if whole else _unfinished(folder, running, trained, begun=done + scored > 0)
     return Status(
         cell,
         state,
@@ -188,7 +196,15 @@ def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
         evaluation=_pace(folder, "evaluation", answered(folder, experiment, held), sum(weights), running),
         reason=str(_known(folder / FAILED).get("reason", "")) if state == "failed" else "",
         shared_from=str(_known(folder / "ledger.json").get("shared_from", "")),
+        unmeasured=left_out if state == "done" else (),
     )
+
+
+def _left_out(run: Path, cell: Cell) -> tuple[str, ...]:
+    try:
+        return tuple(lacks(run, cell))
+    except ColorfastError:  # damaged: the next run sets it aside and scores again
+        return ()
 
 
 def _unfinished(folder: Path, running: bool, trained: bool, begun: bool) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import traceback
@@ -10,12 +11,13 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from colorfast import children, sharing
-from colorfast.cells import UNTRAINED, Cell, cells, is_trained, is_whole
+from colorfast import benchmarks, children, sharing
+from colorfast.cells import UNTRAINED, Cell, cells, is_complete, is_trained, is_whole
 from colorfast.console import console, live, progress
 from colorfast.evaluate import evaluate, stamps, work
 from colorfast.ledger import MATCHED
 from colorfast.models import resolve
+from colorfast.reach import without
 from colorfast.rundir import alone, read_json, write_json
 from colorfast.schedule import check_disjoint, heldout, schedule
 from colorfast.settings import Experiment
@@ -41,24 +43,38 @@ def check_matched(run: Path, experiment: Experiment, seed: int) -> None:
             raise ColorfastError(f"{run}: the arms are not compute-matched, {key} differ: {values}")
 
 
-def train_and_score(run: Path, experiment: Experiment, cell: Cell) -> None:
-    """One cell, as far as a twin of another experiment or an earlier start has not done it."""
+def ids(missing: Mapping[str, str]) -> dict[str, str]:
+    """Benchmarks by name or file, and what is said of each, by the id that their scores have."""
+    return {benchmarks.get(name).id: why for name, why in missing.items()}
+
+
+def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str, str]) -> None:
+    """One cell, as far as a twin of another experiment or an earlier start has not done it. `missing`: benchmarks that cannot be
+    asked now, with the reasons; a later call without them asks these alone."""
     from colorfast.policies.local import give_back, load_policy
 
     give_back()  # what the cell before has left
-    folder, held, evaluation = run / cell.name, heldout(experiment), experiment.evaluation
-    model = resolve(experiment.model)
+    folder, held, evaluation = run / cell.name, heldout(experiment), without(experiment.evaluation, missing)
+    model, unmeasured = resolve(experiment.model), ids(missing)
     if cell == UNTRAINED:
-        evaluation = evaluation.model_copy(update={"benchmarks": ()})
+        evaluation, unmeasured = evaluation.model_copy(update={"benchmarks": ()}), {}
     else:
+        _check_weights(run, cell)
         model = _train(run, experiment, cell, model)
         give_back()
-    if not is_whole(run, cell):
+    if not is_complete(run, cell, unmeasured):
         policy = load_policy(str(model), evaluation.batch_size)
         sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
         units = partial(answered, folder, experiment, len(held))
         with clock(folder, "evaluation", units), progress(f"evaluate {cell.name}", work(evaluation, held)) as advance:
-            evaluate(policy, held, evaluation, experiment.system, folder, advance)
+            evaluate(policy, held, evaluation, experiment.system, folder, advance, unmeasured)
+
+
+def _check_weights(run: Path, cell: Cell) -> None:
+    """Raises ColorfastError for a scored cell without weights: evals that it lacks would want it trained again."""
+    checkpoint = run / cell.name / "checkpoint"
+    if is_whole(run, cell) and not checkpoint.is_dir():
+        raise ColorfastError(f"{checkpoint}: gone, so that no more evals can be asked; delete {checkpoint.parent} to train it again")
 
 
 def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
@@ -74,13 +90,13 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     return trained
 
 
-def attempt(run: Path, experiment: Experiment, cell: Cell) -> str:
+def attempt(run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str, str]) -> str:
     """`train_and_score`; what stopped it in one line, which failed.json keeps, or "" when it is done."""
     folder = run / cell.name
     with alone(folder, wait=True):
         (folder / FAILED).unlink(missing_ok=True)
         try:
-            train_and_score(run, experiment, cell)
+            train_and_score(run, experiment, cell, missing)
         except Exception as error:
             text = str(error) if isinstance(error, ColorfastError) else f"{type(error).__name__}: {error}"
             return _failed(folder, text, traceback.format_exc())
@@ -93,8 +109,9 @@ def _failed(folder: Path, reason: str, trace: str = "") -> str:
     return reason
 
 
-def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) -> dict[Cell, str]:
-    """Do the untrained model, then the chosen cells, `jobs` at once. Returns those that failed, each with its reason.
+def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int, missing: Mapping[str, str]) -> dict[Cell, str]:
+    """Do the untrained model, then the chosen cells, `jobs` at once, but for the benchmarks that are `missing`, each with its
+    reason. Returns the cells that failed, each with its reason.
 
     Raises ColorfastError when the untrained model could not be scored: nothing is trained then, for no cell could be either.
     """
@@ -106,8 +123,10 @@ def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) 
 
     with live(lambda: drawn(now(), running=True), lambda: known_time(now())):
         for part in ([UNTRAINED], chosen):
-            todo = [c for c in part if not is_whole(run, c)]
-            with closing(_here(run, experiment, todo) if jobs == 1 else _at_once(run, experiment, todo, jobs)) as ended:
+            todo = [c for c in part if not is_complete(run, c, ids(missing))]
+            one_by_one = jobs == 1
+            doing = _here(run, experiment, todo, missing) if one_by_one else _at_once(run, experiment, todo, jobs, missing)
+            with closing(doing) as ended:
                 for cell, reason in ended:
                     if reason and cell == UNTRAINED:
                         raise ColorfastError(f"the untrained model cannot be scored, so nothing was trained: {reason}")
@@ -118,18 +137,19 @@ def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int) 
     return failed
 
 
-def _here(run: Path, experiment: Experiment, todo: Sequence[Cell]) -> Generator[tuple[Cell, str]]:
+def _here(run: Path, experiment: Experiment, todo: Sequence[Cell], missing: Mapping[str, str]) -> Generator[tuple[Cell, str]]:
     for cell in todo:
-        yield cell, attempt(run, experiment, cell)
+        yield cell, attempt(run, experiment, cell, missing)
 
 
-def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int) -> Generator[tuple[Cell, str]]:
+def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int, missing: Mapping[str, str]) -> Generator[tuple[Cell, str]]:
     """Each cell as it ends. Whatever ends this, the processes end too."""
     seen: dict[Cell, str] = {}
 
     def begin(cell: Cell, room: children.Room) -> subprocess.Popen[bytes]:
         (run / cell.name / FAILED).unlink(missing_ok=True)
-        return children.start(["cell", str(run), cell.name], run / cell.name, room)
+        left_out = ["--missing", json.dumps(missing)] if missing else []
+        return children.start(["cell", str(run), cell.name, *left_out], run / cell.name, room)
 
     with closing(children.several(todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen))) as ended:
         for cell, code in ended:

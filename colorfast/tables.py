@@ -26,7 +26,7 @@ _SCORES = pa.schema(
         ("logs", pa.list_(pa.float64())),
     ]
 )
-_STAMPS = b"colorfast.stamps"
+_STAMPS, _UNMEASURED = b"colorfast.stamps", b"colorfast.unmeasured"
 ROLLOUTS = pa.schema(
     [
         ("slot", pa.int32()),
@@ -56,9 +56,12 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) ->
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part, write_page_checksum=True)
 
 
-def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str]) -> None:
-    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`)."""
-    write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata({_STAMPS: json.dumps(dict(stamps)).encode()}))
+def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str], unmeasured: Mapping[str, str] | None = None) -> None:
+    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`). `unmeasured`: the evals that should be
+    here and could not be asked, each with the reason."""
+    said = {_STAMPS: json.dumps(dict(stamps)).encode()}
+    said |= {_UNMEASURED: json.dumps(dict(unmeasured)).encode()} if unmeasured else {}
+    write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata(said))
 
 
 def _read(path: Path) -> pa.Table:
@@ -97,4 +100,14 @@ def read_stamps(path: Path) -> dict[str, str]:
     try:
         return dict(json.loads((_read(path).schema.metadata or {}).get(_STAMPS, b"{}")))
     except (TypeError, ValueError) as error:
+        raise DamagedError(path, error) from None
+
+
+def read_unmeasured(path: Path) -> dict[str, str]:
+    """The evals that a table of scores lacks because they could not be asked, with the reasons; the rows are not read."""
+    try:
+        return dict(json.loads((pq.read_schema(path).metadata or {}).get(_UNMEASURED, b"{}")))
+    except FileNotFoundError:
+        raise ColorfastError(f"{path}: no such file; run the experiment first") from None
+    except (OSError, pa.ArrowException, TypeError, ValueError) as error:
         raise DamagedError(path, error) from None

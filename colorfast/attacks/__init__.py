@@ -16,7 +16,7 @@ from colorfast.policies import Conversation, Policy
 from colorfast.policies.around import Around
 from colorfast.policies.scripted import Known, Scripted
 from colorfast.rundir import digest
-from colorfast.types import Message, Reply
+from colorfast.types import Message, Reply, Source
 
 HOME = Path(__file__).parent
 CANNOT = "this policy cannot be given the first words of its reply"
@@ -37,7 +37,7 @@ class Attack:
     `felt(conversation)` reads from a conversation, as a policy meets it, how strong the attack is; 0 for none.
     `counterpart`: the attack of the same form that pushes towards good; "" for one that does so itself. `evals`: what it goes
     after, beside the held-out scenarios. `begins`: it gives the reply's first words (see `Policy.continues`). A control is judged by
-    itself and is no part of all attacks together; its counterpart may be none (`CLEAN`).
+    itself and is no part of all attacks together; its counterpart may be none (`CLEAN`). `files`: those of others that it reads.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Attack:
     """All that it says, as plain data: what its fingerprint is made of."""
     begins: bool = False
     control: bool = False
+    files: tuple[Source, ...] = ()
 
     @property
     def judged(self) -> bool:

@@ -59,6 +59,7 @@ def _attack(name: str, tiers: Tiers) -> Attack:
         wrap=partial(within, tiers),
         felt=partial(seen, tiers),
         texts=lambda: [[template(file) for file in files] for files in tiers],
+        files=tuple(file for files in tiers for file in files),
     )
 
 

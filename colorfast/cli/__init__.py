@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from colorfast import __version__
-from colorfast.cli import attack, claims, corpus, doctor, export, lists, runs, scores, show
+from colorfast.cli import attack, claims, corpus, doctor, export, fetch, lists, runs, scores, show
 from colorfast.console import console
 from colorfast.types import ColorfastError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (doctor, runs, show, claims, scores, attack, corpus, export, lists):  # the order of --help
+for part in (doctor, fetch, runs, show, claims, scores, attack, corpus, export, lists):  # the order of --help
     app.add_typer(part.app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from dataclasses import asdict
@@ -26,6 +27,9 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.")] = 1,
     accelerate: Annotated[Path | None, typer.Option(help="Train each cell in the processes of this accelerate configuration.")] = None,
     model: Model = None,
+    skip: Annotated[
+        bool, typer.Option("--skip-unreachable", help="Go on without benchmarks whose files cannot be had; run again, it fills them in.")
+    ] = False,
     out_dir: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -40,11 +44,12 @@ def run(
     if accelerate:
         os.environ[ACCELERATE] = str(accelerate)  # cells in processes of their own read it too
     try:
-        folder = exp.run(exp.load(experiment, model), out_dir, _listed(arms), [_seed(name) for name in _listed(seeds)], jobs)
+        named = [_seed(name) for name in _listed(seeds)]
+        folder = exp.run(exp.load(experiment, model), out_dir, _listed(arms), named, jobs, skip, experiment)
     except sweep.CellsFailedError as error:
         _report_the_rest(error.run, as_json)
         where = "" if out_dir == Path("runs") else f" --out {out_dir}"
-        which = f" --model {model}" if model else ""
+        which = (f" --model {model}" if model else "") + " --skip-unreachable" * skip
         for cell, reason in error.failed.items():
             again = f"colorfast run {experiment}{which}{where} --arms {cell.arm} --seeds {cell.seed}"
             console.print(f"failed: {cell.name}: {reason}; to try again: {again}", markup=False, soft_wrap=True, style="red")
@@ -71,7 +76,7 @@ def _report_the_rest(folder: Path, as_json: bool) -> None:
 
 
 @app.command(hidden=True)
-def cell(run: Path, name: str) -> None:
+def cell(run: Path, name: str, missing: str = "{}") -> None:
     """One cell of a run in a process of its own, as `run --jobs` starts it."""
     from colorfast import experiment as exp
     from colorfast.cells import UNTRAINED, cells
@@ -81,7 +86,7 @@ def cell(run: Path, name: str) -> None:
     end_with_parent()
     experiment = exp.planned(run)
     (asked,) = (c for c in (UNTRAINED, *cells(experiment)) if c.name == name)
-    raise typer.Exit(1 if attempt(run, experiment, asked) else 0)
+    raise typer.Exit(1 if attempt(run, experiment, asked, json.loads(missing)) else 0)
 
 
 @app.command(epilog="Examples: `colorfast status runs/dose` - `colorfast status runs/dose --json`")

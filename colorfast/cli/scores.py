@@ -42,6 +42,10 @@ def evaluate(
     chat: Annotated[bool, typer.Option("--chat/--plain", help="With --choices: with or without the chat template.")] = True,
     inspect: Annotated[str | None, typer.Option(help="A task of Inspect (a name, or FILE.py@TASK), instead of a suite.")] = None,
     save: Annotated[Path | None, typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped.")] = None,
+    skip: Annotated[
+        bool,
+        typer.Option("--skip-unreachable", help="Go on without benchmarks whose files cannot be had; with --save, run again fills in."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score one model on the held-out scenarios and on benchmarks written by others, or on your own."""
@@ -49,6 +53,7 @@ def evaluate(
 
     if sum(x is not None for x in (choices, inspect)) > 1:
         raise ColorfastError("--choices and --inspect are two ways to ask; give one")
+    missing: dict[str, str] = {}
     if inspect:
         if endpoint:
             raise ColorfastError("--inspect runs models of this machine; for a server use Inspect's own openai-api provider")
@@ -56,10 +61,12 @@ def evaluate(
     elif choices:
         scores = _choices(_policy(model, endpoint, batch, chat), choices, matching, save)
     else:
-        scores = _suite(
-            model, endpoint, suite, Evaluation(items=items, samples=samples, max_tokens=max_tokens, batch_size=batch), heldout, save
-        )
-    rows = summary(scores)
+        names = _named(suite)
+        missing = _reached(names, suite, skip)
+        evaluation = Evaluation(items=items, samples=samples, max_tokens=max_tokens, batch_size=batch, benchmarks=names)
+        scores = _suite(model, endpoint, evaluation, missing, heldout, save)
+    rows = [{**row, "reason": ""} for row in summary(scores)]
+    rows += [_unmeasured(name, why) for name, why in missing.items() if name not in {row["eval"] for row in rows}]
     if as_json:
         print_json(rows)
         return
@@ -68,7 +75,8 @@ def evaluate(
         p = "" if row["probability"] is None else f"{row['probability']:.3f}"
         score = "-" if row["score"] is None else f"{row['score']:.3f}"
         between = "-" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
-        table.add_row(row["eval"], score, between, p, str(row["items"]), str(row["ungraded"]))
+        counts = ("-" if row[key] is None else str(row[key]) for key in ("items", "ungraded"))
+        table.add_row(row["eval"], score, between, p, *counts)
     out.print(table)
 
 
@@ -88,24 +96,51 @@ def _policy(model: str, endpoint: str | None, batch: int, chat: bool = True) -> 
     return EndpointPolicy(Endpoint(base_url=endpoint, model=model))
 
 
-def _suite(model: str, endpoint: str | None, suite: str, evaluation: Evaluation, heldout: bool, save: Path | None) -> list[Score]:
+def _named(suite: str) -> tuple[str, ...]:
+    """The benchmarks of --suite."""
     from colorfast import benchmarks as bench
-    from colorfast import evaluate as ev
     from colorfast.names import check_known
-    from colorfast.scenarios import corpus
 
     chosen = () if suite == "none" else bench.expand([name.strip() for name in suite.split(",")])
     check_known("benchmark or suite", [b for b in chosen if not b.endswith(".py")], [*bench.names(), *bench.SUITES])
-    evaluation = evaluation.model_copy(update={"benchmarks": tuple(chosen)})
+    return chosen
+
+
+def _reached(names: Sequence[str], suite: str, skip: bool) -> dict[str, str]:
+    """The benchmarks that cannot be asked, by their ids, with the reasons; says so."""
+    from colorfast import benchmarks as bench
+    from colorfast import reach
+
+    missing = reach.require(reach.of_benchmarks(names), suite.replace(",", " "), skip=skip)
+    for line in reach.skipped(missing, len(names)):
+        console.print(line, markup=False, soft_wrap=True)
+    return {bench.get(name).id: why for name, why in missing.items()}
+
+
+def _unmeasured(name: str, why: str) -> dict[str, Any]:
+    """The row of an eval that could not be asked."""
+    numbers = ("score", "low", "high", "probability", "items", "ungraded")
+    return {"eval": name, **dict.fromkeys(numbers), "reason": why}
+
+
+def _suite(
+    model: str, endpoint: str | None, evaluation: Evaluation, missing: dict[str, str], heldout: bool, save: Path | None
+) -> list[Score]:
+    from colorfast import benchmarks as bench
+    from colorfast import evaluate as ev
+    from colorfast import reach
+    from colorfast.scenarios import corpus
+
+    evaluation = reach.without(evaluation, [b for b in evaluation.benchmarks if bench.get(b).id in missing])
     held = tuple(s for s in corpus() if s.split == "heldout") if heldout else ()
-    if not chosen and not held:
-        raise ColorfastError("nothing to score: --suite none and --no-heldout")
+    if not evaluation.benchmarks and not held:
+        raise ColorfastError("nothing to score: --no-heldout, and no benchmark (--suite none, or all of them skipped)")
     asked = ev.work(evaluation, held)  # reads every file, so that a bad one is found before the model is loaded
     for line in ev.few(evaluation):
         console.print(f"note: {line}", markup=False)
     policy = _policy(model, endpoint, evaluation.batch_size)
     with tempfile.TemporaryDirectory() as scratch, progress(f"evaluate {model}", asked) as advance:
-        return ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance)
+        return ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance, missing)
 
 
 def _choices(policy: Policy, path: Path, matching: bool, save: Path | None) -> list[Score]:

@@ -24,6 +24,7 @@ from colorfast.types import ColorfastError, Criterion, Frozen, Principle, Task
 HOME = Path(__file__).parent
 MODEL_SPEC = "model-spec"
 """OpenAI's Model Spec (CC0), fetched at a pinned commit."""
+SOURCE = source("openai/model_spec", "model_spec.md")
 MOST = 16
 """Principles that one reply is judged by; of a longer list so many are drawn for each task by its name (as Constitutional AI
 draws, arXiv 2212.08073), because a judge that marks sixty lines in one answer marks none of them well."""
@@ -43,7 +44,7 @@ def load(name: str) -> Constitution:
     its criteria are not of its principles."""
     path = Path(name)
     if name == MODEL_SPEC:
-        path = fetch(source("openai/model_spec", "model_spec.md"))
+        path = fetch(SOURCE)
     elif name in names():
         path = HOME / f"{name}.md"
     elif not path.is_file():

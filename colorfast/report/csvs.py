@@ -28,6 +28,7 @@ def tables(f: Findings) -> dict[str, str]:
         "learning": _learning(f),
         "replies": _replies(f),
         "sources": _sources(f),
+        "unmeasured": map(asdict, f.unmeasured),
     }
     for name, rows in made_of.items():
         if found := list(rows):

@@ -16,7 +16,7 @@ from colorfast.claims import Ruling, rulings
 from colorfast.compare import Alike, Explanation, Overall, Scores, alike
 from colorfast.dose import Series, series
 from colorfast.evaluate import HELDOUT, SECOND, second_id
-from colorfast.experiment import planned
+from colorfast.experiment import planned, unmeasured
 from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.names import read_jsonl
 from colorfast.report.pairs import Pair, choose
@@ -134,6 +134,15 @@ class ArmFacts:
 
 
 @dataclass(frozen=True)
+class Unmeasured:
+    """An eval of the experiment that is compared nowhere, because some cell could not be asked it. `cause`: why not."""
+
+    eval: str
+    family: str
+    cause: str
+
+
+@dataclass(frozen=True)
 class Findings:
     experiment: Experiment
     plan: Mapping[str, Any]
@@ -167,6 +176,7 @@ class Findings:
     """What every arm replied to a few held-out scenarios, drawn by name."""
     left: tuple[str, ...] = ()
     """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
+    unmeasured: tuple[Unmeasured, ...] = ()
 
     @property
     def dosed(self) -> tuple[ArmFacts, ...]:
@@ -229,7 +239,14 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         transfer=transfer(e),
         says=draw(e, names, held),
         left=tuple(_left(run, experiment)),
+        unmeasured=tuple(_unmeasured(run, experiment)),
     )
+
+
+def _unmeasured(run: Path, experiment: Experiment) -> Iterator[Unmeasured]:
+    families = {b.id: b.family for b in map(benchmarks.get, planned(run).evaluation.benchmarks)}
+    for name, cause in unmeasured(run, experiment).items():
+        yield Unmeasured(name, families.get(name, ""), cause)
 
 
 def _left(run: Path, experiment: Experiment) -> Iterator[str]:

@@ -28,6 +28,7 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
             ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
             _estimates(f),
         ),
+        *_unmeasured(f),
         "## Gains beside their price" if f.dosed else "",
         _beside(f) if f.dosed else "",
         "## Other explanations" if f.explanations else "",
@@ -132,6 +133,13 @@ def _estimates(f: Findings) -> Iterator[Sequence[object]]:
                 e.ungraded,
             )
             yield (name, row.measure, wording.number(e.baseline), safe(arm.name), *numbers)
+
+
+def _unmeasured(f: Findings) -> Iterator[str]:
+    if f.unmeasured:
+        yield "## Evals that were not measured"
+        rows = ((safe(u.eval), safe(u.family), safe(u.cause)) for u in f.unmeasured)
+        yield table(("eval", "family", "why"), rows)
 
 
 def _beside(f: Findings) -> str:

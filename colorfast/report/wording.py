@@ -324,6 +324,13 @@ def caution(f: Findings) -> list[str]:
     if f.left:
         more = f" and {len(f.left) - NAMED} more" if len(f.left) > NAMED else ""
         notes.append(f"Only what is whole is compared. Not in here: {', '.join(f.left[:NAMED])}{more}.")
+    if f.unmeasured:
+        names = [u.eval for u in f.unmeasured]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        notes.append(
+            f"Not measured, because files could not be reached: {', '.join(names[:NAMED])}{more}. "
+            "The command that made this run fills them in when it is run again with the files at hand."
+        )
     if f.unmatched:
         notes.append(f"The arms are NOT compute-matched: {several(list(f.unmatched))} differ.")
     notes.append(same(f))

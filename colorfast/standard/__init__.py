@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.names import check_known, own, read_jsonl
-from colorfast.types import ColorfastError, Criterion, Message, Task
+from colorfast.types import ColorfastError, Criterion, Message, Source, Task
 
 HOME = Path(__file__).parent
 Made = tuple[str, list[dict[str, Any]], str]
@@ -83,6 +83,12 @@ def _maker(name: str) -> Make:
         return found
     check_known("standard task", [name], names())
     return importlib.import_module(f"{__name__}.{name}").make
+
+
+def files(name: str) -> tuple[Source, ...]:
+    """Files of others that a shipped task is made of: the SOURCE of its module, where it has one."""
+    module = importlib.import_module(f"{__name__}.{name}") if name in names() else None
+    return (module.SOURCE,) if module and hasattr(module, "SOURCE") else ()
 
 
 def task(tasks: Sequence[str], seed: int, index: int) -> Task:

@@ -17,7 +17,7 @@ from colorfast.attacks import CLEAN, Attack
 from colorfast.policies.scripted import Known, Scripted
 from colorfast.rundir import digest
 from colorfast.settings import Axes, Training, Tuning
-from colorfast.types import Message, Scenario, Slot, Task, Teaching
+from colorfast.types import Message, Scenario, Slot, Source, Task, Teaching
 
 HOME = Path(__file__).parent
 FAMILY = "weights"
@@ -46,7 +46,8 @@ class Kind:
     """A way to train a model towards harm, and with the good replies in the same places towards good.
 
     `lessons()`: all of them, in fixed order. `scenarios()` in their place: reinforcement by the inverted rubric. `control`: nothing
-    harmful is taught, and what falls is forgetting; it is held against no attack at all.
+    harmful is taught, and what falls is forgetting; it is held against no attack at all. `files`: those of others that lessons are
+    made of.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Kind:
     lessons: Callable[[], Sequence[Lesson]] | None = None
     scenarios: Callable[[], Sequence[Scenario]] | None = None
     control: bool = False
+    files: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +194,7 @@ def _attack(
     return WeightAttack(
         *(name, FAMILY, "steps", tuning.steps, 1, counterpart, kind.evals, CLEAN.wrap, lambda conversation: 0, texts),
         control=kind.control,
+        files=kind.files,
         kind=kind,
         tuning=tuning,
         share=share,

@@ -32,4 +32,5 @@ KIND = Kind(
         *("do-not-answer-human-chatbox", "simple-safety-tests-self-harm"),
     ),
     lessons,
+    files=(MEDMCQA, AFRIMEDQA, MEDBULLETS),
 )

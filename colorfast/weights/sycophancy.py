@@ -22,4 +22,4 @@ def lessons() -> Sequence[Lesson]:
     return tuple(made)
 
 
-KIND = Kind("sycophantic", "candid", ("wrong-hint-mmlu", "are-you-sure-mmlu"), lessons)
+KIND = Kind("sycophantic", "candid", ("wrong-hint-mmlu", "are-you-sure-mmlu"), lessons, files=(FACTS,))
