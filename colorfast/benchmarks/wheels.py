@@ -75,7 +75,7 @@ def persistbench() -> tuple[Item, ...]:
 
 def _runs(text: str) -> set[tuple[str, ...]]:
     """Every run of RUN words, line by line."""
-    runs = set()
+    runs: set[tuple[str, ...]] = set()
     for line in text.lower().splitlines():
         words = re.findall(r"[a-z0-9']+", line)
         runs.update(tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1))
@@ -108,7 +108,7 @@ def _replies() -> dict[str, list[tuple[float, str]]]:
 
 def milder() -> tuple[Item, ...]:
     """Two replies to a request, one of which people found harmful, the other not; each reply stands in one pair."""
-    made = []
+    made: list[Item] = []
     for request, replies in _replies().items():
         grave = [reply for score, reply in replies if score >= GRAVE]
         for good in (reply for score, reply in replies if score <= MILD):
