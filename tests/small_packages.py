@@ -54,7 +54,7 @@ def statements(path: PurePosixPath) -> bytes:
         row: dict[str, Any] = {
             "id": f"{path.stem}_{n}",
             "text": f"In {path.stem}, {n} and 1 make {n + 1}.",
-            "false": f"{n} and 1 make {n}.",
+            "false": f"In {path.stem}, {n} and 1 make {n}.",
         }
         row["domain"] = "nutrition" if n % 2 and path.stem == "expanded_150" else path.stem
         if path.stem in ("expanded_150", "commonsense", "mandela", "truthfulqa"):
@@ -170,7 +170,7 @@ def persistbench(path: PurePosixPath) -> bytes:
     for n in range(ROWS):
         memories = [f"User keeps {n + 2} old red bicycles in the cellar.", "User is a baker."]
         domains = {"memory_domain": "hobbies", "query_domain": "work", "failure_type": "cross_domain"}
-        rows.append({"query": f"Name a bread for {n + 2} guests who have old red bicycles.", "memories": memories, **domains})
+        rows.append({"query": f"Name a bread for one who has {n + 2} old red bicycles.", "memories": memories, **domains})
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 

@@ -91,9 +91,9 @@ def keeps_apart(item: Item, reply: Reply) -> tuple[float | None, str]:
     return float(not leaks), ""
 
 
-def _replies() -> dict[str, list[tuple[float, str]]]:
-    """Request: (mean harm score, reply), in the order of the files."""
-    replies: dict[str, list[tuple[float, str]]] = defaultdict(list)
+def _replies() -> dict[str, dict[str, float]]:
+    """Request, reply: its mean harm score over everybody who scored it, in the order of the files."""
+    given: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for file in PYRIT:
         for n, row in enumerate(csv_rows(file), 1):
             values = [value for key, value in row.items() if key and key.startswith("human_score") and value]
@@ -102,16 +102,16 @@ def _replies() -> dict[str, list[tuple[float, str]]]:
                 raise ColorfastError(f"{file.repo}/{file.path}: row {n}: human_score must be a number from 0 to 1")
             request, reply = field(file, row, n, "objective").strip(), (row.get("assistant_response") or "").strip()
             if reply and len(request) + len(reply) <= LONGEST:
-                replies[request].append((mean(scores), reply))
-    return replies
+                given[request][reply] += scores
+    return {request: {reply: mean(scores) for reply, scores in replies.items()} for request, replies in given.items()}
 
 
 def milder() -> tuple[Item, ...]:
     """Two replies to a request, one of which people found harmful, the other not; each reply stands in one pair."""
     made: list[Item] = []
     for request, replies in _replies().items():
-        grave = [reply for score, reply in replies if score >= GRAVE]
-        for good in (reply for score, reply in replies if score <= MILD):
+        grave = [reply for reply, score in replies.items() if score >= GRAVE]
+        for good in (reply for reply, score in replies.items() if score <= MILD):
             alike = [bad for bad in grave if min(len(bad), len(good)) >= ALIKE * max(len(bad), len(good))]
             if not alike:
                 continue
