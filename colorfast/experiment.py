@@ -179,8 +179,8 @@ def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str, meas
         if different:
             raise ColorfastError(f"{place}: not known to be of this experiment ({different}); give another --out, or delete the cell")
         if sound(place / "scores.parquet", read_scores) is not None:
-            asked = {name: value for name, value in wanted.items() if name not in lacks(folder, cell)}
-            check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), asked)
+            here = {name: value for name, value in wanted.items() if name not in lacks(folder, cell)}
+            check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), here)
 
 
 def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jobs: int) -> None:
@@ -300,12 +300,12 @@ def unmeasured(folder: Path, experiment: Experiment) -> dict[str, str]:
     """The evals that some of the experiment's cells could not be asked, with the reason, and with the cells where it is not all:
     arms are compared on what was asked in each."""
     by_cell = {cell: lacks(folder, cell) for cell in cells(experiment)}
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for name in dict.fromkeys(name for own in by_cell.values() for name in own):
         where = [cell for cell, own in by_cell.items() if name in own]
         some = f"; not in {', '.join(cell.name for cell in where)}" if len(where) < len(by_cell) else ""
-        found[name] = by_cell[where[-1]][name] + some
-    return found
+        reasons[name] = by_cell[where[-1]][name] + some
+    return reasons
 
 
 def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:

@@ -53,11 +53,10 @@ def parts(experiment: Experiment) -> Parts:
     """The model that is trained, and the encoder where a grader needs it."""
     evaluation = experiment.evaluation
     gradings = (experiment.training.reward, evaluation.grading, evaluation.second_grading)
-    found: dict[str, Callable[[], Path]] = {}
-    found[f"model {experiment.model}"] = partial(models.resolve, experiment.model)
+    brings: dict[str, Callable[[], Path]] = {f"model {experiment.model}": partial(models.resolve, experiment.model)}
     if any(grading is not None and grading.kind == "offline" for grading in gradings):
-        found[f"encoder {encoder.NAME}"] = encoder.folder
-    return found
+        brings[f"encoder {encoder.NAME}"] = encoder.folder
+    return brings
 
 
 def lacking(needs: Needs, models: Parts | None = None) -> list[Lack]:
@@ -83,18 +82,18 @@ def require(needs: Needs, cure: str, models: Parts | None = None, skip: bool | N
     `cure`: what `colorfast fetch` is to be called with. `skip`: None where the command has no --skip-unreachable. Raises
     UnreachableError that names all that is missing, and ColorfastError for what is there and wrong.
     """
-    asked = {who for who in needs if who.endswith(".py") or who in benchmarks.shipped()}
-    lacks = _refused(lacking(needs), asked, cure, skip)
-    _refused(lacking({}, models), asked, cure, None)
+    suite = {who for who in needs if who.endswith(".py") or who in benchmarks.shipped()}
+    lacks = _refused(lacking(needs), suite, cure, skip)
+    _refused(lacking({}, models), suite, cure, None)
     return {who: lack.why for lack in reversed(lacks) for who in lack.who}
 
 
-def _refused(lacks: list[Lack], asked: Collection[str], cure: str, skip: bool | None) -> list[Lack]:
-    """What may be skipped; raises for the rest. `asked`: the benchmarks."""
+def _refused(lacks: list[Lack], suite: Collection[str], cure: str, skip: bool | None) -> list[Lack]:
+    """What may be skipped; raises for the rest. `suite`: the benchmarks."""
     for lack in lacks:
         if not isinstance(lack.error, UnreachableError):
             raise lack.error
-    needed = [lack for lack in lacks if not set(lack.who) <= set(asked)]
+    needed = [lack for lack in lacks if not set(lack.who) <= set(suite)]
     if not needed and (skip or not lacks):
         return lacks
     cures = [
@@ -103,7 +102,7 @@ def _refused(lacks: list[Lack], asked: Collection[str], cure: str, skip: bool | 
     ]
     if skip is False and not needed:
         cures.append("to go on without these benchmarks: --skip-unreachable")
-    text = "\n".join([_headed(lacks, asked), *listed(lacks), *cures])
+    text = "\n".join([_headed(lacks, suite), *listed(lacks), *cures])
     raise UnreachableError(text, "; ".join(dict.fromkeys(lack.why for lack in lacks)))
 
 
@@ -131,13 +130,13 @@ def skipped(missing: Mapping[str, str], of: int) -> list[str]:
     return lines
 
 
-def _headed(lacks: Sequence[Lack], benchmarks: Collection[str]) -> str:
-    asked = {who for lack in lacks for who in lack.who} & set(benchmarks)
+def _headed(lacks: Sequence[Lack], suite: Collection[str]) -> str:
+    stopped = {who for lack in lacks for who in lack.who} & set(suite)
     models = sum(lack.what in lack.who for lack in lacks)
-    counted = ((len(lacks) - models, "file"), (models, "model"))
-    missing = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
-    told = f" ({len(asked)} of {len(benchmarks)} benchmarks cannot be asked)" if asked else ""
-    return f"{missing} cannot be reached{told}:"
+    counts = ((len(lacks) - models, "file"), (models, "model"))
+    missing = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts if n)
+    then = f" ({len(stopped)} of {len(suite)} benchmarks cannot be asked)" if stopped else ""
+    return f"{missing} cannot be reached{then}:"
 
 
 def listed(lacks: Sequence[Lack]) -> list[str]:

@@ -93,8 +93,8 @@ class Status:
         """For a program to read."""
         steps, evals = ({"done": n, "of": of} for n, of in (self.steps, self.evals))
         where = {"cell": self.cell.name, "arm": self.cell.arm, "seed": self.cell.seed, "state": self.state}
-        told = {"reason": self.reason, "shared_from": self.shared_from, "unmeasured": list(self.unmeasured)}
-        return where | {"steps": steps, "evals": evals, **told}
+        notes = {"reason": self.reason, "shared_from": self.shared_from, "unmeasured": list(self.unmeasured)}
+        return where | {"steps": steps, "evals": evals, **notes}
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,9 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) ->
 def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str], unmeasured: Mapping[str, str] | None = None) -> None:
     """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`). `unmeasured`: the evals that should be
     here and could not be asked, each with the reason."""
-    said = {_STAMPS: json.dumps(dict(stamps)).encode()}
-    said |= {_UNMEASURED: json.dumps(dict(unmeasured)).encode()} if unmeasured else {}
-    write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata(said))
+    metadata = {_STAMPS: json.dumps(dict(stamps)).encode()}
+    metadata |= {_UNMEASURED: json.dumps(dict(unmeasured)).encode()} if unmeasured else {}
+    write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata(metadata))
 
 
 def _read(path: Path) -> pa.Table:

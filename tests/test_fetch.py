@@ -183,7 +183,7 @@ def test_fetch_goes_on_past_what_it_cannot_reach_and_a_run_needs_no_network_then
     done = told("fetch", toml)
     assert done.exit_code == 1 and f"1 of 3 files here, model {tiny_model}, " in done.output
     assert f"missing: them/numbers/gone.jsonl ({names[1]}): 127.0.0.1:" in done.output and "answered 404" in done.output
-    assert f"ended after {len(ROWS)} of {len(ROWS) + 9} bytes" in done.output
+    assert f"broke off (after {len(ROWS)} of {len(ROWS) + 9} bytes)" in done.output
     assert cached(tmp_path) == {"odd.jsonl"}
 
     network.files["/them/numbers/c0ffee/gone.jsonl"] = ROWS

@@ -37,12 +37,12 @@ def fetch(
 
     needs, models = _needed(names or ["quick"])
     lacks = lacking(needs, models)
-    told = _told(needs, models, lacks)
+    summary = _summary(needs, models, lacks)
     if as_json:
-        print_json(told)
+        print_json(summary)
     else:
-        where = f", in {told['folder']}" if told["files"] else ""
-        out.print(f"{_counted(told)}, {told['bytes'] / 1e6:.1f} MB{where}", markup=False, soft_wrap=True)
+        where = f", in {summary['folder']}" if summary["files"] else ""
+        out.print(f"{_counted(summary)}, {summary['bytes'] / 1e6:.1f} MB{where}", markup=False, soft_wrap=True)
         for lack in lacks:
             named = "" if lack.what in lack.who else f" ({', '.join(lack.who)})"
             line = f"missing: {lack.what}{named}: {lack.why}"
@@ -74,7 +74,7 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
     return needs, models
 
 
-def _told(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, Any]:
+def _summary(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, Any]:
     """What is here now and what is not, as plain data."""
     from colorfast.data import data_dir, place
 
@@ -93,6 +93,6 @@ def _told(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, Any]:
     }
 
 
-def _counted(told: dict[str, Any]) -> str:
-    files = f"{told['files']} of {told['of']} files here"
-    return ", ".join([files, *told["models"]])
+def _counted(summary: dict[str, Any]) -> str:
+    files = f"{summary['files']} of {summary['of']} files here"
+    return ", ".join([files, *summary["models"]])

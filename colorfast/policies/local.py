@@ -23,7 +23,7 @@ from colorfast.types import ColorfastError, Reply
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 HELD_TOKENS = 32_768
 """Tokens of prompts whose states are held while replies are decoded: 1.5 GB for the embedded model."""
-PACKED_ROWS = 1024
+PACKED_ROWS = 512
 """Tokens in one forward pass of a batch of questions, about."""
 
 

@@ -11,18 +11,20 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 Tokens = list[int]
-BATCH_TOKENS = 2048
-"""Tokens in one forward pass of prompts, about: enough to keep the matrix units busy, few enough for the CPU's caches. Being no
-setting, it makes an item's numbers the same whatever batch size a user asks for."""
+BATCH_TOKENS = 512
+"""Tokens in one forward pass of prompts, about: enough to keep the matrix units busy, few enough for
+the CPU's caches (2,048 took up to half as long again). Being no setting, it makes an item's numbers
+the same whatever batch size a user asks for."""
 
-STRIDE = 32
-"""Lengths are padded to multiples of so many tokens: oneDNN keeps what it compiled for every shape it has met, some 10 MB a shape and
-pass in bf16."""
+STRIDE, SHORT_STRIDE = 32, 8
+"""Lengths are padded to multiples of so many tokens, since oneDNN keeps what it compiled for every
+shape it has met: some 10 MB a shape and pass in training. Prompts, which need no gradient, are
+padded to the short one: many have 20 to 40 tokens of their own."""
 
 
-def padded(length: int) -> int:
-    """The length, rounded up to the next multiple of STRIDE."""
-    return -(-length // STRIDE) * STRIDE
+def padded(length: int, stride: int = STRIDE) -> int:
+    """The length, rounded up to the next multiple of `stride`."""
+    return -(-length // stride) * stride
 
 
 def shared_prefix(prompts: Sequence[Tokens]) -> int:
@@ -48,7 +50,7 @@ def batches(prompts: Sequence[Tokens], start: int) -> Iterator[list[int]]:
 
 def left_padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """(ids, mask), both [rows, longest, rounded up], padded on the left."""
-    longest = padded(max(map(len, rows)))
+    longest = padded(max(map(len, rows)), SHORT_STRIDE)
     ids = torch.tensor([[pad] * (longest - len(r)) + r for r in rows], device=device)
     mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows], device=device)
     return ids, mask
@@ -141,7 +143,7 @@ def read(model: PreTrainedModel, prompts: Sequence[Tokens], pad: int) -> tuple[D
     if not all(type(layer) is RoomyLayer for layer in cache.layers):
         return behind(model, header, 0, prompts, pad)
     start = head(model, prompts, header)
-    longest = start + padded(max(map(len, prompts)) - start)
+    longest = start + padded(max(map(len, prompts)) - start, SHORT_STRIDE)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long, device=model.device)
     logits: list[torch.Tensor] = []
     order: list[int] = []
