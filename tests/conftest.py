@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+import small_files
 import torch
 from scripted_server import Behave, Server
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -26,6 +31,40 @@ CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+FILES = ("COLORFAST_MIRROR", "COLORFAST_SOURCES")
+USERS = {name: os.environ[name] for name in FILES if name in os.environ}
+
+
+@cache
+def small_mirror() -> dict[str, str]:
+    """The environment in which the small files are read, written once for all tests of a process."""
+    return small_files.write(Path(tempfile.mkdtemp(prefix="small-files-")))
+
+
+def pytest_unconfigure() -> None:
+    if small_mirror.cache_info().currsize:
+        shutil.rmtree(Path(small_mirror()["COLORFAST_MIRROR"]).parent)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests read small files of our own; those marked `data` read the real ones, from the user's mirror or the network."""
+    wanted = USERS if item.get_closest_marker("data") else small_mirror()
+    if {name: os.environ[name] for name in FILES if name in os.environ} != wanted:
+        for name in FILES:
+            os.environ.pop(name, None)
+        os.environ.update(wanted)
+        forget()
+
+
+def forget() -> None:
+    """Empty every cache of the package: what was read from other files must not be seen again."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "colorfast":
+            for value in list(vars(module).values()):
+                if callable(getattr(value, "cache_clear", None)):
+                    value.cache_clear()
 
 
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:
