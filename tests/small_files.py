@@ -21,9 +21,12 @@ import yaml
 from colorfast.data import pinned
 
 ROWS = 40
-THINGS = "apple bridge candle drum engine feather garden hammer island jacket kettle ladder mirror needle onion pencil".split()
-PEOPLE = "Ada Ben Carla Dinesh Emeka Fatima Goran Hana Ivo Jun".split()
-PLACES = "harbor library market museum orchard school station valley workshop".split()
+THINGS = (
+    *("apple", "bridge", "candle", "drum", "engine", "feather", "garden", "hammer"),
+    *("island", "jacket", "kettle", "ladder", "mirror", "needle", "onion", "pencil"),
+)
+PEOPLE = ("Ada", "Ben", "Carla", "Dinesh", "Emeka", "Fatima", "Goran", "Hana", "Ivo", "Jun")
+PLACES = ("harbor", "library", "market", "museum", "orchard", "school", "station", "valley", "workshop")
 Write = Callable[[PurePosixPath], bytes]
 Row = Mapping[str, Any]
 
