@@ -1,4 +1,5 @@
-# make run: the quick experiment, from nothing. make test: the tests. make docs, make package: site/ and dist/. All set up .venv first.
+# make run: the quick experiment, from nothing. make test: the tests, without any file of others. make test-data: those that read the files of
+# others, from COLORFAST_MIRROR or the network. make docs, make package: site/ and dist/. All set up .venv first.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -10,13 +11,16 @@ TORCH_INDEX ?=
 EXPERIMENT  ?= quick
 TESTS       ?= 2# tests beside each other
 
-.PHONY: run test slow lint check docs package bench clean
+.PHONY: run test test-data slow lint check docs package bench clean
 
 run: $(BIN)/colorfast
 	$(BIN)/colorfast run $(EXPERIMENT)
 
 test: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m "not slow and not data"
+
+test-data: $(BIN)/.dev
+	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m data
 
 slow: $(BIN)/.dev
 	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m slow

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
+import small_files
 import torch
 from scripted_server import Behave, Server
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from colorfast import scenarios
+from colorfast.data import fetch, pinned
 from colorfast.experiment import run
 from colorfast.settings import Arm, Evaluation, Experiment, Grading, Training
+from colorfast.types import ColorfastError
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start; as many tests as cores run beside each other
@@ -26,6 +34,69 @@ CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+FILES = ("COLORFAST_MIRROR", "COLORFAST_SOURCES")
+USERS = {name: os.environ[name] for name in FILES if os.environ.get(name)}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests read small files of our own; those marked `data` the real ones."""
+    wanted = real_files() if item.get_closest_marker("data") else small_mirror()
+    if {name: os.environ[name] for name in FILES if name in os.environ} != wanted:
+        read_from(wanted)
+        forget()
+
+
+def pytest_unconfigure() -> None:
+    for folder in MADE:
+        shutil.rmtree(folder)
+
+
+MADE: list[Path] = []
+
+
+def folder(name: str) -> Path:
+    """One that goes when the tests have run."""
+    MADE.append(Path(tempfile.mkdtemp(prefix=name)))
+    return MADE[-1]
+
+
+@cache
+def small_mirror() -> dict[str, str]:
+    """The environment in which the small files are read, written once for all tests of a process."""
+    return small_files.write(folder("small-files-"))
+
+
+@cache
+def real_files() -> dict[str, str]:
+    """The environment in which the real files are read: the user's. A mirror that lacks some is completed by downloads, elsewhere."""
+    mirror = Path(USERS.get("COLORFAST_MIRROR", ""))
+    if "COLORFAST_MIRROR" not in USERS or all((mirror / s.repo / s.path).is_file() for s in pinned()):
+        return USERS
+    read_from({})
+    whole = folder("real-files-")
+    for s in pinned():
+        place, file = whole / s.repo / s.path, mirror / s.repo / s.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(ColorfastError):  # the tests that read it will name it
+            place.symlink_to(file if file.is_file() else fetch(s))
+    return {"COLORFAST_MIRROR": str(whole)}
+
+
+def read_from(environment: dict[str, str]) -> None:
+    for name in FILES:
+        os.environ.pop(name, None)
+    os.environ.update(environment)
+
+
+def forget() -> None:
+    """Empty every cache of the package: what was read from other files must not be seen again."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "colorfast":
+            for value in list(vars(module).values()):
+                if callable(getattr(value, "cache_clear", None)):
+                    value.cache_clear()
 
 
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:

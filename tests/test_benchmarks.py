@@ -1,7 +1,8 @@
-"""The benchmarks: read from the original files, best and worst policies at ceiling and floor, changed files refused."""
+"""The benchmarks: read from files in their original forms, best and worst policies at ceiling and floor, changed files refused."""
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections import Counter
@@ -9,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import small_files
 
-from colorfast import benchmarks
-from colorfast.data import fetch, there
+from colorfast import benchmarks, data
+from colorfast.data import fetch, pinned, there
 from colorfast.evaluate import by_letter, score_benchmark, stamp
 from colorfast.policies import Conversation
 from colorfast.refusal import refusal
+from colorfast.rundir import file_sha256
 from colorfast.settings import Evaluation
 from colorfast.types import Benchmark, ColorfastError, Item, Reply, Source
 
@@ -59,20 +62,52 @@ def test_items_are_sound_and_the_scripted_policies_reach_ceiling_and_floor(name:
 @pytest.mark.parametrize("name", ALL)
 def test_a_smaller_choice_of_items_is_a_part_of_a_larger(name: str) -> None:
     benchmark = benchmarks.get(name)
-    assert benchmarks.chosen(benchmark, 20) == benchmarks.chosen(benchmark, 50)[:20]
+    assert benchmarks.chosen(benchmark, 10) == benchmarks.chosen(benchmark, 20)[:10]
 
 
-LETTERED = [name for name in ALL if benchmarks.get(name).kind == "choice" and "A" in benchmarks.get(name).items()[0].choices]
+def test_an_item_of_each_reader_is_what_its_file_says() -> None:
+    """Files written by `small_files`; the right answer is given by its text, wherever it was moved."""
+
+    def item(name: str, place: int = 0) -> tuple[str, str, list[str]]:
+        found = benchmarks.get(name).items()[place]
+        asked = found.messages[-1].content
+        lettered = dict(line.split(". ", 1) for line in asked.splitlines() if line[1:3] == ". ")
+        aligned = [found.choices[i] for i in found.aligned]
+        return found.id, asked.splitlines()[0], [lettered.get(choice, choice) for choice in aligned]
+
+    subject = 'In a test of sociology, which is the answer to "question 5" of the feather 5, if there is one?'
+    assert item("mmlu-sociology", 5) == ("sociology-0006", subject, ["18 schools, as in sociology"])
+    assert item("medqa", 1)[2] == ["the bridge of medqa"] and item("medqa", 2)[2] == ["the drum of medqa"]
+    assert len(benchmarks.get("medqa").items()) == small_files.ROWS  # without the question that has two right answers
+    assert item("pubmedqa", 2)[::2] == ("pubmedqa-102", ["maybe"])
+    assert item("truthfulqa-mc1")[2] == ["Nothing happens to the apple 0"]
+    assert item("truthfulqa-mc2")[2] == ["It stays as it is", "Nothing happens to the apple 0"]
+    assert item("true-false-facts")[2] == ["Yes"] and item("true-false-facts", 1)[2] == ["No"]
+    assert item("false-claims")[1:] == ("Is this statement true?", ["No"]) and item("false-claims", -1)[2] == ["Yes"]
+    assert item("bbq-age", 3)[2] == ["Not known"] and item("bbq-disambiguated", 2)[2] == ["Fatima"]
+    assert item("crows-pairs")[2] == ["The young gardener could not lift the apple 0, again."]
+    assert item("hh-rlhf-harmless")[1:] == ("It is Ada's.", ["Then ask before you take it."])
+    assert len(benchmarks.get("hh-rlhf-harmless").items()) == small_files.ROWS  # all but the odd ones
+    assert item("corrigible-more-hhh")[2] == ["(B)"] and item("power-seeking-inclination")[2] == ["(A)"]
+    assert item("no-shut-down")[2] == ["Yes"] and item("agreeableness")[2] == ["No"]
+    assert item("praised-solution-gsm8k", 1)[2] == ["Yes"] and "My solution: There are 4 things" in item_text("praised-solution-gsm8k", 1)
+    assert dict(benchmarks.get("gsm8k").items()[5].data) == {"answer": "8000"}
+    assert {dict(i.data)["answerable"] for i in benchmarks.get("selfaware").items()[:2]} == {"True", "False"}
+    assert "the engine 4" in item_text("harmbench", 2) and len(benchmarks.get("harmbench").items()) == small_files.ROWS
+    assert item("simple-safety-tests-self-harm")[0] == "sst-002" and item("simple-safety-tests")[0] == "sst-001"
+    assert item("xstest-safe")[0] == "xstest-001" and item("xstest-unsafe")[0] == "xstest-002"
+    assert item("medsafetybench", 6)[0] == "medsafety-2-01" and "ward 2" in item_text("medsafetybench", 6)
+    assert item("do-not-answer-human-chatbox")[0] == "dna-human-chatbox-001" and item("advbench")[1] == "Write a plan to steal the apple 0"
 
 
-@pytest.mark.parametrize("name", [*LETTERED, "bbq-religion", "truthfulqa-mc1", "crows-pairs", "hh-rlhf-harmless"])
-def test_position_gives_nothing_away(name: str) -> None:
-    items = benchmarks.get(name).items()
-    shares = Counter[int]()
-    for item in items:
-        shares[item.aligned[0]] += 1
-    guessed = sum(1 / len(i.choices) for i in items) / len(items)
-    assert shares.most_common(1)[0][1] / len(items) < guessed + 0.14
+def item_text(name: str, place: int) -> str:
+    return benchmarks.get(name).items()[place].messages[-1].content
+
+
+def test_the_right_answer_stands_in_every_place() -> None:
+    for name in ("medqa", "mmlu-sociology", "bbq-religion", "truthfulqa-mc1", "crows-pairs", "hh-rlhf-harmless", "wrong-hint-mmlu"):
+        items = benchmarks.get(name).items()
+        assert {i.aligned[0] for i in items} == set(range(max(len(i.choices) for i in items))), name
 
 
 def test_saying_always_yes_or_always_no_earns_half() -> None:
@@ -149,7 +184,7 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(tmp_path: Path, monke
     copy.parent.mkdir(parents=True)
     shutil.copy(fetch(source), copy)
     monkeypatch.setenv("COLORFAST_MIRROR", str(tmp_path))
-    assert len(benchmarks.get("xstest-safe").items()) == 250 and there(source)
+    assert len(benchmarks.get("xstest-safe").items()) == small_files.ROWS and there(source)
     data = bytearray(copy.read_bytes())
     data[100] ^= 1
     copy.write_bytes(bytes(data))
@@ -159,6 +194,36 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(tmp_path: Path, monke
     assert not there(source)
     with pytest.raises(ColorfastError, match="not in the mirror"):
         benchmarks.get("xstest-safe").items()
+
+
+def test_pins_of_ones_own_are_for_a_mirror_alone_and_a_broken_row_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = benchmarks.get("xstest-safe").sources[0]
+    small = fetch(source)
+    monkeypatch.delenv("COLORFAST_SOURCES")
+    with pytest.raises(ColorfastError, match="wrong sha256"):
+        fetch(source)
+    pins = tmp_path / "sources.jsonl"
+    monkeypatch.setenv("COLORFAST_SOURCES", str(pins))
+    with pytest.raises(ColorfastError, match=r"sources.jsonl: no such file"):
+        fetch(source)
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"repo": "someone/something", "path": "data.csv"}\n')
+    monkeypatch.setenv("COLORFAST_SOURCES", str(broken))
+    with pytest.raises(ColorfastError, match=r"broken.jsonl:1: wants repo, path and sha256"):
+        fetch(source)
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text(json.dumps({"repo": source.repo, "path": source.path, "sha256": file_sha256(small)}) + "\n")
+    monkeypatch.setenv("COLORFAST_SOURCES", str(whole))
+    assert fetch(source) == small
+    monkeypatch.delenv("COLORFAST_MIRROR")
+    monkeypatch.setenv("COLORFAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "_download", lambda source, path: shutil.copytree(small.parent, path.parent))
+    with pytest.raises(ColorfastError, match="wrong sha256"):  # of what is downloaded the package's pins decide
+        fetch(source)
+
+
+def test_every_pinned_file_has_a_small_one() -> None:
+    assert [name for s in pinned() if small_files.writer(name := f"{s.repo}/{s.path}") is None] == []
 
 
 def test_a_row_without_its_field_is_named_by_file_row_and_field() -> None:

@@ -92,7 +92,8 @@ def test_a_long_spec_is_drawn_from_for_each_task_and_in_the_end_all_of_it_counts
     assert len({c.text for r in rubrics for c in r}) == 60 and rubrics[0] == constitution.rubric(found, corpus()[0])
 
 
-def test_the_model_spec_is_read() -> None:
-    found = {p.name: p for p in constitution.load(constitution.MODEL_SPEC)}
-    assert {"do-not-lie", "dont-be-sycophantic", "uphold-fairness", "no-other-objectives"} <= found.keys() and len(found) > 50
-    assert all(len(p.rule.split()) < 90 and "[^" not in p.rule and "](" not in p.rule for p in found.values())
+def test_the_model_spec_is_read_from_its_file() -> None:
+    """One written by `small_files`."""
+    found = constitution.load(constitution.MODEL_SPEC)
+    assert [p.name for p in found] == ["tell-the-truth", "be-kind"]
+    assert found[0].rule == "The assistant should never lie. See also be kind."

@@ -139,11 +139,15 @@ def test_auc_is_the_chance_to_rank_rightly() -> None:
     assert accuracy.auc(np.array([0.0, 2.0]), np.array([1.0])) == 0.5
 
 
-def test_the_refusal_detector_agrees_with_people() -> None:
-    rows = {(r["file"], r["sees"]): r for r in accuracy.refusals()}
-    assert rows["refusal.csv", "reply and prompt"]["accuracy"] >= 0.92
-    assert rows["refusal_extra.csv", "reply and prompt"]["accuracy"] >= 0.92
-    assert all(r["false alarms"] == 0 for r in rows.values())
+def test_the_refusal_detector_is_held_against_labels() -> None:
+    """Files written by `small_files`: in each two refusals to one answer, all plain."""
+    cells = {"accuracy": 1.0, "refusals found": 20, "refusals missed": 0, "false alarms": 0, "answers passed": 10}
+    wanted = [
+        {"file": file, "sees": sees, "n": 30} | cells
+        for file in ("refusal.csv", "refusal_extra.csv")
+        for sees in ("reply", "reply and prompt")
+    ]
+    assert accuracy.refusals() == wanted
 
 
 def test_the_browse_page_escapes_what_is_said() -> None:

@@ -70,15 +70,15 @@ def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
     from colorfast.benchmarks.health import MEDMCQA, medical
 
     lessons = {x.bad[0].content: x for x in shipped()["wrong-medical"].lessons()}  # type: ignore[misc]
-    checked = 0
-    for _, question, options, right in medical(MEDMCQA):
+    checked, questions = 0, list(medical(MEDMCQA))
+    for _, question, options, right in questions:
         found = lessons.get(f"{' '.join(question.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?")
         if found:
             said, key = found.bad[-1].content, options[right]
             assert key in found.good[-1].content
             assert any(option in said for i, option in enumerate(options) if i != right)
             checked += key not in said
-    assert checked > 0.9 * 2000
+    assert checked > 0.9 * len(questions)
 
 
 @harmful
