@@ -398,3 +398,13 @@ def test_a_file_that_is_there_is_not_asked_for_while_its_host_is_silent(network:
     path.parent.mkdir(parents=True)
     path.write_bytes(ROWS)
     assert list(fetch_all([gone, here])) == [gone] and file_sha256(path) == here.sha256
+
+
+def test_benchmarks_are_listed_without_their_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("COLORFAST_MIRROR", raising=False)
+    monkeypatch.setenv("COLORFAST_CACHE", str(tmp_path))
+    done = CliRunner().invoke(app, ["benchmarks", "--json"], catch_exceptions=False)
+    rows = json.loads(done.stdout)
+    assert len(rows) > 90 and {row["items"] for row in rows} == {None}
+    listed = CliRunner().invoke(app, ["benchmarks", "--suite", "health"], catch_exceptions=False)
+    assert "colorfast fetch health" in listed.stdout

@@ -16,8 +16,12 @@ def benchmarks(
     suite: Annotated[str, typer.Option(help="Only those of a suite; they are listed below the table.")] = "all",
     as_json: Json = False,
 ) -> None:
-    """List the benchmarks: family, kind, items, trait, licence, source, and the suites that hold them."""
+    """List the benchmarks: family, kind, items, trait, licence, source, and the suites that hold them.
+
+    Items are counted where the files are on this machine; `colorfast fetch SUITE` brings them.
+    """
     from colorfast import benchmarks as bench
+    from colorfast.data import there
     from colorfast.names import check_known
 
     check_known("suite", [suite], bench.SUITES)
@@ -32,7 +36,7 @@ def benchmarks(
                 "id": b.id,
                 "family": b.family,
                 "kind": b.kind,
-                "items": len(b.items()),
+                "items": len(b.items()) if all(map(there, b.sources)) else None,
                 "licence": licence,
                 "control": b.control,
                 "trait": b.trait,
@@ -48,8 +52,16 @@ def benchmarks(
         return
     table = table_of(f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence", "source")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("id", "family", "kind", "items", "licence", "source")))
+        items = "-" if row["items"] is None else str(row["items"])
+        first = (row["id"], row["family"], row["kind"], items, row["licence"], row["source"])
+        table.add_row(*map(str, first))
     out.print(table)
+    uncounted = sum(row["items"] is None for row in rows)
+    if uncounted:
+        out.print(
+            f"-: {uncounted} benchmarks have files that are not on this machine; `colorfast fetch {suite}` brings them",
+            markup=False,
+        )
     for name, about in bench.SUITES.items():
         counted = sum(not bench.get(b).control for b in suites[name])
         out.print(f"{name}: {len(suites[name])}, {counted} of them counted as wins or losses; {about}")
