@@ -61,6 +61,7 @@ def benchmarks(
         out.print(
             f"-: {uncounted} benchmarks have files that are not on this machine; `colorfast fetch {suite}` brings them",
             markup=False,
+            soft_wrap=True,
         )
     for name, about in bench.SUITES.items():
         counted = sum(not bench.get(b).control for b in suites[name])
