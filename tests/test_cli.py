@@ -263,7 +263,17 @@ def test_imports_point_down() -> None:
     }
     order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
     order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "cells": 3, "sharing": 8, "status": 8}
-    order |= {"children": 2, "sweep": 9, "experiment": 10, "evidence": 11, "directions": 3, "inside": 4, "probe": 11, "attacks": 6}
+    order |= {
+        "children": 2,
+        "sweep": 9,
+        "outline": 9,
+        "experiment": 10,
+        "evidence": 11,
+        "directions": 3,
+        "inside": 4,
+        "probe": 11,
+        "attacks": 6,
+    }
     order |= {"weights": 7, "retrain": 8, "__main__": 16}
     order |= {"verdicts": 9, "battery": 11, "claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 15}
     order |= {"reach": 6, "mending": 8, "cards": 10, "exports": 14, "browse": 11, "doctor": 11}

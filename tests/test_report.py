@@ -147,7 +147,7 @@ def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
         *("replies.csv", "report.html", "report.md", "response.csv", "response.svg"),
     ]
     assert page.count("<svg ") == 5
-    assert re.findall(r'<li><a href="#(\w+)">', page) == list(SECTIONS)
+    assert re.findall(r'<li><a href="#(\w+)">', page) == [SECTIONS[0], "says", *SECTIONS[1:]]
 
 
 def test_every_eval_has_a_row_everywhere(tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_a_rebuilt_report_has_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_verdict_says_higher_only_of_the_arm_that_is(tmp_path: Path) -> None:
     verdict = section(html(make_run(tmp_path, experiment(), better)), "verdict")
-    assert "trait-50 (50% dose) scores higher than the baseline (0.900 against 0.500, difference +0.400" in verdict
-    assert "trait-5 (25% dose) is not clearly different from the baseline" in verdict
-    assert verdict.count("scores higher") == 1 and "scores lower" not in verdict
+    assert "trait-50 (50% dose) helped: held-out trait scores rose by 0.400" in verdict and "from 0.500 to 0.900" in verdict
+    assert "trait-5 (25% dose) had no clear effect" in verdict
+    assert verdict.count("helped") == 1 and "hurt" not in verdict
 
 
 def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_verdict_calls_an_arm_broken_that_refuses_everything(tmp_path: Path)
     run = make_run(tmp_path, e, better)
     write_scores(run / "trait-50-s0" / "scores.parquet", scores(e, "trait-50", better, "I'm sorry, but I can't help with that."))
     verdict = section(html(run), "verdict")
-    assert "trait-50 is broken, whatever it gains (refusals, benign prompts: 100.0%, the baseline 0.0%)." in verdict
+    assert "trait-50 (50% dose) is broken, whatever it gains (refusals, benign prompts: 100.0%, the baseline 0.0%): " in verdict
     assert verdict.count("is broken") == 1
 
 
@@ -340,13 +340,16 @@ def test_arms_with_other_compute_are_called_so(tmp_path: Path) -> None:
     assert "NOT compute-matched: completions" in section(html(run), "verdict")
 
 
-def test_the_terminal_table_fits_100_columns_with_three_dosed_arms(tmp_path: Path) -> None:
+def test_the_terminal_table_fits_100_columns_two_dosed_arms_at_a_time(tmp_path: Path) -> None:
+    """Beside every null stands what could have been seen."""
     arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (25, 50, 75)}
     text = printed(make_run(tmp_path, experiment(arms=arms), mixed))
     table = text[: text.index("● 95%")].splitlines()
     assert max(map(len, table)) <= 100
-    row = next(line for line in table if "human-protective-helpfulness" in line)
-    assert len(re.findall(r"[●○] [+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)", row)) == 3
+    rows = [line for line in table if "human-protective-helpfulness" in line]
+    numbers = r"[+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)"
+    assert [len(re.findall(rf"● {numbers}|○ {numbers} ≥\.\d\d", row)) for row in rows] == [2, 1]
+    assert text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\.\d\d|equal)", text)) + 1  # and the legend
 
 
 def test_a_baseline_alone_is_reported_as_nothing_to_compare(tmp_path: Path) -> None:
@@ -379,7 +382,7 @@ def test_a_cell_that_is_not_whole_is_left_out_and_named(tmp_path: Path, name: st
     (run / "trait-5-s0" / name).unlink()
     for text in (section(html(run), "verdict"), printed(run, 300)):
         assert f"Only what is whole is compared. Not in here: trait-5-s0 ({state})" in text
-        assert "trait-50 (50% dose) scores higher than the baseline" in text
+        assert "trait-50 (50% dose) helped" in text
 
 
 def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
     parts = [
         f"# {safe(f.experiment.name)}",
         safe(f.experiment.about),
-        *(f"**{safe(sentence)}**" for sentence in verdict.summary(f)),
+        *_summary(f),
         *_says(f),
         *_claims(f),
         "\n".join(f"- {safe(name)}: {safe(text)}" for name, text in wording.tallies(f)),
@@ -60,6 +60,13 @@ def safe(text: object) -> str:
 def table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _summary(f: Findings) -> Iterator[str]:
+    first, *rest = map(safe, verdict.summary(f))
+    yield f"**{first}**"
+    yield from (f"**{sentence}**" for sentence in rest[:-1])
+    yield from rest[-1:]  # how far to believe them
 
 
 def _claims(f: Findings) -> Iterator[str]:

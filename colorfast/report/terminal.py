@@ -16,7 +16,10 @@ from colorfast.report.wording import begins, caution, clean, clear, compute, exp
 from colorfast.types import Estimate
 
 ARMS_ACROSS = 2
-LEGEND = "● 95% interval excludes 0   ○ it does not; ≥ the smallest true difference that could have been seen"
+LEGEND = (
+    "● 95% interval excludes 0   ○ it does not: ≥ the smallest true difference that could have been\n"
+    "seen four times in five, or equal where not one item differed"
+)
 
 
 def show(f: Findings, console: Console) -> None:
@@ -79,7 +82,7 @@ def _cell(e: Estimate | None) -> Text:
         return Text("not graded", style="dim")
     text = f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)}, {_plain(e.high, True)})"
     if not clear(e):
-        text += " ≥" + ("?" if e.detectable is None else _plain(e.detectable))
+        text += " equal" if e.detectable is None else f" ≥{_plain(e.detectable)}"
     return Text(text, style={1: "bold green", -1: "bold red", 0: ""}[clear(e)])
 
 

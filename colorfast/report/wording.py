@@ -177,7 +177,7 @@ def how_drawn(f: Findings) -> str:
     """By what rule the scenarios under `What the model says` were picked."""
     arms = [answer.who for answer in f.says[0].answers] if f.says else []
     hidden = sum(arm.name not in arms for arm in f.arms)
-    rest = f" {hidden} arms of lower dose are not among them." if hidden else ""
+    rest = f" {hidden} {'arm of lower dose is' if hidden == 1 else 'arms of lower dose are'} not among them." if hidden else ""
     return (
         f"{len(f.says)} held-out scenarios, drawn by their names and seed {f.experiment.seeds[0]}, not by any result, and the "
         f"first reply of each arm to them.{rest}"
