@@ -7,11 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from colorfast.inside import load
-from colorfast.report import attacks, csvs, figures, heatmap, html, inside, markdown, responses, terminal, verdict
+from colorfast.report import attacks, csvs, figures, heatmap, html, inside, markdown, overview, responses, terminal, verdict
 from colorfast.report.findings import gather
 from colorfast.rundir import write_text
 
 TITLES = {
+    "overview": "Held-out score, safe prompts refused and capability by dose, as differences from the baseline",
     "forest": "Differences from the baseline with 95% intervals, by eval and arm",
     "curves": "Mean reward by optimizer step and source, and the effective dose so far, by arm",
     "dose": "Nominal and effective dose by arm, and the share of truncated replies by source",
@@ -30,7 +31,7 @@ def write(run: Path) -> Path:
     """
     f, found, attacked = gather(run), load(run), attacks.gather(run)
     folder, look = run / "report", figures.look(f)
-    drawn = figures.draw(f) | responses.draw(f) | heatmap.draw(f)
+    drawn = overview.draw(f) | figures.draw(f) | responses.draw(f) | heatmap.draw(f)
     page = markdown.page(f, {name: TITLES[name] for name in drawn})
     tables = csvs.tables(f)
     if found:
