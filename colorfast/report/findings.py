@@ -39,7 +39,8 @@ FEW_ITEMS = 6
 
 
 def by_other_grader(name: str) -> bool:
-    """Whether an eval holds the held-out replies as graded by one that did not reward; `heldout` itself and its parts do not."""
+    """Whether an eval holds the held-out replies as graded by one that did not reward; `heldout`
+    itself and its parts do not."""
     return name.startswith(HELDOUT) and name.partition("/")[0] != HELDOUT
 
 
@@ -71,7 +72,8 @@ class Row:
 
     @property
     def counted(self) -> bool:
-        """Counts among the wins and losses: by score, a whole eval, no control; by another grader only what the comparison counted."""
+        """Counts among the wins and losses: by score, a whole eval, no control; by another grader
+        only what the comparison counted."""
         if self.by_other_grader:
             return any(e is not None and e.q is not None for e in self.cells)
         return self.measure == "score" and not self.control and not self.part
@@ -352,7 +354,8 @@ def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate]
         return Row(name, label, family, measure, control, tuple(cells.get((name, measure, arm)) for arm in arms))
 
     yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
-    for name in dict.fromkeys(e.eval for e in found if by_other_grader(e.eval) and "/" not in e.eval):
+    whole = dict.fromkeys(e.eval for e in found if "/" not in e.eval)
+    for name in filter(by_other_grader, whole):
         yield row(name, "all traits, by a grader that did not reward", HELDOUT_FAMILY)
     for trait in sorted({s.trait for s in held}):
         part = row(f"{HELDOUT}/{trait}", trait, HELDOUT_FAMILY)
