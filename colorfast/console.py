@@ -18,8 +18,9 @@ A_SECOND, TEN_MINUTES = 1.0, 600.0
 
 @contextmanager
 def live(draw: Callable[[], RenderableType], line: Callable[[], str] | None = None) -> Iterator[None]:
-    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar under it. On a plain pipe print what
-    `line` returns, as soon as it is not empty and then every ten minutes."""
+    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar
+    under it. On a plain pipe print what `line` returns, as soon as it is not empty and then every
+    ten minutes."""
     if console.is_terminal:
         with Live(get_renderable=draw, console=console, refresh_per_second=1):
             yield

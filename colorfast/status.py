@@ -112,7 +112,8 @@ class Left:
         return f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min left"
 
     def until(self, now: datetime) -> str:
-        """The same with the hour at which a run that goes on will be done, and the day where that is not today's."""
+        """The same with the hour at which a run that goes on will be done, and the day where that
+        is not today's."""
         if self.seconds is None or self.least:
             return str(self)
         end = now + timedelta(seconds=self.seconds)
@@ -233,15 +234,17 @@ def time_left(found: Sequence[Status]) -> Left:
 
 
 def known_time(found: Sequence[Status]) -> str:
-    """The time left in words once it can be known: something was scored, and SETTLED steps were trained, the first of which pays for
-    what is set up once. "" before that, and when nothing is left."""
+    """The time left in words once it can be known: something was scored, and SETTLED steps were
+    trained, the first of which pays for what is set up once. "" before that, and when nothing is
+    left."""
     left, steps = time_left(found), sum(s.training.units for s in found)
     rough = steps < SETTLED and any(s.training.left for s in found)
     return left.until(datetime.now()) if left.seconds and not left.least and not rough else ""
 
 
 def tally(found: Sequence[Status], running: bool = False) -> str:
-    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`; of a run that goes on also when it will be done."""
+    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`; of a run that goes on also when
+    it will be done."""
     of = [s for s in found if s.cell != UNTRAINED]
     busy = sum(s.state in BUSY for s in of)
     failed, done = (sum(s.state == state for s in of) for state in ("failed", "done"))
@@ -259,8 +262,8 @@ def plain(found: Sequence[Status]) -> dict[str, Any]:
 
 
 def drawn(found: Sequence[Status], running: bool = False) -> Group:
-    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and the time left. `running`: whether
-    somebody works on it at the moment."""
+    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and
+    the time left. `running`: whether somebody works on it at the moment."""
     by_cell = {s.cell: s for s in found}
     seeds = list(dict.fromkeys(s.cell.seed for s in found if s.cell != UNTRAINED))
     table = Table(box=None, pad_edge=False, header_style="bold")

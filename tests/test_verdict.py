@@ -9,7 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_report import HOSTILE, better, experiment, flat, html, make_run, mixed, printed, scores, section, write_scores
+from test_report import (
+    HOSTILE,
+    better,
+    experiment,
+    flat,
+    html,
+    make_run,
+    mixed,
+    printed,
+    scores,
+    section,
+    write_scores,
+)
 
 from colorfast.evaluate import HELDOUT
 from colorfast.report.findings import Findings, Row, gather
@@ -72,7 +84,10 @@ SIGNED = r"[+−]0\.\d{3}"
             {HELDOUT: 0.3, "safe": -0.2, "able": -0.25},
             rf".* helped, at a price: .*; safe prompts refused: up by {NUMBER} \({NUMBER} to {NUMBER}\); capability: down by {NUMBER} .*",
         ),
-        ({HELDOUT: -0.25}, rf".* hurt: held-out trait scores fell by {NUMBER} \(95% interval {NUMBER} to {NUMBER}\), from .*"),
+        (
+            {HELDOUT: -0.25},
+            rf".* hurt: held-out trait scores fell by {NUMBER} \(95% interval {NUMBER} to {NUMBER}\), from .*",
+        ),
         ({HELDOUT: -0.25, "able": -0.25}, r".* hurt, and has a price: .*"),
         (
             {},
@@ -91,7 +106,11 @@ def test_a_sentence_says_helped_or_not_and_at_what_price(tmp_path: Path, priced:
 
 
 def test_the_numbers_are_those_of_the_table(tmp_path: Path, priced: Evaluation) -> None:
-    run = make_run(tmp_path, experiment(evaluation=priced), lambda arm, item: values(arm, item, {HELDOUT: 0.3, "able": -0.25}))
+    run = make_run(
+        tmp_path,
+        experiment(evaluation=priced),
+        lambda arm, item: values(arm, item, {HELDOUT: 0.3, "able": -0.25}),
+    )
     f = gather(run)
     own = f.rows[0].cells[1]
     (able,) = (row.cells[1] for row in f.rows if row.eval == "able" and row.measure == "score")
@@ -117,7 +136,10 @@ def test_one_seed_asks_for_more_and_several_say_what_they_cover(tmp_path: Path) 
 def test_a_broken_arm_is_said_to_be_whatever_it_gains(tmp_path: Path) -> None:
     e = experiment()
     run = make_run(tmp_path, e, better)
-    write_scores(run / "trait-50-s0" / "scores.parquet", scores(e, "trait-50", better, "I'm sorry, but I can't help with that."))
+    write_scores(
+        run / "trait-50-s0" / "scores.parquet",
+        scores(e, "trait-50", better, "I'm sorry, but I can't help with that."),
+    )
     sentence = summary(gather(run))[1]
     assert sentence.startswith("trait-50 (50% dose) is broken, whatever it gains (refusals, benign prompts: 100.0%, the baseline 0.0%): ")
     assert "helped" not in sentence
@@ -127,7 +149,10 @@ def test_an_arm_that_nobody_could_grade_is_not_compared(tmp_path: Path) -> None:
     e = experiment()
     run = make_run(tmp_path, e, flat)
     path = run / "trait-50-s0" / "scores.parquet"
-    write_scores(path, [replace(s, value=None, reason="lost") if s.eval == HELDOUT else s for s in read_scores(path)])
+    write_scores(
+        path,
+        [replace(s, value=None, reason="lost") if s.eval == HELDOUT else s for s in read_scores(path)],
+    )
     assert summary(gather(run))[1] == "trait-50 (50% dose) could not be compared: no held-out reply was graded in both arms."
 
 
@@ -138,7 +163,12 @@ def test_without_a_dosed_arm_there_is_nothing_to_compare(tmp_path: Path) -> None
 
 def test_many_arms_are_grouped(tmp_path: Path, priced: Evaluation) -> None:
     arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (10, 20, 30, 40, 50)}
-    found = sentences(tmp_path, priced, lambda arm, item: values(arm, item, {HELDOUT: 0.3, "able": -0.25}), arms=arms)
+    found = sentences(
+        tmp_path,
+        priced,
+        lambda arm, item: values(arm, item, {HELDOUT: 0.3, "able": -0.25}),
+        arms=arms,
+    )
     assert found[:2] == [
         "By held-out trait scores, of 5 arms 4 had no clear effect (trait-10, trait-20, trait-30, trait-40) and 1 helped (trait-50).",
         "Clear prices: capability down in trait-50.",
@@ -150,7 +180,16 @@ def with_another_grader(f: Findings, shift: float) -> Findings:
     first = f.rows[0]
     name = f"{HELDOUT}-by-code"
     cells = tuple(
-        e and replace(e, eval=name, difference=e.difference + shift, low=e.low + shift, high=e.high + shift, q=None) for e in first.cells
+        e
+        and replace(
+            e,
+            eval=name,
+            difference=e.difference + shift,
+            low=e.low + shift,
+            high=e.high + shift,
+            q=None,
+        )
+        for e in first.cells
     )
     other = Row(name, "all traits, by a grader that did not reward", first.family, "score", False, cells)
     return replace(f, rows=(first, other, *f.rows[1:]))
@@ -161,21 +200,41 @@ def with_another_grader(f: Findings, shift: float) -> Findings:
     [
         (0.0, "helped", rf"they rose by {NUMBER} \({NUMBER} to {NUMBER}\)"),
         (-0.3, "helped only by the grader that rewarded it", NULL),
-        (-0.6, "helped only by the grader that rewarded it", rf"they fell by {NUMBER} \({NUMBER} to {NUMBER}\)"),
+        (
+            -0.6,
+            "helped only by the grader that rewarded it",
+            rf"they fell by {NUMBER} \({NUMBER} to {NUMBER}\)",
+        ),
     ],
 )
 def test_a_gain_that_only_the_rewarding_grader_sees_is_called_so(
     tmp_path: Path, priced: Evaluation, shift: float, verdict: str, other: str
 ) -> None:
-    f = gather(make_run(tmp_path, experiment(evaluation=priced), lambda arm, item: values(arm, item, {HELDOUT: 0.3})))
+    f = gather(
+        make_run(
+            tmp_path,
+            experiment(evaluation=priced),
+            lambda arm, item: values(arm, item, {HELDOUT: 0.3}),
+        )
+    )
     both = with_another_grader(f, shift)
-    assert re.fullmatch(rf"trait-50 \(50% dose\) {verdict}: .*; by a grader that did not reward, {other}; safe .*", summary(both)[1])
+    assert re.fullmatch(
+        rf"trait-50 \(50% dose\) {verdict}: .*; by a grader that did not reward, {other}; safe .*",
+        summary(both)[1],
+    )
     assert not both.rows[1].counted and not both.rows[1].part
-    assert [row[0] for row in beside(both)[1]][:2] == ["held-out scenarios", "held-out, by a grader that did not reward"]
+    assert [row[0] for row in beside(both)[1]][:2] == [
+        "held-out scenarios",
+        "held-out, by a grader that did not reward",
+    ]
 
 
 def test_the_page_the_markdown_and_the_terminal_say_the_same(tmp_path: Path, priced: Evaluation) -> None:
-    run = make_run(tmp_path, experiment(evaluation=priced), lambda arm, item: values(arm, item, {HELDOUT: 0.3, "safe": -0.2}))
+    run = make_run(
+        tmp_path,
+        experiment(evaluation=priced),
+        lambda arm, item: values(arm, item, {HELDOUT: 0.3, "safe": -0.2}),
+    )
     wanted = summary(gather(run))
     verdict = markup.unescape(section(html(run), "verdict"))
     text = (run / "report" / "report.md").read_text(encoding="utf-8")
@@ -187,7 +246,13 @@ def test_the_page_the_markdown_and_the_terminal_say_the_same(tmp_path: Path, pri
 
 
 def test_beside_every_null_of_the_first_table_stands_what_could_have_been_seen(tmp_path: Path, priced: Evaluation) -> None:
-    f = gather(make_run(tmp_path, experiment(evaluation=priced), lambda arm, item: values(arm, item, {HELDOUT: 0.3})))
+    f = gather(
+        make_run(
+            tmp_path,
+            experiment(evaluation=priced),
+            lambda arm, item: values(arm, item, {HELDOUT: 0.3}),
+        )
+    )
     cells = [cell for row in beside(f)[1] for cell in row[1:] if "(" in cell]
     clear = [cell for cell in cells if cell[0] in "▲▼"]
     nulls = [cell for cell in cells if cell not in clear]
@@ -203,7 +268,12 @@ def test_the_first_replies_shown_are_drawn_by_name_and_not_by_score(tmp_path: Pa
     renamed = gather(make_run(tmp_path / "three", experiment(name="renamed"), mixed))
     assert [x.item for x in renamed.says] != [x.item for x in one.says]
     for exchange in one.says:
-        assert [a.who for a in exchange.answers] == [UNTRAINED_MODEL, "baseline", "trait-5", "trait-50"]
+        assert [a.who for a in exchange.answers] == [
+            UNTRAINED_MODEL,
+            "baseline",
+            "trait-5",
+            "trait-50",
+        ]
         assert exchange.messages
         for answer in exchange.answers[1:]:
             assert answer.scores == ((HELDOUT, mixed(answer.who, exchange.item)),)
@@ -223,10 +293,19 @@ def test_a_reply_is_shown_with_the_score_of_every_grader(tmp_path: Path) -> None
     for cell in ("baseline-s0", "trait-5-s0", "trait-50-s0"):
         path = run / cell / "scores.parquet"
         own = read_scores(path)
-        write_scores(path, [*own, *(replace(s, eval=f"{HELDOUT}-by-code", value=0.25) for s in own if s.eval == HELDOUT)])
+        write_scores(
+            path,
+            [
+                *own,
+                *(replace(s, eval=f"{HELDOUT}-by-code", value=0.25) for s in own if s.eval == HELDOUT),
+            ],
+        )
     for exchange in gather(run).says:
         for answer in exchange.answers[1:]:
-            assert answer.scores == ((HELDOUT, mixed(answer.who, exchange.item)), (f"{HELDOUT}-by-code", 0.25))
+            assert answer.scores == (
+                (HELDOUT, mixed(answer.who, exchange.item)),
+                (f"{HELDOUT}-by-code", 0.25),
+            )
     assert graded(((HELDOUT, None), (f"{HELDOUT}-by-code", 0.25))) == "score not graded, score by a grader that did not reward 0.25"
 
 

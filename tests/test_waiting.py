@@ -37,7 +37,10 @@ def test_before_every_slow_step_the_makefile_says_what_it_does_and_how_long_it_t
     slow = [k for k, line in enumerate(lines) if "-m venv" in line or "-m pip" in line]
     assert len(slow) >= 3 + bool(torch) - (not torch)
     for k in slow:
-        assert re.match(r'echo "(Making|Installing) .*\((.*nothing to download|.*\d+ [MG]B).*(seconds|minutes?).*\) \.\.\."$', lines[k - 1])
+        assert re.match(
+            r'echo "(Making|Installing) .*\((.*nothing to download|.*\d+ [MG]B).*(seconds|minutes?).*\) \.\.\."$',
+            lines[k - 1],
+        )
         assert "/dev/null" not in lines[k] and not lines[k].startswith("-")
 
 
@@ -50,7 +53,10 @@ def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(tm
     assert "2 arms (baseline, trait) x 1 seed = 2 cells, each 4 steps x " in start
     assert re.search(r"model: .*tiny, trained in (fp32|bf16) on ", start) and "there already" not in start
     assert re.search(r"start done \(0 of 2 cells done; at least \d+ min left\)", first.stderr)
-    assert re.search(r"baseline-s0 done \(1 of 2 cells done; about \d+ min left, done at about \d\d:\d\d.*\)", first.stderr)
+    assert re.search(
+        r"baseline-s0 done \(1 of 2 cells done; about \d+ min left, done at about \d\d:\d\d.*\)",
+        first.stderr,
+    )
     *_, report = first.stdout.strip().splitlines()
     assert report == f"report: {runs / 'tiny' / 'report' / 'report.html'}"
     told = " ".join(first.stdout.split())
@@ -127,7 +133,9 @@ def wait_until(ready: Callable[[], bool]) -> None:
     raise AssertionError("it never came")
 
 
-def test_a_plain_pipe_is_told_the_time_once_it_is_known_and_not_again_at_once(pipe: io.StringIO) -> None:
+def test_a_plain_pipe_is_told_the_time_once_it_is_known_and_not_again_at_once(
+    pipe: io.StringIO,
+) -> None:
     answers = iter(["", "", "about 12 min left", "about 11 min left"])
     with console.live(lambda: "", lambda: next(answers)):
         wait_until(lambda: "left" in pipe.getvalue())
@@ -135,7 +143,9 @@ def test_a_plain_pipe_is_told_the_time_once_it_is_known_and_not_again_at_once(pi
     assert next(answers) == "about 11 min left"
 
 
-def test_the_line_on_a_plain_pipe_ends_with_the_work_even_when_that_fails(pipe: io.StringIO) -> None:
+def test_the_line_on_a_plain_pipe_ends_with_the_work_even_when_that_fails(
+    pipe: io.StringIO,
+) -> None:
     before = threading.active_count()
     with pytest.raises(KeyError), console.live(lambda: "", lambda: ""):
         raise KeyError

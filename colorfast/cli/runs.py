@@ -117,11 +117,12 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
 
     written = write(run)
     if as_json:
-        print_json({"run": str(run), "report": str(written), "summary": sentences(run), "estimates": _estimates(run)})
+        numbers = {"summary": sentences(run), "estimates": _estimates(run)}
+        print_json({"run": str(run), "report": str(written)} | numbers)
         return
     show(run, out)
-    # on a terminal a link that opens the page
-    out.print(f"\nreport: {written.resolve().as_uri() if out.is_terminal else written}", markup=False, soft_wrap=True)
+    where = written.resolve().as_uri() if out.is_terminal else written  # a link that opens the page
+    out.print(f"\nreport: {where}", markup=False, soft_wrap=True)
 
 
 def _estimates(run: Path) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ def write(run: Path) -> Path:
 
 
 def sentences(run: Path) -> list[str]:
-    """What the run shows in plain words: a sentence for each dosed arm, then how far to believe them."""
+    """What the run shows in plain words: a sentence an arm, then how far to believe them."""
     return verdict.summary(gather(run))
 
 

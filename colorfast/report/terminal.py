@@ -12,18 +12,18 @@ from rich.text import Text
 from colorfast.report import rulings
 from colorfast.report.findings import ArmFacts, Findings
 from colorfast.report.verdict import summary
-from colorfast.report.wording import begins, caution, clean, clear, compute, explained, half, percent, power, tallies
+from colorfast.report.wording import begins, caution, clean, clear, compute, explained, half, marked, percent, power, tallies
 from colorfast.types import Estimate
 
 ARMS_ACROSS = 2
 LEGEND = (
-    "● 95% interval excludes 0   ○ it does not: ≥ the smallest true difference that could have been\n"
-    "seen four times in five, or equal where not one item differed"
+    "● 95% interval excludes 0   ○ it does not: ≥ the smallest true difference that could have\n"
+    "been seen four times in five, or equal where not one item differed"
 )
 
 
 def show(f: Findings, console: Console) -> None:
-    """Print the table, the compute every arm used, the doses, and at the end what it all says in plain words."""
+    """Print the table, the compute every arm used, the doses, and at the end the verdict in words."""
     for first in range(0, len(f.dosed), ARMS_ACROSS):
         console.print(_table(f, range(first, min(first + ARMS_ACROSS, len(f.dosed)))))
     if f.dosed:
@@ -67,8 +67,8 @@ def _explanations(f: Findings) -> Table:
     for column in ("other explanations", "arm", "base", "arm's", "difference"):
         table.add_column(column, overflow="fold")
     for e in f.explanations:
-        base, own, difference, interval, follows = explained(e)
-        table.add_row(e.what, Text(clean(e.arm)), base, own, f"{difference} ({interval})" if interval != "-" else follows)
+        base, own, *_, follows = explained(e)
+        table.add_row(e.what, Text(clean(e.arm)), base, own, marked(e) or follows)
     return table
 
 

@@ -11,7 +11,7 @@ from colorfast.report.wording import could_see, number, percent, several, signed
 from colorfast.types import Estimate
 
 FEW_ARMS = 4
-"""As many arms have a sentence each; more are told in groups, without numbers: the table has them."""
+"""As many arms have a sentence each; more are grouped, without numbers: the table has them."""
 HOW_SEEN = "Could have seen: the smallest true change that this run would have found four times in five."
 
 
@@ -46,7 +46,7 @@ class Change:
 
 
 def summary(f: Findings) -> list[str]:
-    """A sentence for each dosed arm (of many, a few for all), then one on how far to believe them."""
+    """A sentence for each dosed arm (of many, a few for all), then how far to believe them."""
     if not f.dosed:
         return ["This experiment has a baseline alone, so there is nothing to compare."]
     few = len(f.dosed) <= FEW_ARMS

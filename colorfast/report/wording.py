@@ -66,8 +66,11 @@ def seen(e: Estimate) -> str:
 
 
 def could_see(detectable: float | None, digits: int = 3) -> str:
-    """What stands beside every null: the smallest true difference that would have been found four times in five."""
-    return "not one item differed" if detectable is None else f"could have seen {number(detectable, digits)}"
+    """What stands beside every null: the smallest true difference that would have been found four
+    times in five."""
+    if detectable is None:
+        return "not one item differed"
+    return f"could have seen {number(detectable, digits)}"
 
 
 def percent(share: float | None) -> str:
@@ -153,8 +156,8 @@ def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
     }
     for x in f.explanations:
         cells = rows.setdefault(x.what, {})
-        if x.difference is not None and x.low is not None and x.high is not None and x.baseline is not None:
-            cells[x.arm] = _marked(x.difference, x.low, x.high, x.detectable, 1 if abs(x.baseline) > 2 else 3)
+        if text := marked(x):
+            cells[x.arm] = text
     return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in rows.items()]
 
 
@@ -167,6 +170,14 @@ def _beside_row(arms: list[str], cells: Sequence[Estimate | Overall | None]) -> 
     return {arm: _marked(c.difference, c.low, c.high, c.detectable) for arm, c in zip(arms, cells, strict=True) if c}
 
 
+def marked(x: Explanation) -> str:
+    """The difference of another explanation with its interval and, where that holds zero, what
+    could have been seen; "" where there are no numbers."""
+    if x.difference is None or x.low is None or x.high is None or x.baseline is None:
+        return ""
+    return _marked(x.difference, x.low, x.high, x.detectable, 1 if abs(x.baseline) > 2 else 3)
+
+
 def _marked(value: float, low: float, high: float, detectable: float | None, digits: int = 3) -> str:
     sign = "▲ " if low > 0 else "▼ " if high < 0 else ""
     null = "" if sign else f"; {could_see(detectable, digits)}"
@@ -177,10 +188,11 @@ def how_drawn(f: Findings) -> str:
     """By what rule the scenarios under `What the model says` were picked."""
     arms = [answer.who for answer in f.says[0].answers] if f.says else []
     hidden = sum(arm.name not in arms for arm in f.arms)
-    rest = f" {hidden} {'arm of lower dose is' if hidden == 1 else 'arms of lower dose are'} not among them." if hidden else ""
+    others = "arm of lower dose is" if hidden == 1 else "arms of lower dose are"
+    rest = f" {hidden} {others} not among them." if hidden else ""
     return (
-        f"{len(f.says)} held-out scenarios, drawn by their names and seed {f.experiment.seeds[0]}, not by any result, and the "
-        f"first reply of each arm to them.{rest}"
+        f"{len(f.says)} held-out scenarios, drawn by their names and seed {f.experiment.seeds[0]}, "
+        f"not by any result, and the first reply of each arm to them.{rest}"
     )
 
 
@@ -189,7 +201,8 @@ def silence(f: Findings) -> list[str]:
     rows = [row for row in f.explanations if row.what == MUTE and row.baseline is not None]
     if not rows:
         return []
-    shares = [f"{f.arms[0].name} {percent(rows[0].baseline)}", *(f"{row.arm} {percent(row.score)}" for row in rows)]
+    shares = [f"{row.arm} {percent(row.score)}" for row in rows]
+    shares.insert(0, f"{f.arms[0].name} {percent(rows[0].baseline)}")
     return [f"Of all held-out replies, code counts as saying nothing: {', '.join(shares)}."]
 
 
@@ -264,9 +277,12 @@ def explained(e: Explanation) -> tuple[str, str, str, str, str]:
         return "-", "-", "-", "-", e.reason
     digits = 1 if abs(e.baseline) > 2 else 3
     interval = f"{signed(e.low, digits)} to {signed(e.high, digits)}"
-    null = e.low <= 0 <= e.high and e.outcome is None  # where a margin was stated, the verdict says what could have been seen
-    follows = [e.verdict] * bool(e.verdict) + [f"no clear change ({could_see(e.detectable, digits)})"] * null
-    return number(e.baseline, digits), number(e.score, digits), signed(e.difference, digits), interval, "; ".join(follows)
+    follows = [e.verdict] if e.verdict else []
+    # where a margin was stated, the verdict says already what could have been seen
+    if e.low <= 0 <= e.high and e.outcome is None:
+        follows.append(f"no clear change ({could_see(e.detectable, digits)})")
+    means = number(e.baseline, digits), number(e.score, digits)
+    return *means, signed(e.difference, digits), interval, "; ".join(follows)
 
 
 def same(f: Findings) -> str:
@@ -303,10 +319,12 @@ def sure(f: Findings) -> str:
     seeds = len(f.experiment.seeds)
     if seeds == 1:
         return (
-            "One seed: each arm was trained once, so the intervals cover items and not the variation from one training run to the next; "
-            "run it again with other seeds before you believe it."
+            "One seed: each arm was trained once, so the intervals cover items and not the "
+            "variation from one training run to the next; run it again with other seeds before you "
+            "believe it."
         )
-    return f"The intervals cover items and {seeds} seeds{'; so few seeds show run-to-run variation only roughly' * (seeds < 5)}."
+    few = "; so few seeds show run-to-run variation only roughly" if seeds < 5 else ""
+    return f"The intervals cover items and {seeds} seeds{few}."
 
 
 def caution(f: Findings) -> list[str]:
