@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from colorfast import benchmarks
+from colorfast import benchmarks, ingredients
 from colorfast.grading import graders
 from colorfast.policies import Policy
 from colorfast.rundir import digest, file_sha256, sound, write_json
@@ -159,6 +159,7 @@ def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     settings = evaluation.model_dump(mode="json", exclude=left_out)
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
+    settings |= {"grading_code": ingredients.grading(evaluation.grading)}
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
 
 

@@ -75,7 +75,7 @@ def _context(task: Task) -> frozenset[str]:
 
 
 @cache
-def _rarity() -> dict[str, float]:
+def rarity() -> dict[str, float]:
     """Inverse document frequency of each word over the corpus' tasks, in nats; one it does not hold is as rare as can be (key "")."""
     tasks = corpus()
     held_by = Counter(w for task in tasks for w in _context(task))
@@ -103,10 +103,10 @@ def features(pairs: Sequence[Pair], encode: Encoder) -> Array:
 
 
 def _shared(reply: Reply, task: Task) -> tuple[float, float]:
-    rarity = _rarity()
+    rare = rarity()
     own, context = _words(reply.text), _context(task)
-    shared = sum(rarity.get(w, rarity[""]) for w in sorted(own & context))
-    whole = sum(rarity.get(w, rarity[""]) for w in sorted(own))
+    shared = sum(rare.get(w, rare[""]) for w in sorted(own & context))
+    whole = sum(rare.get(w, rare[""]) for w in sorted(own))
     return (shared / whole if whole else 0.0), min(1.0, shared / 20)
 
 

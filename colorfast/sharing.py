@@ -1,7 +1,8 @@
 """What experiments beside each other have in common is trained and scored once: cells of one key have the same weights.
 
-The key of a cell is the hash of all that the engine is given, and of the code and libraries that work on it. Files are taken by hard
-link (or copied, where there are none), so that either run may be deleted.
+The key of a cell is the hash of all that the engine is given, and of the code (`ingredients.py`)
+and libraries that work on it. Files are taken by hard link (or copied, where there are none), so
+that either run may be deleted.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import importlib.metadata
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from colorfast import __version__
+from colorfast import __version__, ingredients
 from colorfast.console import console
 from colorfast.evaluate import HELDOUT
 from colorfast.ledger import SHARED
@@ -28,25 +28,6 @@ from colorfast.types import ColorfastError, Slot
 IDLE = {"save_every", "keep_rollouts_every", "report_to"}
 """Training settings that do not reach the weights."""
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "scipy")
-PACKAGE = Path(__file__).parent
-BESIDE = {"benchmarks", "cli", "experiments", "exports", "report", "scenarios", "standard", "traits"}
-BESIDE |= {
-    "browse.py",
-    "cards.py",
-    "cells.py",
-    "compare.py",
-    "console.py",
-    "doctor.py",
-    "experiment.py",
-    "mending.py",
-    "plan.py",
-    "reach.py",
-    "sharing.py",
-    "stats.py",
-    "status.py",
-    "sweep.py",
-}
-"""What of the package neither trains nor grades; tasks and scenarios stand in the slots, benchmarks in the stamps."""
 
 
 def versions() -> dict[str, str]:
@@ -54,18 +35,12 @@ def versions() -> dict[str, str]:
     return {"colorfast": __version__} | {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
-@cache
-def _code() -> str:
-    paths = sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*") if p.suffix in (".py", ".md", ".json", ".toml"))
-    return digest([(str(p), file_sha256(PACKAGE / p)) for p in paths if p.parts[0] not in BESIDE])
-
-
 def untrained(model_sha256: str) -> dict[str, Any]:
     """What the answers of the untrained model come from, beside what is asked."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return {"model": model_sha256, "code": _code(), "versions": versions(), "device": device}
+    return {"model": model_sha256, "code": ingredients.answering(), "versions": versions(), "device": device}
 
 
 def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
@@ -75,7 +50,8 @@ def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: 
 
     settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training.precision)}
     own = {"slots": schedule_hash(slots), "graders": [file_sha256(Path(f)) for f in files], "training": settings, "seed": seed}
-    return untrained(model_sha256) | own
+    code = {"code": ingredients.training(), "grading": ingredients.grading(training.reward)}
+    return untrained(model_sha256) | code | own
 
 
 def settle(cell: Path, of: Mapping[str, Any]) -> None:

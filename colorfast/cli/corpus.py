@@ -166,13 +166,14 @@ def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
 
 
 @app.command(
-    epilog="Examples: `colorfast graders` - `colorfast graders --constitution colorfast` - `colorfast graders --fit` - "
+    epilog="Examples: `colorfast graders` - `colorfast graders --constitution colorfast` - `colorfast graders --fit mine.json` - "
     "`colorfast graders --judge http://localhost:8000/v1 --model NAME`"
 )
 def graders(
     fit: Annotated[
-        bool, typer.Option("--fit", help="Fit the semantic criterion again, on the training scenarios; writes its weights.")
-    ] = False,
+        Path | None,
+        typer.Option(help="Fit the semantic criterion again, on the training scenarios, into this new JSON file."),
+    ] = None,
     judge: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server, to compare with.")] = None,
     model: Annotated[str, typer.Option(help="The judge's model.")] = "",
     replies: Annotated[int, typer.Option(min=2, help="How many known replies the judge is asked about.")] = 1000,
@@ -195,9 +196,12 @@ def graders(
         raise ColorfastError("--judge and --model go together: the server's base URL, and the name of a model on it")
     train, rows = [s for s in corpus() if s.split == "train"], list(corpus())
     if fit:
+        if fit.exists():
+            raise ColorfastError(f"{fit}: is there already; name a new file")
         with console.status("fitting on the known replies of the training scenarios"):
-            write_json(semantic.WEIGHTS, semantic.fit(train, encoder()).model_dump())
-        semantic.weights.cache_clear()
+            write_json(fit, semantic.fit(train, encoder()).model_dump())
+        out.print(f"{fit}: written; the graders go on with the shipped weights", markup=False)
+        return
     with console.status("grading the known replies of every scenario"):
         found: dict[str, Any] = {
             "kinds": accuracy.by_kind(rows),

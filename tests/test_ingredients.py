@@ -1,0 +1,145 @@
+"""What makes a result is in its key, and nothing else is."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+from colorfast import ingredients, semantic, sharing
+from colorfast.evaluate import heldout_stamp
+from colorfast.scenarios import corpus
+from colorfast.schedule import schedule
+from colorfast.settings import Arm, Evaluation, Experiment, Grading
+
+CODE, OFFLINE = Grading(kind="code"), Grading(kind="offline")
+TRAINING_FILES = ("policies/sampling.py", "engines/packing.py", "engines/trl.py", "methods.py")
+CODE_FILES = ("grade.py", "reading.py", "graders/says.py", "graders/behaviours/reasons.toml")
+OFFLINE_FILES = ("semantic.json", "semantic.py", "encoder.py")
+OTHER_FILES = (
+    "claims.toml",
+    "compare.py",
+    "report/html.py",
+    "report/page/style.css",
+    "cli/runs.py",
+    "experiments/quick.toml",
+    "traits/truthfulness.toml",
+    "benchmarks/harm.py",
+    "attacks/persona.toml",
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the package's files."""
+    root = tmp_path / "colorfast"
+    shutil.copytree(ingredients.PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Read anew: digests are kept for the life of a process otherwise."""
+    ingredients._digest.cache_clear()
+    made = {
+        "training": ingredients.training(root),
+        "code": ingredients.grading(CODE, root),
+        "offline": ingredients.grading(OFFLINE, root),
+    }
+    ingredients._digest.cache_clear()
+    return made
+
+
+def changed(root: Path, name: str) -> set[str]:
+    """The digests that an edit of one file changes."""
+    before = digests(root)
+    path = root / name
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    after = digests(root)
+    return {key for key in before if before[key] != after[key]}
+
+
+@pytest.mark.parametrize("name", TRAINING_FILES)
+def test_an_edit_of_what_trains_changes_the_training_digest(package: Path, name: str) -> None:
+    assert changed(package, name) == {"training"}
+
+
+@pytest.mark.parametrize("name", CODE_FILES)
+def test_an_edit_of_what_reads_words_changes_both_gradings(package: Path, name: str) -> None:
+    assert changed(package, name) == {"code", "offline"}
+
+
+@pytest.mark.parametrize("name", OFFLINE_FILES)
+def test_an_edit_of_what_reads_meaning_changes_the_offline_one(package: Path, name: str) -> None:
+    assert changed(package, name) == {"offline"}
+
+
+@pytest.mark.parametrize("name", OTHER_FILES)
+def test_an_edit_of_anything_else_changes_nothing(package: Path, name: str) -> None:
+    assert changed(package, name) == set()
+
+
+def test_offline_grading_depends_on_the_words_of_the_whole_corpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fewer = corpus()[:-1]
+    whole = ingredients.rarity_digest(semantic.rarity())
+    monkeypatch.setattr(semantic, "corpus", lambda: fewer)
+    semantic.rarity.cache_clear()
+    assert ingredients.rarity_digest(semantic.rarity()) != whole
+    semantic.rarity.cache_clear()
+
+
+def test_keys_and_stamps_hold_the_graders(tiny: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = schedule(tiny, Arm(dose=0.5), 0)
+    held = [s for s in corpus() if s.split == "heldout"][:3]
+
+    def made() -> tuple[dict[str, object], str, dict[str, object]]:
+        key = sharing.trained("model", slots, tiny.training, 0)
+        return key, heldout_stamp(held, Evaluation(grading=CODE)), sharing.untrained("model")
+
+    before = made()
+    monkeypatch.setattr(ingredients, "grading", lambda how: "another")
+    after = made()
+    assert before[0] != after[0] and before[1] != after[1] and before[2] == after[2]
+
+
+def test_the_lists_hold_all_that_the_engine_and_the_graders_import() -> None:
+    root = ingredients.PACKAGE
+    reached = imported(root, ["engines/trl.py", "engines/launch.py", "grading.py"])
+    listed = ingredients.listed()
+    covered = {n for n in reached if n in listed or n.partition("/")[0] in listed}
+    assert reached - covered == ingredients.BESIDE.keys() & reached
+    assert set(ingredients.BESIDE) <= reached
+    assert all((root / name).exists() for name in listed)
+
+
+def imported(root: Path, names: list[str]) -> set[str]:
+    """The package's files that these import, themselves included, however deep."""
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += modules(root, root / name)
+    return reached
+
+
+def modules(root: Path, path: Path) -> list[str]:
+    """The package's files that one file names in its imports."""
+    dotted: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            dotted.add(node.module)
+            dotted |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            dotted |= {alias.name for alias in node.names}
+    files = []
+    for parts in (name.split(".") for name in dotted if name.split(".")[0] == "colorfast"):
+        inside = root.joinpath(*parts[1:])
+        for file in (inside.with_suffix(".py"), inside / "__init__.py"):
+            if file.is_file():
+                files.append(file.relative_to(root).as_posix())
+    return files
