@@ -29,7 +29,7 @@ QUICK = (
     *("do-not-answer-human-chatbox", "rho-harmful", "rho-benign", "rho-edgy"),
     *("rho-logic", "rho-gsm8k-flattered"),
 )
-"""Ten families, from packages alone, and of each family what takes least time."""
+"""Ten families, from packages alone; short questions first, since a laptop answers them."""
 HEALTH = ("health", "mental health")
 COPIES = ("rho-gsm8k-flattered",)
 """Evals that ask the questions of another one here: in `packaged`, not in `standard`, where they would count twice."""
