@@ -18,17 +18,17 @@ from colorfast.attacks import CLEAN, Attack
 from colorfast.cells import Cell
 from colorfast.console import progress
 from colorfast.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
-from colorfast.experiment import BASELINE, load_run
+from colorfast.experiment import BASELINE, load_run, settled
 from colorfast.grading import make_ready
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known
 from colorfast.policies import Policy
 from colorfast.policies.remembering import Remembering
 from colorfast.policies.together import together
-from colorfast.rundir import alone, digest, sound, write_json, write_text
+from colorfast.rundir import DamagedError, alone, digest, read_json, sound, write_json, write_text
 from colorfast.scenarios import corpus
 from colorfast.schedule import heldout
-from colorfast.settings import Axes, Evaluation, Precision, Training
+from colorfast.settings import COMPUTED_IN, Axes, Evaluation, Precision, Training
 from colorfast.tables import read_scores, read_stamps, write_scores
 from colorfast.types import ColorfastError, Scenario, Score
 from colorfast.verdicts import CAPABILITY, Findings, Key, findings
@@ -37,7 +37,7 @@ from colorfast.weights import WeightAttack
 if TYPE_CHECKING:
     from colorfast.policies.local import LocalPolicy
 
-HOME = "attacks"
+HOME, PRECISION = "attacks", "precision.json"
 FEWEST = 4
 DECODED, AT_ONCE = 128, 10
 """Replies decoded together, and points measured side by side."""
@@ -57,7 +57,7 @@ Advance = Callable[..., None]
 @dataclass(frozen=True)
 class Battery:
     """What is attacked, how, and on what. `models`: for each arm the model of each seed; the first arm is the baseline. `suite`: evals
-    that every point asks, whatever its attack goes after. `precision`: what models multiply in."""
+    that every point asks, whatever its attack goes after. `precision`: what models multiply in, and what trains them on."""
 
     models: Mapping[str, Mapping[int, str]]
     scenarios: tuple[Scenario, ...]
@@ -75,7 +75,7 @@ class Battery:
     @property
     def computed_in(self) -> str:
         """fp32 or bf16, on this machine."""
-        from colorfast.policies.packed import precision
+        from colorfast.policies.precision import precision
 
         return precision(self.precision)
 
@@ -114,8 +114,9 @@ def named(names: Sequence[str], axes: Axes, training: Training) -> tuple[Attack,
 
 
 def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, samples: int, axes: Axes = AXES) -> Battery:
-    """The trained arms of a finished run (none named: all), asked as the run asks. `items`: held-out scenarios a point, and a third as
-    many of each eval; `samples`: repetitions, each with other wordings. Raises ColorfastError for an unfinished run or unknown name."""
+    """The trained arms of a finished run (none named: all), asked as the run asks, in its precision. `items`: held-out scenarios a
+    point, and a third as many of each eval; `samples`: repetitions, each with other wordings. Raises ColorfastError for an unfinished
+    run or unknown name."""
     experiment = load_run(folder)
     check_known("arm", arms, experiment.arms)
     chosen = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
@@ -127,6 +128,7 @@ def of_run(folder: Path, arms: Sequence[str], names: Sequence[str], items: int, 
     return Battery(
         {arm: {seed: str(path) for seed, path in by_seed.items()} for arm, by_seed in models.items()},
         *(held, _sized(experiment.evaluation, items, samples), experiment.system, named(names, axes, experiment.training)),
+        precision=settled(experiment, folder).training.precision,
     )
 
 
@@ -194,6 +196,7 @@ def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again
     points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
     with alone(home, wait=False):
         write_text(home / "README.md", CARD)
+        battery = _in_one_precision(battery, home)
         with progress(f"attack {folder.name}", len(cells) * sum(battery.work(attack) for attack, _ in battery.points)) as advance:
             if jobs > 1:
                 _elsewhere(battery, home, jobs, again, advance)
@@ -209,6 +212,26 @@ def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again
         said = findings(list(battery.models), battery.attacks, points, battery.suite)
         write_json(home / "persistence.json", _settings(battery, weights_of) | {"trainings": trained} | asdict(said))
     return said
+
+
+def _in_one_precision(battery: Battery, home: Path) -> Battery:
+    """The battery in the precision that was chosen when it began, which `precision.json` keeps with what was measured then."""
+    if battery.precision != "auto":
+        return battery
+    from colorfast.policies.precision import rates
+
+    kept = sound(home / PRECISION, _read_rates)
+    if kept is None:
+        kept = asdict(rates("auto", resolve(next(iter(_cells(battery).values())))))
+        write_json(home / PRECISION, kept)
+    return replace(battery, precision=kept["choice"])
+
+
+def _read_rates(path: Path) -> dict[str, Any]:
+    kept: dict[str, Any] = read_json(path)
+    if kept.get("choice") not in COMPUTED_IN:
+        raise DamagedError(path, "it names no precision")
+    return kept
 
 
 def _cells(battery: Battery) -> dict[tuple[str, int], str]:
@@ -241,7 +264,8 @@ def _elsewhere(battery: Battery, home: Path, jobs: int, again: Sequence[str], ad
                 advance(battery.work(place.attack), note=place.folder.name)
 
     def begin(cell: tuple[str, int], room: children.Room) -> subprocess.Popen[bytes]:
-        return children.start([*again, "--cell", Cell(*cell).name], home / Cell(*cell).name, room)
+        own = ["--precision", battery.precision, "--cell", Cell(*cell).name]  # the last of two --precision counts
+        return children.start([*again, *own], home / Cell(*cell).name, room)
 
     with contextlib.closing(children.several(list(_cells(battery)), begin, jobs, tick)) as ended:
         for cell, code in ended:
@@ -325,7 +349,7 @@ def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Adva
         own = {place.strength: place for place in left if place.attack is attack}
         if own:
             (folder, seed), *_ = {(place.folder, place.seed) for place in own.values()}
-            for step, policy in retrain.snapshots(model, attack, seed, folder, own):
+            for step, policy in retrain.snapshots(model, attack, seed, folder, own, battery.precision):
                 with _asked_often(policy, battery) as often:
                     scores = measure(often, battery, attack, step, advance)
                 yield own[step], scores

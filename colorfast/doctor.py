@@ -1,4 +1,5 @@
-"""What this machine can do, and what stands in the way. Nothing is downloaded, and torch is not imported: it must be quick."""
+"""What this machine can do, and what stands in the way. Nothing is downloaded, and only a process beside this one imports torch, to
+measure what products run at: it must be quick, and say what is wrong where torch cannot be imported."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from typing import Literal
 from colorfast import benchmarks, encoder, models
 from colorfast.data import cache_dir, pinned, there
 from colorfast.experiment import read
+from colorfast.machine import processor
 from colorfast.settings import Endpoint
 from colorfast.types import ColorfastError
 
@@ -37,6 +39,8 @@ FEATURES = {"avx2": "avx2", "avx512": "avx512f", "avx512_bf16": "avx512_bf16", "
 """What makes products fast, by its name in Linux's list of CPU flags."""
 MEMORY, DISK, FETCHED = 3e9, 4e9, 1.2e9
 """Bytes that `quick` wants: free memory, room for its runs, and room for the model while it is unpacked."""
+PATIENCE = 60
+"""Seconds after which the measurement of products is given up."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,29 @@ class Check:
 
 def examine(endpoint: str | None = None, model: str = "") -> list[Check]:
     """Every check, in order of the machine from the inside out."""
-    found = [_python(), _torch(), _packages(), _cpu(), _gpu(), _memory(), *_disks(), *_models(), *_files(), *_extras(), _trackers()]
-    return [*found, _compilers(), *([_endpoint(endpoint, model)] if endpoint else [])]
+    with _measuring() as measuring:
+        found = [_python(), _torch(), _packages(), _cpu(), _gpu(), _memory(), *_disks(), *_models(), *_files(), *_extras(), _trackers()]
+        found += [_compilers(), *([_endpoint(endpoint, model)] if endpoint else [])]
+        return [*found, _precision(measuring)]
+
+
+def _measuring() -> subprocess.Popen[str]:
+    """Goes on beside the other checks: its clock counts its own seconds only."""
+    asked = [sys.executable, "-m", "colorfast.policies.precision"]
+    return subprocess.Popen(asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _precision(measuring: subprocess.Popen[str]) -> Check:
+    """What products are computed in, both rates and the processor."""
+    try:
+        answer, errors = measuring.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        measuring.kill()
+        return Check("precision", "warning", f"not measured in {PATIENCE} seconds", "end other programs, and try again")
+    if measuring.returncode:
+        reason = (errors.strip().splitlines() or [f"ended with code {measuring.returncode}"])[-1]
+        return Check("precision", "warning", f"not measured: {reason[:160]}", "torch cannot be used: install it again")
+    return Check("precision", "ok", answer.strip())
 
 
 def _version(package: str) -> str | None:
@@ -92,17 +117,12 @@ def _packages() -> Check:
 
 
 def _cpu() -> Check:
-    told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if Path("/proc/cpuinfo").is_file() else ""
-    named, flags = (re.search(rf"^{key}\s*: (.+)$", told, re.M) for key in ("model name", "flags"))
-    has = set(flags[1].split()) if flags else set()
-    features = [name for name, flag in FEATURES.items() if flag in has]
-    model = named[1].strip() if named else platform.processor() or platform.machine()
+    name, flags = processor()
+    features = [feature for feature, flag in FEATURES.items() if flag in flags]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{model}, {cores} cores" + (f", {' '.join(features)}" if features else "")
-    if flags and "avx2" not in has:
+    found = f"{name}, {cores} cores" + (f", {' '.join(features)}" if features else "")
+    if flags and "avx2" not in flags:
         return Check("cpu", "warning", found, "without AVX2 everything is slow; use another machine for more than a first look")
-    if flags and "amx_bf16" not in has and not _gpus():
-        return Check("cpu", "ok", f"{found}; no matrix units for bf16, so products are in fp32")
     return Check("cpu", "ok", found)
 
 

@@ -150,13 +150,21 @@ def _room(benchmark: Benchmark, evaluation: Evaluation) -> int:
 def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None) -> str:
     """What an eval asked, how it was answered and scored, in twelve hex digits: scores of different stamps never compare."""
     how = ["letters" if policy.by_letter else "log-likelihood"] if benchmark.kind == "choice" else [_room(benchmark, evaluation)]
-    return digest([benchmarks.fingerprint(benchmark, benchmarks.chosen(benchmark, evaluation.items)), how, system])[:12]
+    items = benchmarks.chosen(benchmark, evaluation.items)
+    asked = [benchmarks.fingerprint(benchmark, items), how, system]
+    rounded = _rounded(evaluation)
+    return digest([*asked, rounded] if rounded else asked)[:12]
+
+
+def _rounded(evaluation: Evaluation) -> dict[str, str]:
+    """Of a stamp: the precision, where it is not fp32."""
+    return {} if evaluation.precision == "fp32" else {"precision": evaluation.precision}
 
 
 def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     """The same for the held-out scenarios."""
-    left_out = {"benchmarks", "items", "batch_size", "second_grading"}
-    settings = evaluation.model_dump(mode="json", exclude=left_out)
+    left_out = {"benchmarks", "items", "batch_size", "second_grading", "precision"}
+    settings = evaluation.model_dump(mode="json", exclude=left_out) | _rounded(evaluation)
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
     settings |= {"grading_code": ingredients.grading(evaluation.grading)}

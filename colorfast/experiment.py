@@ -7,8 +7,9 @@ import json
 import platform
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -22,16 +23,20 @@ from colorfast.data import UnreachableError
 from colorfast.evaluate import check_stamps, few, stamps, work
 from colorfast.grade import check
 from colorfast.grading import make_ready
+from colorfast.machine import processor
 from colorfast.mending import mend
 from colorfast.models import resolve, weights_sha256
 from colorfast.names import check_known, nearest, one_line, read_toml
 from colorfast.outline import outline
 from colorfast.rundir import DamagedError, alone, digest, read_json, sound, write_json
 from colorfast.schedule import all_scenarios, check_disjoint, heldout, schedule, summary
-from colorfast.settings import Arm, Evaluation, Experiment
+from colorfast.settings import COMPUTED_IN, Arm, Evaluation, Experiment
 from colorfast.sweep import CellsFailedError, sweep
 from colorfast.tables import read_scores, read_stamps
 from colorfast.types import ColorfastError, Message, Score
+
+if TYPE_CHECKING:
+    from colorfast.policies.precision import Rates
 
 HOME = Path(__file__).parent / "experiments"
 QUESTION = (Message(role="user", content="What is this about?"),)
@@ -150,14 +155,60 @@ def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluat
                 "trained again) or another --out, or delete the folder"
             )
     else:
-        _check_made_by(experiment, folder, str(plan["model_sha256"]), measured)
-        machine = {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-        }
-        write_json(path, {"plan": plan, "traits": traits, "versions": sharing.versions(), "machine": machine})
+        rates = _rates(experiment, folder, model)
+        settled_experiment = _in_precision(experiment, rates.choice)
+        measured = measured.model_copy(update={"precision": settled_experiment.evaluation.precision})
+        _check_made_by(settled_experiment, folder, str(plan["model_sha256"]), measured)
+        machine = {"python": platform.python_version(), "system": platform.platform(), "processor": processor().name}
+        made = {"plan": plan, "traits": traits, "versions": sharing.versions(), "machine": machine, "precision": asdict(rates)}
+        write_json(path, made)
     return str(plan["model_sha256"])
+
+
+def _rates(experiment: Experiment, folder: Path, model: Path) -> Rates:
+    """What a run multiplies in, measured at its start. Where its cells were begun already, as they were."""
+    from colorfast.policies.precision import rates
+
+    measured, begun = rates(experiment.training.precision, model), _precision_of_cells(folder)
+    if begun is None or experiment.training.precision != "auto":
+        return measured
+    return replace(measured, choice=begun, reason="as the cells that are here were begun")
+
+
+def _precision_of_cells(folder: Path) -> str | None:
+    """What the cells of a folder were begun in, by the key of the first that says so."""
+    for path in sorted(folder.glob("*/key.json")):
+        try:
+            precision = read_json(path)["of"]["training"]["precision"]
+        except (ColorfastError, KeyError, TypeError):  # the untrained model's names none
+            continue
+        if precision in COMPUTED_IN:
+            return str(precision)
+    return None
+
+
+def _in_precision(experiment: Experiment, precision: str) -> Experiment:
+    """Training, and evaluation where its precision is left to the machine, in this precision."""
+    training = experiment.training.model_copy(update={"precision": precision})
+    evaluation = experiment.evaluation
+    if evaluation.precision == "auto":
+        evaluation = evaluation.model_copy(update={"precision": precision})
+    return experiment.model_copy(update={"training": training, "evaluation": evaluation})
+
+
+def settled(experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment in the precision that its run chose when it began: every cell, process and later start multiplies in it. A run of
+    a version that did not measure has it in the keys of its cells.
+
+    Raises ColorfastError where run.json does not say it.
+    """
+    if experiment.training.precision != "auto":
+        return _in_precision(experiment, experiment.training.precision)
+    kept = read_json(folder / "run.json").get("precision")
+    choice = kept.get("choice") if isinstance(kept, dict) else _precision_of_cells(folder)
+    if kept is not None and choice not in COMPUTED_IN:
+        raise ColorfastError(f"{folder}/run.json: precision.choice: wants {' or '.join(COMPUTED_IN)}, found {choice!r}")
+    return experiment if choice is None else _in_precision(experiment, choice)
 
 
 def _read_plan(path: Path) -> dict[str, Any]:
@@ -244,6 +295,7 @@ def run(
     with alone(folder, wait=False):
         model = resolve(experiment.model)
         model_sha256 = _settle(experiment, folder, model, measured)
+        experiment = settled(experiment, folder)
         for cell in (UNTRAINED, *chosen):
             mend(folder, cell)
         _prepare(experiment, folder, chosen, model_sha256)

@@ -39,7 +39,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _processor(experiment: Experiment) -> str:
     import torch
 
-    from colorfast.policies.packed import precision
+    from colorfast.policies.precision import precision
 
     cores = _count(os.cpu_count() or 1, "CPU core")
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else cores

@@ -17,7 +17,9 @@ from transformers import TrainerCallback
 
 from colorfast import benchmarks
 from colorfast.evaluate import score_benchmark, score_heldout
+from colorfast.models import resolve
 from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.policies.precision import Rates, rates
 from colorfast.schedule import heldout, schedule
 from colorfast.settings import Arm, Endpoint, Experiment, Grading, Training
 from colorfast.types import TRAIT_SOURCE, Method, Scenario, Slot, Task
@@ -44,7 +46,8 @@ class ArmPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole experiment. `memory`: peak bytes of this process (of the GPU where there is one) during the probe."""
+    """A whole experiment. `memory`: peak bytes of this process (of the GPU where there is one) during the probe. `rates`: of
+    products on this machine; None for one that is not here."""
 
     steps: int
     seeds: int
@@ -52,6 +55,7 @@ class Plan:
     seconds: float
     memory: int
     judges: dict[str, dict[str, float]]
+    rates: Rates | None = None
 
 
 class _Clock(TrainerCallback):
@@ -162,7 +166,9 @@ def judges(experiment: Experiment, rewarded: Sequence[tuple[Task, int]], reply_t
 
 def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Plan:
     """What `experiment.run` would take on this machine. Calls `advance` three times. Writes nothing that stays."""
-    training, held = experiment.training, heldout(experiment)
+    found = rates(experiment.training.precision, resolve(experiment.model))
+    training, held = experiment.training.model_copy(update={"precision": found.choice}), heldout(experiment)
+    experiment = experiment.model_copy(update={"training": training})
     policy = load_policy(experiment.model, experiment.evaluation.batch_size)
     advance()
     trait_seconds, benchmark_seconds = _probe_evaluation(policy, experiment, held)
@@ -187,7 +193,7 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
     each = sum(a.training_seconds + a.evaluation_seconds for a in arms.values())
     seconds = each * len(experiment.seeds) + trait_seconds  # the untrained model is scored on the held-out scenarios too
     asked = judges(experiment, rewarded, max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size)
-    return Plan(training.steps, len(experiment.seeds), arms, seconds, _peak(), asked)
+    return Plan(training.steps, len(experiment.seeds), arms, seconds, _peak(), asked, found)
 
 
 def plain(found: Plan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from colorfast.models import resolve, weights_sha256
 from colorfast.rundir import read_json, write_json, write_text
+from colorfast.settings import Precision
 from colorfast.types import ColorfastError
 from colorfast.weights import WeightAttack
 
@@ -32,29 +33,33 @@ def is_trained(home: Path, attack: WeightAttack) -> bool:
     return (home / attack.id / LEDGER).is_file()
 
 
-def snapshots(model: str, attack: WeightAttack, seed: int, home: Path, steps: Iterable[int]) -> Iterator[tuple[int, LocalPolicy]]:
-    """The policy after each of these steps of an attack on `model`. `home`: the folder of the arm and seed."""
+def snapshots(
+    model: str, attack: WeightAttack, seed: int, home: Path, steps: Iterable[int], precision: Precision = "fp32"
+) -> Iterator[tuple[int, LocalPolicy]]:
+    """The policy after each of these steps of an attack on `model`. `home`: the folder of the arm and seed. `precision`: what is
+    multiplied in."""
     from colorfast.engines.snapshots import at
     from colorfast.policies.local import give_back
 
-    train(model, attack, seed, home)
+    train(model, attack, seed, home, precision)
     for step in steps:
         yield step, at(_start(model, attack, home), home / attack.id, step)
         give_back()
 
 
-def train(model: str, attack: WeightAttack, seed: int, home: Path) -> None:
+def train(model: str, attack: WeightAttack, seed: int, home: Path, precision: Precision) -> None:
     """Train as far as it is not done. What another training left in the same folder is deleted."""
     from colorfast.policies.local import give_back
 
     if attack.after:
-        train(model, attack.after, seed, home)
+        train(model, attack.after, seed, home, precision)
     folder = home / attack.id
     job = {
         "attack": attack.fingerprint(attack.steps, 1),
         "steps": list(attack.strengths),
         "seed": seed,
         "of": weights_sha256(resolve(model)),
+        "precision": precision,
     }
     there = (folder / JOB).is_file() and read_json(folder / JOB) == job
     if not there or (is_trained(home, attack) and not all((folder / f"step-{s}").is_dir() for s in attack.strengths)):
@@ -66,11 +71,13 @@ def train(model: str, attack: WeightAttack, seed: int, home: Path) -> None:
         from colorfast.engines import trl
 
         assert attack.training is not None
-        trl.train(model, attack.slots(seed), attack.training, seed, folder, attack.strengths)
+        training = attack.training.model_copy(update={"precision": precision})
+        trl.train(model, attack.slots(seed), training, seed, folder, attack.strengths)
     else:
         from colorfast.engines import sft
 
-        sft.tune(_start(model, attack, home), attack.rows(seed), attack.tuning, seed, folder)
+        tuning = attack.tuning.model_copy(update={"precision": precision})
+        sft.tune(_start(model, attack, home), attack.rows(seed), tuning, seed, folder)
     give_back()
 
 

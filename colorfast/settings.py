@@ -13,6 +13,8 @@ MANY = 1_000_000
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
 """What may be the name of a folder."""
 Precision = Literal["auto", "fp32", "bf16"]
+COMPUTED_IN: tuple[Precision, ...] = ("fp32", "bf16")
+"""What "auto" chooses from."""
 LORA_RATE, FULL_RATE = 1e-4, 1e-5
 """Learning rates of a weight attack that names none."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
@@ -122,7 +124,8 @@ class Evaluation(Frozen):
     """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark.
 
     `second_grading`: another grader that scores the same held-out replies, so that a gain can be
-    held against a grader that did not reward it.
+    held against a grader that did not reward it. `precision`: what the model multiplies in; "auto"
+    is that of training. In bf16 an item's numbers depend, a little, on what else is in its batch.
     """
 
     benchmarks: tuple[str, ...] = ()
@@ -131,6 +134,7 @@ class Evaluation(Frozen):
     max_tokens: int = Field(default=64, gt=0, le=MANY)
     temperature: float = Field(default=0.7, ge=0)
     batch_size: int = Field(default=64, gt=0)
+    precision: Precision = "fp32"
     grading: Grading = Grading()
     second_grading: Grading | None = None
 

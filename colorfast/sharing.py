@@ -46,7 +46,7 @@ def untrained(model_sha256: str) -> dict[str, Any]:
 def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
     """What a cell's weights come from. The user's own graders count by what stands in them."""
     files = sorted({c.grader for slot in slots for c in slot.task.rubric if c.grader.endswith(".py")})
-    from colorfast.policies.packed import precision
+    from colorfast.policies.precision import precision
 
     settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training.precision)}
     own = {"slots": schedule_hash(slots), "graders": [file_sha256(Path(f)) for f in files], "training": settings, "seed": seed}

@@ -8,6 +8,7 @@ import subprocess
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapp
     """One cell, as far as a twin of another experiment or an earlier start has not done it. `missing`: benchmarks that cannot be
     asked now, with the reasons; a later call without them asks these alone."""
     from colorfast.policies.local import give_back, load_policy
+    from colorfast.policies.precision import precision
 
     give_back()  # what the cell before has left
     folder, held, evaluation = run / cell.name, heldout(experiment), without(experiment.evaluation, missing)
@@ -64,6 +66,7 @@ def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapp
         give_back()
     if not is_complete(run, cell, unmeasured):
         policy = load_policy(str(model), evaluation.batch_size)
+        policy = replace(policy, precision=precision(evaluation.precision))
         sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
         units = partial(answered, folder, experiment, len(held))
         with clock(folder, "evaluation", units), progress(f"evaluate {cell.name}", work(evaluation, held)) as advance:

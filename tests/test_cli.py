@@ -241,6 +241,8 @@ def test_imports_point_down() -> None:
         "names": 1,
         "rundir": 1,
         "console": 0,
+        "machine": 0,
+        "ingredients": 2,
         "stats": 2,
         "tables": 2,
         "data": 2,

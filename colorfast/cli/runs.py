@@ -84,7 +84,7 @@ def cell(run: Path, name: str, missing: str = "{}") -> None:
     from colorfast.sweep import attempt
 
     end_with_parent()
-    experiment = exp.planned(run)
+    experiment = exp.settled(exp.planned(run), run)
     (asked,) = (c for c in (UNTRAINED, *cells(experiment)) if c.name == name)
     raise typer.Exit(1 if attempt(run, experiment, asked, json.loads(missing)) else 0)
 
@@ -214,6 +214,8 @@ def plan(
     where = f"on one {gpu} by arithmetic, every reply as long as it may be" if gpu else "on this machine"
     of = "weights and optimizer" if gpu else "memory"
     out.print(f"in all about {found.seconds / 60:,.0f} minutes {where}, {found.memory / 1e9:.1f} GB of {of}", soft_wrap=True)
+    if found.rates:
+        out.print(found.rates, markup=False, soft_wrap=True)
     for use, judged in found.judges.items():
         tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
         out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")

@@ -22,7 +22,8 @@ from colorfast.ledger import Rollout, step_metrics
 from colorfast.names import read_jsonl
 from colorfast.policies import vllm
 from colorfast.policies.local import LocalPolicy
-from colorfast.policies.packed import packed, precision
+from colorfast.policies.packed import packed
+from colorfast.policies.precision import precision
 from colorfast.policies.sampling import sample, uniforms
 from colorfast.reading import SENTENCE
 from colorfast.rundir import DamagedError, write_text

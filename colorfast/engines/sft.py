@@ -18,7 +18,7 @@ from colorfast.console import progress
 from colorfast.engines.snapshots import Snapshots, Start, Whole, last_whole_checkpoint, quiet, step_of
 from colorfast.policies import Conversation
 from colorfast.policies.local import LocalPolicy
-from colorfast.policies.packed import precision, products
+from colorfast.policies.precision import precision, products
 from colorfast.rundir import digest, write_json
 from colorfast.settings import Tuning
 from colorfast.types import ColorfastError

@@ -27,7 +27,7 @@ from colorfast.engines.tracking import by_source, logs_in, recent
 from colorfast.ledger import SEAL, ledger, seal
 from colorfast.models import weights_sha256
 from colorfast.policies.local import load_policy
-from colorfast.policies.packed import precision, products
+from colorfast.policies.precision import precision, products
 from colorfast.policies.prompts import is_plain
 from colorfast.rundir import DamagedError, set_aside, write_json
 from colorfast.schedule import schedule_hash
