@@ -189,11 +189,13 @@ def plan(
     With --gpu nothing is tried: tokens and operations are held against what that card can do.
     """
     from colorfast import experiment as exp
+    from colorfast import reach
     from colorfast.cards import estimate
     from colorfast.plan import plain
     from colorfast.plan import plan as make
 
     loaded = exp.load(experiment, model)
+    reach.require(reach.of_benchmarks(loaded.evaluation.benchmarks), experiment)
     if gpu:
         found = estimate(loaded, gpu)
     else:
