@@ -349,7 +349,7 @@ def test_the_terminal_table_fits_100_columns_two_dosed_arms_at_a_time(tmp_path: 
     rows = [line for line in table if "human-protective-helpfulness" in line]
     numbers = r"[+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)"
     assert [len(re.findall(rf"● {numbers}|○ {numbers} ≥\.\d\d", row)) for row in rows] == [2, 1]
-    assert text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\.\d\d|equal)", text)) + 1  # and the legend
+    assert text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\d?\.\d\d|equal)", text)) + 1  # and the legend
 
 
 def test_a_baseline_alone_is_reported_as_nothing_to_compare(tmp_path: Path) -> None:

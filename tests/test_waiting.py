@@ -22,7 +22,7 @@ from colorfast.outline import outline
 from colorfast.report import sentences
 from colorfast.rundir import write_json, write_text
 from colorfast.settings import Experiment
-from colorfast.status import Left, known_time, statuses, tally
+from colorfast.status import Left, Status, known_time, statuses, tally
 
 ROOT = Path(__file__).parent.parent
 PART = 'about = "A little of it"\ntraits = ["truthfulness"]\ndomains = ["health"]'
@@ -98,8 +98,11 @@ def test_the_time_is_told_after_two_steps_and_something_scored(small: Experiment
     write_json(tmp_path / "run.json", {"traits": {str(i): "truthfulness" for i in range(10)}})
     folder = tmp_path / "baseline-s0"
 
+    def now() -> list[Status]:
+        return statuses(tmp_path, small, [UNTRAINED, *cells(small)])
+
     def text() -> str:
-        return known_time(statuses(tmp_path, small, [UNTRAINED, *cells(small)]))
+        return known_time(now())
 
     def trained(steps: int) -> None:
         write_text(folder / "metrics.jsonl", "{}\n" * steps)
@@ -113,8 +116,8 @@ def test_the_time_is_told_after_two_steps_and_something_scored(small: Experiment
     assert text() == ""  # the first step pays for what is set up once
     trained(2)
     assert re.fullmatch(r"about 16 min left, done at about \d\d:\d\d.*", text())
-    assert "done at" not in tally(statuses(tmp_path, small, cells(small)))
-    assert "done at" in tally(statuses(tmp_path, small, cells(small)), running=True)
+    assert "done at" not in tally(now())
+    assert "done at" in tally(now(), running=True)
 
 
 @pytest.fixture
