@@ -29,7 +29,7 @@ def outcome(run: Path) -> dict[str, object]:
 def kill_when(sign: Path, command: list[str]) -> None:
     """Start the command and SIGKILL it as soon as `sign` exists."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while not sign.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.002)
     assert process.poll() is None, f"ended before {sign.name} appeared"

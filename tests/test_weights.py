@@ -225,7 +225,7 @@ def test_a_killed_training_continues_to_the_same_weights(rank: int | None, tiny_
     fill = {"tests": str(Path(__file__).parent), "model": str(tiny_model), "tuning": tuning}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     slow = subprocess.Popen([sys.executable, "-c", code.format(**fill, pause=0.3, out=str(killed))], stderr=subprocess.DEVNULL)
-    until = time.time() + 120
+    until = time.time() + 600
     while not list(killed.glob("training/checkpoint-4/whole")) and slow.poll() is None and time.time() < until:
         time.sleep(0.05)
     os.kill(slow.pid, signal.SIGKILL)
