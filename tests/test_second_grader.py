@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from colorfast.experiment import load_run, load_scores, run
 from colorfast.report import write
 from colorfast.report.findings import gather
 from colorfast.settings import Endpoint, Evaluation, Experiment, Grading
+from colorfast.tables import read_scores
 from colorfast.types import Score
 
 BY_JUDGE = f"{HELDOUT}-by-judge"
@@ -58,6 +60,13 @@ def test_the_report_shows_the_second_grader_and_counts_it_nowhere(graded_twice: 
     assert "graded by judge" in page
     pairs = (graded_twice / "report" / "report.md").read_text(encoding="utf-8")
     assert "graded by judge" in pairs
+
+
+def test_the_untrained_models_score_is_by_the_first_grader_alone(graded_twice: Path) -> None:
+    rows = read_scores(graded_twice / "start" / "scores.parquet")
+    first = [s.value for s in rows if s.eval == HELDOUT and s.value is not None]
+    assert len(first) < len(rows)
+    assert gather(graded_twice).start == pytest.approx(fmean(first))
 
 
 def test_a_second_grader_that_is_the_first_is_refused() -> None:

@@ -276,7 +276,10 @@ def _structure(experiment: Experiment, scores: Mapping[str, Scores]) -> Structur
 
 def _start(run: Path) -> float | None:
     path = run / START / "scores.parquet"
-    values = [s.value for s in read_scores(path) if s.value is not None] if path.is_file() else []
+    if not path.is_file():
+        return None
+    rows = [s for s in read_scores(path) if s.eval == HELDOUT]
+    values = [s.value for s in rows if s.value is not None]
     return statistics.fmean(values) if values else None
 
 
