@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import small_packages
 import yaml
 
 from colorfast.data import pinned
@@ -424,7 +425,8 @@ WRITERS: Mapping[str, Write] = {
 
 
 def writer(name: str) -> Write | None:
-    return next((write for pattern, write in WRITERS.items() if fnmatchcase(name, pattern)), None)
+    own = next((write for pattern, write in WRITERS.items() if fnmatchcase(name, pattern)), None)
+    return own or small_packages.writer(name)
 
 
 def write(home: Path) -> dict[str, str]:
