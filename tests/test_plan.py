@@ -78,6 +78,7 @@ def test_a_card_that_is_unknown_or_too_small_or_a_model_without_a_size_is_one_cl
         estimate(tiny.model_copy(update={"model": "thing-7B", "training": whole}), "a100")
 
 
+@pytest.mark.data  # how long an eval takes follows from its real items
 @pytest.mark.parametrize("name", exp.names())
 def test_the_time_each_shipped_experiment_gives_for_a_gpu_is_what_plan_gives(name: str) -> None:
     text = (Path(exp.__file__).parent / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
