@@ -170,7 +170,11 @@ def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path
     mirror = {"COLORFAST_MIRROR": str(tmp_path / "mirror")}
     refused(colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror), "corrigible-neutral-HHH.jsonl", "wrong sha256")
     copy.unlink()
-    refused(colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror), "not in the mirror")
+    done = colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror)
+    # every missing file has a line of its own
+    assert done.returncode == 2
+    assert "not in the mirror" in done.stderr
+    assert "--skip-unreachable" in done.stderr
     assert not (tmp_path / "runs" / "tiny" / "baseline-s0").exists()
 
 

@@ -143,10 +143,10 @@ def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
     assert re.findall(r'<section id="(\w+)">', page) == list(SECTIONS)
     assert all(section(page, name).strip() for name in SECTIONS)
     assert sorted(p.name for p in (run / "report").iterdir()) == [
-        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "explanations.csv", "forest.svg", "learning.csv", "power.svg"),
-        *("replies.csv", "report.html", "report.md", "response.csv", "response.svg"),
+        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "explanations.csv", "forest.svg", "learning.csv"),
+        *("overview.svg", "power.svg", "replies.csv", "report.html", "report.md", "response.csv", "response.svg"),
     ]
-    assert page.count("<svg ") == 5
+    assert page.count("<svg ") == 6
     assert re.findall(r'<li><a href="#(\w+)">', page) == [SECTIONS[0], "says", *SECTIONS[1:]]
 
 
