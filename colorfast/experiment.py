@@ -170,7 +170,7 @@ def _rates(experiment: Experiment, folder: Path, model: Path) -> Rates:
     from colorfast.policies.precision import rates
 
     measured, begun = rates(experiment.training.precision, model), _precision_of_cells(folder)
-    if begun is None or experiment.training.precision != "auto":
+    if begun in (None, measured.choice) or experiment.training.precision != "auto":
         return measured
     return replace(measured, choice=begun, reason="as the cells that are here were begun")
 

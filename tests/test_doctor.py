@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,7 @@ def checks(*args: str, code: int = 0, **env: str) -> dict[str, dict[str, str]]:
 
 def test_a_machine_that_runs_these_tests_is_fine_and_torch_is_not_imported() -> None:
     code = "import sys; from colorfast.doctor import examine; examine(); sys.exit('torch' in sys.modules)"
-    began = time.monotonic()
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert time.monotonic() - began < 6  # half of it when nothing else runs
     found = {c.name for c in doctor.examine()}
     assert {"python", "torch", "cpu", "gpu", "memory", "disk, here", "extra judge", "trackers", "compilers", "files of quick"} <= found
 
