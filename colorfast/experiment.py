@@ -301,7 +301,8 @@ def run(
         _prepare(experiment, folder, chosen, model_sha256)
         left = sum(not is_trained(folder, c) and not sharing.is_shared(folder / c.name) for c in chosen)
         _check_disk(experiment, folder, model, left, jobs)
-        for line in outline(folder, experiment, chosen, jobs):
+        reachable = experiment.model_copy(update={"evaluation": measured})
+        for line in outline(folder, reachable, chosen, jobs):
             console.print(line, markup=False, soft_wrap=True)
         failed = sweep(folder, experiment, chosen, jobs, missing)
     if failed:

@@ -387,7 +387,7 @@ def test_the_list_of_what_is_missing_ends(network: Network) -> None:
 def test_doctor_names_what_quick_lacks_and_how_to_bring_it(network: Network, tmp_path: Path) -> None:
     found = {check.name: check for check in doctor.examine()}["files of quick"]
     assert found.state == "warning" and found.found.startswith("0 of ") and "colorfast fetch quick" in found.advice
-    assert "not here: corrigible-neutral-hhh, power-seeking-inclination" in found.found
+    assert "not here: rho-experts, rho-facts" in found.found
     assert network.asked == [] and not (tmp_path / "cache").exists()
 
 
