@@ -74,7 +74,7 @@ def test_the_start_names_what_another_experiment_has_trained(tmp_path: Path, tin
     class BegunError(Exception):
         pass
 
-    def stop(run: Path, experiment: Experiment, chosen: list[Cell], jobs: int) -> None:
+    def stop(run: Path, experiment: Experiment, chosen: list[Cell], jobs: int, missing: dict[str, str]) -> None:
         shared.extend(outline(run, experiment, chosen, jobs))
         raise BegunError
 
@@ -155,6 +155,7 @@ def test_the_line_on_a_plain_pipe_ends_with_the_work_even_when_that_fails(
     assert threading.active_count() == before and pipe.getvalue() == ""
 
 
+@pytest.mark.data  # how many items an eval has
 def test_the_start_of_a_run_on_the_page_is_that_of_the_quick_experiment() -> None:
     quick = exp.read("quick")
     page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
