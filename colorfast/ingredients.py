@@ -47,7 +47,8 @@ stand in the slots themselves."""
 GRADES = {
     "code": ("grade.py", "grading.py", "graders", "helpfulness.py", "reading.py"),
     "offline": ("encoder.py", "semantic.json", "semantic.py"),
-    "judge": ("endpoint.py", "judges"),
+    # where a judge rewards, an endpoint may also write the revisions that are trained on
+    "judge": ("endpoint.py", "judges", "policies/choices.py", "policies/endpoint.py"),
 }
 """What each kind of grading is made of; a folder stands for all files in it. Code grades standard
 tasks in every kind, and is half of the offline score."""
@@ -63,8 +64,6 @@ BESIDE = {
     "ledger.py": "records what was done",
     "names.py": "reads and checks files",
     "policies/__init__.py": "the policy's interface",
-    "policies/choices.py": "reads choices in replies of endpoints",
-    "policies/endpoint.py": "an endpoint is never trained",
     "rundir.py": "writes files",
     "scenarios/__init__.py": "loads scenarios, which stand in the slots",
     "schedule.py": "makes the slots, which a key holds",
