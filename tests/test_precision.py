@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from test_attacks import tiny_battery
+from test_cli import colorfast, write_toml
 
 from colorfast import battery
 from colorfast import experiment as exp
@@ -97,3 +98,12 @@ def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(tiny_mod
     write_json(home / "precision.json", kept | {"choice": OTHER[kept["choice"]]})
     with pytest.raises(ColorfastError, match="another way"):  # read, not measured again
         battery.run(made, tmp_path / "a")
+
+
+@on_a_cpu
+def test_plan_prints_the_choice_and_both_rates_in_one_line(tmp_path: Path, tiny_model: Path) -> None:
+    done = colorfast("plan", str(write_toml(tmp_path, tiny_model)))
+    assert done.returncode == 0, done.stderr
+    (line,) = [row for row in done.stdout.splitlines() if row.startswith("products in ")]
+    assert "GFLOP/s in fp32" in line
+    assert processor().name in line

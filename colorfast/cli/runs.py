@@ -217,7 +217,7 @@ def plan(
     of = "weights and optimizer" if gpu else "memory"
     out.print(f"in all about {found.seconds / 60:,.0f} minutes {where}, {found.memory / 1e9:.1f} GB of {of}", soft_wrap=True)
     if found.rates:
-        out.print(found.rates, markup=False, soft_wrap=True)
+        out.print(str(found.rates), markup=False, soft_wrap=True)
     for use, judged in found.judges.items():
         tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
         out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")
