@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -46,6 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if {name: os.environ[name] for name in FILES if name in os.environ} != wanted:
         read_from(wanted)
         forget()
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, and no garbage collection looks at it again: PyTorch's libraries alone are a million objects, and
+    every training collects several times."""
+    scenarios.corpus()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

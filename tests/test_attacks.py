@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
+from command import colorfast
 from conftest import CODE, make_tiny_model
 from rich.console import Console
-from test_cli import colorfast, refused
+from test_cli import refused
 from test_report import HOSTILE, experiment, html, make_run, mixed, section
 
 from colorfast import attacks, battery, benchmarks
@@ -323,7 +324,7 @@ def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(t
 
 def test_arms_measured_at_once_say_what_they_say_one_by_one(tiny_model: Path, tmp_path: Path) -> None:
     models = f"baseline={tiny_model},arm={make_tiny_model(tmp_path / 'other', seed=1)}"
-    ask = ("attack", "--models", models, "--attacks", "prefilled-yes", "--items", "2", "--out")
+    ask = ("attack", "--models", models, "--attacks", "prefilled-yes", "--items", "2", "--precision", "fp32", "--out")
     one, two = (tmp_path / "one" / "attacks", tmp_path / "two" / "attacks")
     threads = {"OMP_NUM_THREADS": "2"}  # of which each of two has one
     colorfast(*ask, str(one.parent), env={"OMP_NUM_THREADS": "1"})
@@ -331,7 +332,7 @@ def test_arms_measured_at_once_say_what_they_say_one_by_one(tiny_model: Path, tm
     assert done.returncode == 0, done.stderr
     assert (two / "arm-s0" / "log.txt").is_file() and not (one / "arm-s0" / "log.txt").exists()
     assert (one / "persistence.json").read_bytes() == (two / "persistence.json").read_bytes()
-    refused_in_a_child = colorfast(*ask, str(two.parent), "--precision", "fp32", "--samples", "2", "--jobs", "2", env=threads)
+    refused_in_a_child = colorfast(*ask, str(two.parent), "--samples", "2", "--jobs", "2", env=threads)
     assert refused_in_a_child.returncode == 2
     assert "-s0 could not be measured" in refused_in_a_child.stderr and "another way" in refused_in_a_child.stderr
 

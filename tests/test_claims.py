@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import colorfast, refused
+from command import colorfast
+from test_cli import refused
 from test_report import experiment as small
 from test_report import html, make_run, section
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from command import colorfast
 
 from colorfast.cli import app
 from colorfast.schedule import schedule_hash
@@ -30,6 +31,7 @@ prompts_per_step = 2
 group_size = 2
 max_tokens = 6
 learning_rate = 1e-3
+precision = "fp32"
 save_every = 2
 reward.kind = "code"
 {training}
@@ -46,16 +48,6 @@ max_tokens = 6
 grading.kind = "code"
 """
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
-
-
-def colorfast(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "colorfast.cli", *args],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
-    )
 
 
 def write_toml(folder: Path, tiny_model: Path, **changes: Any) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import colorfast, refused
+from command import colorfast
+from test_cli import refused
 
 from colorfast import constitution
 from colorfast.grade import grade

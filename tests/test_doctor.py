@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import colorfast
 from scripted_server import said
-from test_cli import colorfast, refused
+from test_cli import refused
 
 from colorfast import doctor
 

@@ -14,9 +14,10 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
+from command import colorfast
 from datasets import load_dataset
 from scripted_server import said
-from test_cli import colorfast, refused, write_toml
+from test_cli import refused, write_toml
 
 from colorfast.engines import verl
 from colorfast.grade import grade

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from command import colorfast
 from datasets import load_dataset
 from huggingface_hub import DatasetCard, ModelCard
 from peft import AutoPeftModelForCausalLM
-from test_cli import colorfast, refused
+from test_cli import refused
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 

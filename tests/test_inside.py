@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_cli import colorfast, refused
+from command import colorfast
+from test_cli import refused
 from test_report import better, make_run
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

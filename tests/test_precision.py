@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from command import colorfast
 from test_attacks import tiny_battery
-from test_cli import colorfast, write_toml
+from test_cli import write_toml
 
 from colorfast import battery
 from colorfast import experiment as exp
@@ -27,7 +28,7 @@ on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothin
 def test_bf16_is_chosen_where_it_is_clearly_faster(fp32: float, bf16: float, choice: str) -> None:
     found = chosen("Some CPU", fp32, bf16)
     assert (found.choice, found.fp32, found.bf16, found.processor) == (choice, fp32, bf16, "Some CPU")
-    assert str(found) == f"products in {choice}: {fp32} GFLOP/s in fp32, {bf16} in bf16 (Some CPU)"
+    assert str(found) == f"products in {choice}: {fp32} GFLOP/s a core in fp32, {bf16} in bf16 (Some CPU)"
 
 
 @on_a_cpu
@@ -105,5 +106,5 @@ def test_plan_prints_the_choice_and_both_rates_in_one_line(tmp_path: Path, tiny_
     done = colorfast("plan", str(write_toml(tmp_path, tiny_model)))
     assert done.returncode == 0, done.stderr
     (line,) = [row for row in done.stdout.splitlines() if row.startswith("products in ")]
-    assert "GFLOP/s in fp32" in line
+    assert "GFLOP/s a core in fp32" in line
     assert processor().name in line

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from test_cli import colorfast, refused, write_toml
+from command import colorfast
+from test_cli import refused, write_toml
 
 from colorfast.names import module_at
 from colorfast.tables import read_rows

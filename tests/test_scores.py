@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import colorfast, refused
+from command import colorfast
+from test_cli import refused
 
 from colorfast import evaluate as ev
 from colorfast.choices import own

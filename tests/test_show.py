@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import colorfast, refused
+from command import colorfast
+from test_cli import refused
 
 from colorfast import browse
 from colorfast.grade import grade

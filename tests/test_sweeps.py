@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_cli import colorfast, refused, write_toml
+from command import colorfast
+from test_cli import refused, write_toml
 from test_resume import outcome
 
 from colorfast import children

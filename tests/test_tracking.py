@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from command import colorfast
 from rich.console import Console
-from test_cli import colorfast, refused, write_toml
+from test_cli import refused, write_toml
 from transformers import TrainerCallback
 from transformers.integrations import integration_utils
 

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from command import colorfast
 from rich.console import Console
-from test_cli import colorfast, write_toml
+from test_cli import write_toml
 
 from colorfast import console
 from colorfast import experiment as exp

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import colorfast
 from conftest import CODE, make_tiny_model
 from test_attacks import HELD, MANY, Pupil, heldout, known, outcome
-from test_cli import colorfast, refused
+from test_cli import refused
 
 from colorfast import battery, benchmarks, methods, retrain
 from colorfast.attacks import CLEAN, robust

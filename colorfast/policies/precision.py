@@ -34,7 +34,7 @@ Product = Callable[[], object]
 
 @dataclass(frozen=True)
 class Rates:
-    """What products run at on a processor, in GFLOP/s, and the precision that they are computed in. A rate is None where none was
+    """What products run at on one core of a processor, in GFLOP/s, and the precision that they are computed in. A rate is None where none was
     measured; `reason`: why it was not, or what else than the rates made the choice."""
 
     choice: str
@@ -44,7 +44,7 @@ class Rates:
     reason: str = ""
 
     def __str__(self) -> str:
-        rates = "" if self.fp32 is None or self.bf16 is None else f"{self.fp32:.0f} GFLOP/s in fp32, {self.bf16:.0f} in bf16"
+        rates = "" if self.fp32 is None or self.bf16 is None else f"{self.fp32:.0f} GFLOP/s a core in fp32, {self.bf16:.0f} in bf16"
         return f"products in {self.choice}: {'; '.join(filter(None, (rates, self.reason)))} ({self.processor})"
 
 
@@ -82,7 +82,20 @@ def _measured(hidden: int, between: int) -> Rates:
     name = processor().name
     if not torch.backends.mkldnn.is_available():
         return Rates(FP32, name, reason="not measured; torch is built without oneDNN")
-    return chosen(name, *(_rate(precision, hidden, between) for precision in (FP32, BF16)))
+    with _one_thread():
+        return chosen(name, *(_rate(precision, hidden, between) for precision in (FP32, BF16)))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Inside, torch computes in one thread: several wait for each other by spinning, which the clock of a process counts as work
+    wherever something else runs beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _rate(precision: str, hidden: int, between: int) -> float:
@@ -110,7 +123,7 @@ def _seconds(work: Product) -> float:
         began = time.process_time()
         work()
         tries.append(time.process_time() - began)
-    return min(tries) / torch.get_num_threads()
+    return min(tries)
 
 
 @contextlib.contextmanager
