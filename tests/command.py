@@ -5,17 +5,25 @@ Importing PyTorch and its libraries takes 5 of the 6 seconds that such a call wo
 from __future__ import annotations
 
 import atexit
+import gc
+import importlib
 import json
 import os
 import runpy
 import subprocess
 import sys
 import tempfile
+import traceback
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
-AT_IMPORT = ("OMP_NUM_THREADS", "COLUMNS")
-"""Variables that are read while modules are imported: a call that sets one gets a process that imports anew."""
+from colorfast import console as colorfast_console
+from colorfast.cli import shown
+
+AT_IMPORT = ("OMP_NUM_THREADS",)
+"""Variables that are read while libraries are imported: a call that sets one gets a process that imports anew."""
 WIDE = {"COLUMNS": "200"}
 
 
@@ -51,23 +59,43 @@ def _server() -> subprocess.Popen[str]:
     return server
 
 
-def _next_call() -> list[str]:
-    """Fork for every request that comes in; returns, in each child alone, what it is to run."""
+def _serve() -> None:
+    """Fork for every request that comes in, and answer with the exit code of what the child ran."""
     for line in sys.stdin:
-        request = json.loads(line)
         child = os.fork()
         if not child:
-            os.environ.clear()
-            os.environ.update(request["env"])
-            os.chdir(request["cwd"])
-            for place, path in ((0, os.devnull), (1, request["out"]), (2, request["err"])):
-                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), place)
-            return list(request["args"])
+            _become(**json.loads(line))
         sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
         sys.stdout.flush()
-    sys.exit()
+
+
+def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
+    """Run the command in this process, and end with it. The interpreter is not torn down, which takes a second after so many imports."""
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    for place, path in ((0, os.devnull), (1, out), (2, err)):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), place)
+    for console in (colorfast_console.console, shown.out):  # made when the server started
+        console.width = int(env["COLUMNS"])
+    sys.argv = ["colorfast", *args]
+    code: object = 1
+    try:
+        runpy.run_module("colorfast.cli", run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":
-    sys.argv = ["colorfast", *_next_call()]
-    runpy.run_module("colorfast.cli", run_name="__main__", alter_sys=True)
+    for name in ("cli", "engines.trl", "experiment", "report"):
+        importlib.import_module(f"colorfast.{name}")
+    gc.collect()
+    gc.freeze()  # else a collection in a child would copy every page
+    _serve()

@@ -34,8 +34,9 @@ Product = Callable[[], object]
 
 @dataclass(frozen=True)
 class Rates:
-    """What products run at on one core of a processor, in GFLOP/s, and the precision that they are computed in. A rate is None where none was
-    measured; `reason`: why it was not, or what else than the rates made the choice."""
+    """What products run at on one core of a processor, in GFLOP/s, and the precision that they are
+    computed in. A rate is None where none was measured; `reason`: why it was not, or what else than
+    the rates made the choice."""
 
     choice: str
     processor: str
