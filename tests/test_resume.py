@@ -49,11 +49,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> P
 def test_sigkill_in_training_and_in_evaluation_changes_nothing(tmp_path: Path, tiny_model: Path, undisturbed: Path) -> None:
     toml = write_toml(tmp_path, tiny_model, steps=6)
     run = tmp_path / "runs" / "tiny"
-    command = [sys.executable, "-m", "colorfast.cli", "run", str(toml), "--out", str(tmp_path / "runs")]
+    asked = ["run", str(toml), "--out", str(tmp_path / "runs")]
+    command = [sys.executable, "-m", "colorfast.cli", *asked]
     kill_when(run / "baseline-s0" / "training" / "checkpoint-2" / "whole", command)
     kill_when(run / "baseline-s0" / "scores" / "heldout.parquet", command)
     kill_when(run / "trait-s0" / "training" / "checkpoint-4", command)
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    done = colorfast(*asked)
+    assert done.returncode == 0, done.stderr
     assert outcome(run) == outcome(undisturbed)
 
 

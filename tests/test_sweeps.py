@@ -160,7 +160,7 @@ def test_a_process_that_is_killed_takes_no_other_with_it(small: Experiment, tmp_
     assert status(tmp_path / "tiny", experiment, TRAIT_1, 1).reason == error.value.failed[TRAIT_1]
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = 600) -> None:
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:
         time.sleep(0.002)
