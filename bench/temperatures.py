@@ -1,5 +1,7 @@
-"""At which temperature do replies of a group differ in reward, and still make sense? Scores of the untrained model's replies to
-training scenarios of an experiment: their mean, and how far replies to one scenario stray from each other (what GRPO learns from).
+"""At which temperature do the replies of a group differ in reward, and still make sense?
+
+Scores of the untrained model's replies to training scenarios of an experiment: their mean, and
+their standard deviation within a group, from which GRPO learns.
 
     python bench/temperatures.py --scenarios 24
 """

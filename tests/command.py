@@ -1,4 +1,5 @@
-"""The command line as tests start it: every call is a process of its own, forked from one that has imported everything once.
+"""The command line as tests start it: every call is a process of its own, forked from one that has
+imported everything once.
 
 Importing PyTorch and its libraries takes 5 of the 6 seconds that such a call would take."""
 
@@ -23,7 +24,7 @@ from colorfast import console as colorfast_console
 from colorfast.cli import shown
 
 AT_IMPORT = ("OMP_NUM_THREADS",)
-"""Variables that are read while libraries are imported: a call that sets one gets a process that imports anew."""
+"""Variables that libraries read at import: a call that sets one gets a process that imports anew."""
 WIDE = {"COLUMNS": "200"}
 
 
@@ -70,7 +71,8 @@ def _serve() -> None:
 
 
 def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
-    """Run the command in this process, and end with it. The interpreter is not torn down, which takes a second after so many imports."""
+    """Run the command in this process, and end with it. The interpreter is not torn down, which takes
+    a second after so many imports."""
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

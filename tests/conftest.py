@@ -50,8 +50,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays, and no garbage collection looks at it again: PyTorch's libraries alone are a million objects, and
-    every training collects several times."""
+    """What is loaded by now stays, and no garbage collection looks at it again: PyTorch's libraries
+    alone are a million objects, and every training collects several times."""
     scenarios.corpus()
     gc.collect()
     gc.freeze()

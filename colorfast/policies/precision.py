@@ -89,8 +89,8 @@ def _measured(hidden: int, between: int) -> Rates:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Inside, torch computes in one thread: several wait for each other by spinning, which the clock of a process counts as work
-    wherever something else runs beside."""
+    """Inside, torch computes in one thread. Several would wait for each other by spinning, and the
+    process's clock counts that as work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
