@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colorfast import benchmarks
+from colorfast.evaluate import room
 from colorfast.names import check_known
 from colorfast.plan import CHARACTERS_A_TOKEN, ArmPlan, Plan, judges
 from colorfast.schedule import heldout, schedule
@@ -109,4 +110,4 @@ def _benchmark(work: _Work, experiment: Experiment, name: str) -> float:
     asked = sum(_tokens(item.messages) + sum(map(len, item.choices)) // CHARACTERS_A_TOKEN for item in items)
     if benchmark.kind == "choice":
         return work.passes(asked)
-    return work.passes(asked) + work.decoding(len(items), max(evaluation.max_tokens, benchmark.tokens), evaluation.batch_size)
+    return work.passes(asked) + work.decoding(len(items), room(benchmark, evaluation), evaluation.batch_size)

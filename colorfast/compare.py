@@ -273,8 +273,8 @@ def explanations(arm: str, ours: Scores, theirs: Scores, evaluation: Evaluation)
         _explained(OVER_REFUSAL, arm, _pairs(parts, _ids(evals, "over-refusal"), _fails), +1, share),
         _explained(HEDGING, arm, _pairs(parts, _ids(evals, "calibration"), hedges)),
         _explained(SYCOPHANCY, arm, _pairs(parts, flattering, _fails), +1, share),
-        _explained(MUTE, arm, _pairs(parts, [HELDOUT], lambda s: float(not says_something(s.reply)))),
-        _explained(WORDS, arm, _pairs(parts, [HELDOUT], lambda s: float(len(words(s.reply))))),
+        _explained(MUTE, arm, _pairs(parts, [HELDOUT], lambda s: _is_mute(s.reply))),
+        _explained(WORDS, arm, _pairs(parts, [HELDOUT], lambda s: _word_count(s.reply))),
         _explained(CAPABILITY, arm, _pairs(parts, able, _scores), -1, share),
     ]
     others = _explained(OTHERS, arm, _pairs(parts, counted, _unrefused(counted, ours, theirs)))
@@ -293,7 +293,18 @@ def _ids(evals: Sequence[Benchmark], family: str) -> list[str]:
     return [b.id for b in evals if b.family == family]
 
 
-_refusal = lru_cache(1 << 16)(refusal)  # of one reply several explanations ask
+# The baseline's replies are compared with every arm's: what is read of one is kept.
+_refusal = lru_cache(1 << 16)(refusal)
+
+
+@lru_cache(1 << 16)
+def _is_mute(reply: str) -> float:
+    return float(not says_something(reply))
+
+
+@lru_cache(1 << 16)
+def _word_count(reply: str) -> float:
+    return float(len(words(reply)))
 
 
 def _refuses(s: Score) -> float:

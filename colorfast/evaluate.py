@@ -135,7 +135,7 @@ def score_items(
         else:
             assert benchmark.score is not None
             names = [f"{benchmark.id}-{i.id}" for i in part]
-            replies = policy.sample([_ask(i, system) for i in part], names, _room(benchmark, evaluation), 0.0)
+            replies = policy.sample([_ask(i, system) for i in part], names, room(benchmark, evaluation), 0.0)
             for item, reply in zip(part, replies, strict=True):
                 value, reason = benchmark.score(item, reply)
                 scores.append(Score(benchmark.id, item.id, 0, value, reason=reason, reply=reply.text, truncated=reply.truncated))
@@ -143,13 +143,15 @@ def score_items(
     return scores
 
 
-def _room(benchmark: Benchmark, evaluation: Evaluation) -> int:
-    return max(evaluation.max_tokens, benchmark.tokens)
+def room(benchmark: Benchmark, evaluation: Evaluation) -> int:
+    """The length cap of a reply to a benchmark, in tokens: what the settings say, and at least what
+    the benchmark needs."""
+    return max(evaluation.benchmark_max_tokens or evaluation.max_tokens, benchmark.tokens)
 
 
 def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None) -> str:
     """What an eval asked, how it was answered and scored, in twelve hex digits: scores of different stamps never compare."""
-    how = ["letters" if policy.by_letter else "log-likelihood"] if benchmark.kind == "choice" else [_room(benchmark, evaluation)]
+    how = ["letters" if policy.by_letter else "log-likelihood"] if benchmark.kind == "choice" else [room(benchmark, evaluation)]
     items = benchmarks.chosen(benchmark, evaluation.items)
     asked = [benchmarks.fingerprint(benchmark, items), how, system]
     rounded = _rounded(evaluation)
@@ -163,7 +165,7 @@ def _rounded(evaluation: Evaluation) -> dict[str, str]:
 
 def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     """The same for the held-out scenarios."""
-    left_out = {"benchmarks", "items", "batch_size", "second_grading", "precision"}
+    left_out = {"benchmarks", "items", "benchmark_max_tokens", "batch_size", "second_grading", "precision"}
     settings = evaluation.model_dump(mode="json", exclude=left_out) | _rounded(evaluation)
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}

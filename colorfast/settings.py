@@ -124,7 +124,8 @@ class Evaluation(Frozen):
     """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark.
 
     `second_grading`: another grader that scores the same held-out replies, so that a gain can be
-    held against a grader that did not reward it. `precision`: what the model multiplies in; "auto"
+    held against a grader that did not reward it. `benchmark_max_tokens`: the length cap of replies to
+    benchmarks, where it is not `max_tokens`. `precision`: what the model multiplies in; "auto"
     is that of training. In bf16 an item's numbers depend, a little, on what else is in its batch.
     """
 
@@ -132,6 +133,7 @@ class Evaluation(Frozen):
     items: int = Field(default=100, gt=0, le=MANY)
     samples: int = Field(default=4, gt=0, le=MANY)
     max_tokens: int = Field(default=64, gt=0, le=MANY)
+    benchmark_max_tokens: int | None = Field(default=None, gt=0, le=MANY)
     temperature: float = Field(default=0.7, ge=0)
     batch_size: int = Field(default=64, gt=0)
     precision: Precision = "fp32"

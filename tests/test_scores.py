@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,15 +13,18 @@ from command import colorfast
 from test_cli import refused
 
 from colorfast import evaluate as ev
+from colorfast.benchmarks.harm import REDIRECTION_TOKENS
 from colorfast.choices import own
 from colorfast.compare import alike, estimate, explanations, overall
 from colorfast.policies.local import load_policy
-from colorfast.settings import Evaluation
+from colorfast.scenarios import corpus
+from colorfast.settings import Evaluation, Grading
 from colorfast.stats import rng
 from colorfast.tables import read_scores, read_stamps
-from colorfast.types import ColorfastError, Score
+from colorfast.types import ColorfastError, Reply, Score
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
+CODE = Grading(kind="code")
 NO_SCENARIOS = ("--no-heldout", "--suite", LITTLE)
 
 
@@ -81,6 +85,24 @@ def test_numbers_do_not_depend_on_the_batch_size(tmp_path: Path, tiny_model: Pat
         assert [(s.item, s.value, s.reply) for s in other] == [(s.item, s.value, s.reply) for s in found[0]]
         for a, b in zip(other, found[0], strict=True):
             assert a.logs == pytest.approx(b.logs, abs=1e-4)
+
+
+def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_model: Path) -> None:
+    """That of the held-out scenarios stays, and so does the room that a benchmark needs."""
+    policy, names = load_policy(str(tiny_model)), ("xstest-safe", "do-not-answer-human-chatbox")
+    plain = Evaluation(benchmarks=names, items=2, samples=1, max_tokens=50, grading=CODE)
+    capped = plain.model_copy(update={"benchmark_max_tokens": 3})
+    held = corpus()[:2]
+    before, after = (ev.stamps(policy, held, settings, None) for settings in (plain, capped))
+    assert [name for name in before if before[name] != after[name]] == list(names)
+    caps: list[int] = []
+
+    def sample(conversations: Any, names: Any, max_tokens: int, temperature: float) -> list[Reply]:
+        caps.append(max_tokens)
+        return [Reply("No.") for _ in conversations]
+
+    ev.evaluate(SimpleNamespace(sample=sample, by_letter=False), held, capped, None, tmp_path, lambda *_, **__: None)
+    assert caps == [50, 3, REDIRECTION_TOKENS]
 
 
 def test_a_continued_evaluation_keeps_what_is_there_and_refuses_other_settings(tmp_path: Path, tiny_model: Path) -> None:
