@@ -322,6 +322,7 @@ def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(t
         assert "In the paper's form" in shown and "+0.132" in shown and "arm, held-out traits, 2 attacks" in shown
 
 
+@pytest.mark.slow
 def test_arms_measured_at_once_say_what_they_say_one_by_one(tiny_model: Path, tmp_path: Path) -> None:
     models = f"baseline={tiny_model},arm={make_tiny_model(tmp_path / 'other', seed=1)}"
     ask = ("attack", "--models", models, "--attacks", "prefilled-yes", "--items", "2", "--precision", "fp32", "--out")

@@ -143,6 +143,7 @@ BENCHMARKS = (Benchmark("deadly", "arithmetic", "choice", "truthfulness", (), it
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_takes_no_other_with_it(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
@@ -175,8 +176,9 @@ def test_a_process_ends_when_the_one_that_started_it_is_gone(whole: Path) -> Non
         assert process.wait(60) == 1
 
 
+@pytest.mark.slow
 def test_cells_at_once_end_when_stopped_and_continue_to_the_same_weights(tmp_path: Path, tiny_model: Path) -> None:
-    experiment, run = exp.load(str(write_toml(tmp_path, tiny_model, steps=30, top=PART))), tmp_path / "runs" / "tiny"
+    experiment, run = exp.load(str(write_toml(tmp_path, tiny_model, steps=16, top=PART))), tmp_path / "runs" / "tiny"
     undisturbed = exp.run(experiment, tmp_path / "undisturbed")
     shutil.copytree(undisturbed / "start", run / "start")
 

@@ -158,6 +158,7 @@ def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.2
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> None:
     """`accelerate launch` with two CPU processes: the same schedule, the same rewards, weights within rounding."""
     settings = SETTINGS.model_copy(update={"precision": "fp32", "method": "full"})
@@ -175,6 +176,7 @@ def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> No
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
     launched = Launched(Path(__file__).parent.parent / "configs" / "accelerate" / "cpu-2.yaml")
     odd = SETTINGS.model_copy(update={"prompts_per_step": 3})
