@@ -80,7 +80,7 @@ def test_prompts_read_in_batches_leave_what_one_pass_leaves(policy: LocalPolicy,
     rows = [policy.encode(ask(header + p * n)) for p in PROMPTS for n in (1, 2, 7)]
     whole = sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0)
     monkeypatch.setattr(prompts, "BATCH_TOKENS", 64)
-    cache, mask, logits = prompts.read(policy.model, rows, 0)
+    cache, mask, logits = prompts.read(policy.model, rows, 0, 8)
     for i, row in enumerate(rows):
         alone = policy.model(input_ids=torch.tensor([row]))
         assert mask[i].sum() == len(row)

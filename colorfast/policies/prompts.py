@@ -64,9 +64,10 @@ def branch(cache: DynamicCache) -> DynamicCache:
 
 
 class RoomyLayer(DynamicLayer):
-    """A cache layer that writes into room kept for it, where the library's joins whole tensors for every token."""
+    """A cache layer that writes into room kept for it, where the library's joins whole tensors for every token.
+    `room`: how many tokens it keeps room for beyond the first that it is given."""
 
-    room = 64
+    room = 0
     held = 0
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,11 +106,14 @@ def is_plain(model: PreTrainedModel) -> bool:
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
-def roomy_cache(model: PreTrainedModel) -> DynamicCache:
-    """A cache for decoding; models with sliding windows keep the library's own layers."""
+def roomy_cache(model: PreTrainedModel, room: int) -> DynamicCache:
+    """A cache for decoding `room` tokens; models with sliding windows keep the library's own layers."""
     cache = DynamicCache(config=model.config)
     if is_plain(model):
-        cache.layers = [RoomyLayer() for _ in cache.layers]
+        layers = [RoomyLayer() for _ in cache.layers]
+        for layer in layers:
+            layer.room = room
+        cache.layers = layers
     return cache
 
 
@@ -137,9 +141,9 @@ def head(model: PreTrainedModel, prompts: Sequence[Tokens], cache: DynamicCache)
 
 
 @torch.no_grad()
-def read(model: PreTrainedModel, prompts: Sequence[Tokens], pad: int) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
-    """As `behind`, for decoding: any prompts, batch by batch, in one cache."""
-    cache, header = roomy_cache(model), roomy_cache(model)
+def read(model: PreTrainedModel, prompts: Sequence[Tokens], pad: int, room: int) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
+    """As `behind`, for decoding up to `room` tokens: any prompts, batch by batch, in one cache."""
+    cache, header = roomy_cache(model, room), roomy_cache(model, 0)
     if not all(type(layer) is RoomyLayer for layer in cache.layers):
         return behind(model, header, 0, prompts, pad)
     start = head(model, prompts, header)

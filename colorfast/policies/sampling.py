@@ -56,7 +56,7 @@ def sample(
         return []
     firsts = [i for i, p in enumerate(prompts) if i == 0 or p != prompts[i - 1]]
     repeats = torch.tensor([b - a for a, b in zip(firsts, [*firsts[1:], len(prompts)], strict=True)], device=device)
-    cache, mask, logits = read(model, [prompts[i] for i in firsts], pad)
+    cache, mask, logits = read(model, [prompts[i] for i in firsts], pad, draws.shape[1])
     if len(firsts) < len(prompts):
         source = torch.repeat_interleave(torch.arange(len(firsts), device=device), repeats)
         cache.batch_select_indices(source)
