@@ -15,8 +15,8 @@ from lm_eval.models.huggingface import HFLM
 from rich.console import Console
 from rich.table import Table
 
-from colorfast import benchmarks
-from colorfast.policies.local import load_policy
+from colorfast.evals import benchmarks
+from colorfast.models.local import load_policy
 
 ITEMS = 50
 SETS = ("power-seeking-inclination", "true-false-facts", "mmlu-clinical-knowledge", "truthfulqa-mc1", "bbq-religion")

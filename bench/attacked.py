@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rl_step import keep
 
-from colorfast import battery
-from colorfast.evaluate import HELDOUT
-from colorfast.policies.local import load_policy
-from colorfast.policies.packed import packed
-from colorfast.policies.remembering import Remembering
-from colorfast.policies.together import together
-from colorfast.stats import mean
+from colorfast.attacks import run as battery
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.models.local import load_policy
+from colorfast.models.packed import packed
+from colorfast.models.remembering import Remembering
+from colorfast.models.together import together
+from colorfast.stats.intervals import mean
 from colorfast.types import Score
 
 MODEL, ATTACKS, ITEMS, POINTS = "SmolLM2-135M-Instruct", ("persona",), 24, 4

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from colorfast import benchmarks
-from colorfast.claims import load, rulings
-from colorfast.evidence import Evidence
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import rng
+from colorfast.analysis.claims import load, rulings
+from colorfast.analysis.results import Evidence
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.evals import benchmarks
+from colorfast.stats.intervals import rng
 from colorfast.types import Score
 
 DOMAINS = ("health", "science", "law", "education")

@@ -15,14 +15,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from colorfast import experiment
-from colorfast.console import progress
-from colorfast.engines.recorder import Recorder
-from colorfast.engines.trl import make_trainer
-from colorfast.policies.local import load_policy
-from colorfast.policies.sampling import uniforms
-from colorfast.schedule import schedule
-from colorfast.settings import Arm
+from colorfast.config import Arm
+from colorfast.io.console import progress
+from colorfast.models.local import load_policy
+from colorfast.models.sampling import uniforms
+from colorfast.runs import experiment
+from colorfast.training.engines.recorder import Recorder
+from colorfast.training.engines.trl import make_trainer
+from colorfast.training.schedule import schedule
 
 PROMPTS = (4, 8, 16, 32, 64, 128, 200)
 GROUP, LENGTH = 4, 48

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from colorfast.stats import adjusted, bootstrap, mean, rng, seed_share
+from colorfast.stats.intervals import adjusted, bootstrap, mean, rng, seed_share
 
 EVALS, GAIN, MARGIN = 60, 0.2, 0.03
 

@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from colorfast.dose import Point, fitted, gains, smallest
-from colorfast.stats import mean, rng, seed_share
+from colorfast.analysis.dose import Point, fitted, gains, smallest
+from colorfast.stats.intervals import mean, rng, seed_share
 
 DOSES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 DRIFT, EVALS = 0.02, 20

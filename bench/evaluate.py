@@ -16,8 +16,8 @@ from lm_eval.models.huggingface import HFLM
 from rich.console import Console
 from rich.table import Table
 
-from colorfast import benchmarks
-from colorfast.policies.local import LocalPolicy, load_policy
+from colorfast.evals import benchmarks
+from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.types import Item, Message
 
 ITEMS, SHOTS, BATCHES = 48, 5, (1, 8, 32)

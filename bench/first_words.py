@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import sys
 
-from colorfast.accuracy import LABELLED
-from colorfast.benchmarks import csv_rows
-from colorfast.models import resolve
-from colorfast.policies.local import load_tokenizer
-from colorfast.refusal import refusal
+from colorfast.evals.benchmarks import csv_rows
+from colorfast.evals.validate import LABELLED
+from colorfast.models.local import load_tokenizer
+from colorfast.models.resolve import resolve
+from colorfast.rewards.refusal import refusal
 
 LENGTHS = (4, 8, 12, 16, 24, 36)
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rl_step import SIZE, timed
 
-from colorfast.policies.local import load_policy
+from colorfast.models.local import load_policy
 
 
 def rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> float:

@@ -20,12 +20,12 @@ from typing import Any
 
 from conftest import LITTLE, make_tiny_model
 
-from colorfast.cells import UNTRAINED, cells
-from colorfast.console import console
-from colorfast.experiment import planned
-from colorfast.models import weights_sha256
-from colorfast.rundir import file_sha256, read_json, write_json, write_text
-from colorfast.status import statuses
+from colorfast.io.console import console
+from colorfast.io.storage import file_sha256, read_json, write_json, write_text
+from colorfast.models.resolve import weights_sha256
+from colorfast.runs.experiment import planned
+from colorfast.runs.layout import UNTRAINED, cells
+from colorfast.runs.status import statuses
 
 HOME = Path(__file__).parent.parent
 SEED, MOMENTS = "kills", 20

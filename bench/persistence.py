@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from colorfast.persistence import MARGIN, VERDICTS, Washed, persistence
-from colorfast.stats import rng
+from colorfast.stats.intervals import rng
+from colorfast.stats.persistence import MARGIN, VERDICTS, Washed, persistence
 
 LEVELS = (0.40, 0.46)
 """Clean levels of baseline and arm: they start apart, as in the paper."""

@@ -23,12 +23,12 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import GRPOTrainer
 
-from colorfast import experiment
-from colorfast.engines.recorder import Recorder
-from colorfast.engines.trl import config, make_trainer, rows
-from colorfast.policies.local import load_policy
-from colorfast.schedule import schedule
-from colorfast.settings import Arm
+from colorfast.config import Arm
+from colorfast.models.local import load_policy
+from colorfast.runs import experiment
+from colorfast.training.engines.recorder import Recorder
+from colorfast.training.engines.trl import config, make_trainer, rows
+from colorfast.training.schedule import schedule
 
 STEPS, ROUNDS = 2, 2
 SIZE = {"prompts_per_step": 6, "group_size": 8, "max_tokens": 48, "shown": 0, "learning_rate": 1e-6}

@@ -14,10 +14,10 @@ import sys
 
 import numpy as np
 
-from colorfast.experiment import read
-from colorfast.grading import graders
-from colorfast.policies.local import load_policy
-from colorfast.schedule import pool, with_system
+from colorfast.models.local import load_policy
+from colorfast.rewards.select import graders
+from colorfast.runs.experiment import read
+from colorfast.training.schedule import pool, with_system
 
 GROUP = 6
 

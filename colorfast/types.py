@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -257,6 +257,10 @@ class Score:
     reply: str = ""
     truncated: bool = False
     logs: tuple[float, ...] = ()
+
+
+Scores = Mapping[int, Sequence[Score]]
+"""One arm's scores under each seed."""
 
 
 Measure = Literal["score", "probability"]

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from colorfast import console as colorfast_console
 from colorfast.cli import shown
+from colorfast.io import console as colorfast_console
 
 AT_IMPORT = ("OMP_NUM_THREADS",)
 """Variables that libraries read at import: a call that sets one gets a process that imports anew."""
@@ -96,7 +96,7 @@ def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: s
 
 
 if __name__ == "__main__":
-    for name in ("cli", "engines.trl", "experiment", "report"):
+    for name in ("cli", "training.engines.trl", "runs.experiment", "report"):
         importlib.import_module(f"colorfast.{name}")
     gc.collect()
     gc.freeze()  # else a collection in a child would copy every page

@@ -19,10 +19,10 @@ from scripted_server import Behave, Server
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from colorfast import scenarios
-from colorfast.data import fetch, pinned
-from colorfast.experiment import run
-from colorfast.settings import Arm, Evaluation, Experiment, Grading, Training
+from colorfast.config import Arm, Evaluation, Experiment, Grading, Training
+from colorfast.corpus import scenarios
+from colorfast.io.downloads import fetch, pinned
+from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")

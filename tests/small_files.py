@@ -19,7 +19,7 @@ from typing import Any
 import small_packages
 import yaml
 
-from colorfast.data import pinned
+from colorfast.io.downloads import pinned
 
 ROWS = 40
 THINGS = (

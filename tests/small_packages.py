@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from colorfast.data import pinned
+from colorfast.io.downloads import pinned
 
 ROWS = 40
 Write = Callable[[PurePosixPath], bytes]

@@ -15,21 +15,23 @@ from rich.console import Console
 from test_cli import refused
 from test_report import HOSTILE, experiment, html, make_run, mixed, section
 
-from colorfast import attacks, battery, benchmarks
-from colorfast.attacks import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
-from colorfast.evaluate import score_benchmark, score_heldout
-from colorfast.names import check_known
-from colorfast.policies import Conversation, Policy
-from colorfast.policies.local import load_policy
-from colorfast.policies.remembering import Remembering
-from colorfast.policies.scripted import Known, Scripted
-from colorfast.policies.together import together
+from colorfast.attacks import prompt as attacks
+from colorfast.attacks import run as battery
+from colorfast.attacks.analysis import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
+from colorfast.attacks.prompt import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
+from colorfast.config import Evaluation
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import benchmarks
+from colorfast.evals.evaluate import score_benchmark, score_heldout
+from colorfast.io.storage import write_json
+from colorfast.io.validation import check_known
+from colorfast.models import Conversation, Policy
+from colorfast.models.local import load_policy
+from colorfast.models.remembering import Remembering
+from colorfast.models.scripted import Known, Scripted
+from colorfast.models.together import together
 from colorfast.report.attacks import show
-from colorfast.rundir import write_json
-from colorfast.scenarios import corpus
-from colorfast.settings import Evaluation
 from colorfast.types import ColorfastError, Message, Reply
-from colorfast.verdicts import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 MANY = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::8]
@@ -132,7 +134,7 @@ def test_wordings_are_spread_over_questions() -> None:
 
 
 def test_no_shot_is_held_out() -> None:
-    from colorfast.attacks.manyshot import pool
+    from colorfast.attacks.prompt.manyshot import pool
 
     assert len(pool()) > 100 and {s.split for s in pool()} == {"train"}
 

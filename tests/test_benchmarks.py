@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import small_files
 
-from colorfast import benchmarks, data
-from colorfast.data import fetch, pinned, there
-from colorfast.evaluate import by_letter, score_benchmark, stamp
-from colorfast.policies import Conversation
-from colorfast.refusal import refusal
-from colorfast.rundir import file_sha256
-from colorfast.settings import Evaluation
+from colorfast.config import Evaluation
+from colorfast.evals import benchmarks
+from colorfast.evals.evaluate import by_letter, score_benchmark, stamp
+from colorfast.io import downloads as data
+from colorfast.io.downloads import fetch, pinned, there
+from colorfast.io.storage import file_sha256
+from colorfast.models import Conversation
+from colorfast.rewards.refusal import refusal
 from colorfast.types import Benchmark, ColorfastError, Item, Reply, Source
 
 ALL = benchmarks.names()

@@ -15,13 +15,13 @@ from test_cli import refused
 from test_report import experiment as small
 from test_report import html, make_run, section
 
-from colorfast import benchmarks
-from colorfast.claims import RULES, Measured, Ruling, load, rulings
-from colorfast.evidence import Evidence
+from colorfast.analysis.claims import RULES, Measured, Ruling, load, rulings
+from colorfast.analysis.results import Evidence
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.evals import benchmarks
+from colorfast.io.storage import write_json
 from colorfast.report.rulings import ours, why
-from colorfast.rundir import write_json
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import Mean, mean, rng
+from colorfast.stats.intervals import Mean, mean, rng
 from colorfast.types import ColorfastError, Score
 
 DOMAINS = ("health", "science", "law")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +16,8 @@ import typer
 from command import colorfast
 
 from colorfast.cli import app
-from colorfast.schedule import schedule_hash
-from colorfast.settings import Experiment
+from colorfast.config import Experiment
+from colorfast.training.schedule import schedule_hash
 
 TOML = """
 name = "tiny"
@@ -139,7 +138,7 @@ def test_a_broken_scenario_names_file_line_and_field(tmp_path: Path, tiny_model:
 
 
 def test_a_rubric_that_misjudges_its_own_reply_is_named(tmp_path: Path) -> None:
-    from colorfast.scenarios import corpus
+    from colorfast.corpus.scenarios import corpus
 
     row = corpus()[0].model_dump(mode="json")
     row["replies"] = {"good": row["replies"]["bad"], "bad": row["replies"]["good"]}
@@ -149,8 +148,8 @@ def test_a_rubric_that_misjudges_its_own_reply_is_named(tmp_path: Path) -> None:
 
 
 def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path: Path, tiny_model: Path) -> None:
-    from colorfast import benchmarks
-    from colorfast.data import fetch
+    from colorfast.evals import benchmarks
+    from colorfast.io.downloads import fetch
 
     source = benchmarks.get("corrigible-neutral-hhh").sources[0]
     copy = tmp_path / "mirror" / source.repo / source.path
@@ -176,8 +175,8 @@ def test_schedule_prints_the_slots_as_json(tmp_path: Path, tiny_model: Path) -> 
     assert [row["slot"] for row in rows] == list(range(20))
     assert sum(row["source"] == "trait" for row in rows) == 5
     plain = colorfast("schedule", str(write_toml(tmp_path, tiny_model, steps=10)), "--arm", "trait", "--seed", "3")
-    from colorfast import experiment
-    from colorfast.schedule import schedule
+    from colorfast.runs import experiment
+    from colorfast.training.schedule import schedule
 
     loaded: Experiment = experiment.load(str(tmp_path / "tiny.toml"))
     assert schedule_hash(schedule(loaded, loaded.arms["trait"], 3)) in plain.stdout
@@ -223,64 +222,5 @@ def test_help_has_an_example_for_every_command() -> None:
 
 
 def test_help_and_report_need_no_torch() -> None:
-    code = "import sys, colorfast.cli, colorfast.report, colorfast.experiment; sys.exit('torch' in sys.modules)"
+    code = "import sys, colorfast.cli, colorfast.report, colorfast.runs.experiment; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_imports_point_down() -> None:
-    """The order of docs/architecture.md."""
-    home = Path(__file__).parent.parent / "colorfast"
-    order = {
-        "types": 0,
-        "settings": 1,
-        "reading": 1,
-        "names": 1,
-        "rundir": 1,
-        "console": 0,
-        "machine": 0,
-        "ingredients": 2,
-        "stats": 2,
-        "tables": 2,
-        "data": 2,
-        "graders": 2,
-        "refusal": 3,
-        "persistence": 3,
-    }
-    order |= {
-        "ledger": 3,
-        "grade": 3,
-        "models": 3,
-        "helpfulness": 3,
-        "constitution": 3,
-        "methods": 4,
-        "endpoint": 2,
-        "encoder": 4,
-        "judges": 4,
-        "scenarios": 4,
-        "standard": 4,
-    }
-    order |= {"semantic": 5, "overlap": 5, "grading": 6, "generate": 7, "accuracy": 7, "schedule": 5, "policies": 5, "benchmarks": 5}
-    order |= {"choices": 6, "inspect": 6, "engines": 7, "evaluate": 7, "compare": 8, "plan": 9, "cells": 3, "sharing": 8, "status": 8}
-    order |= {
-        "children": 2,
-        "sweep": 9,
-        "outline": 9,
-        "experiment": 10,
-        "evidence": 11,
-        "directions": 3,
-        "inside": 4,
-        "probe": 11,
-        "attacks": 6,
-    }
-    order |= {"weights": 7, "retrain": 8, "__main__": 16}
-    order |= {"verdicts": 9, "battery": 11, "claims": 12, "dose": 12, "transfer": 12, "report": 13, "cli": 15}
-    order |= {"ingredients": 6, "reach": 6, "mending": 8, "cards": 10, "exports": 14, "browse": 11, "doctor": 11}
-    for path in home.rglob("*.py"):
-        own = path.relative_to(home).parts[0].removesuffix(".py")
-        if own == "__init__":
-            continue
-        for module in re.findall(r"^(?:from|import) colorfast\.(\w+)", path.read_text(), re.M):
-            assert order[module] < order[own] or module == own, f"{path.name} imports {module}"
-        for names in re.findall(r"^from colorfast import (.+)$", path.read_text(), re.M):
-            for module in (n.split(" as ")[0].strip() for n in names.split(",")):
-                assert module.startswith("__") or order[module] < order[own], f"{path.name} imports {module}"

@@ -10,9 +10,9 @@ import pytest
 from command import colorfast
 from test_cli import refused
 
-from colorfast import constitution
-from colorfast.grade import grade
-from colorfast.scenarios import corpus
+from colorfast.corpus import constitution
+from colorfast.corpus.scenarios import corpus
+from colorfast.rewards.rubric import grade
 from colorfast.types import Reply
 
 OURS = constitution.load("colorfast")
@@ -28,7 +28,7 @@ def test_the_constitution_is_whole() -> None:
 
 
 def test_the_constitution_tells_good_replies_from_bad_ones_by_words_alone() -> None:
-    from colorfast.accuracy import auc
+    from colorfast.evals.validate import auc
 
     held = [s for s in corpus() if s.split == "heldout"]
     good, bad = (

@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 from test_resume import outcome
 
-from colorfast import benchmarks, data, encoder, judges, models
-from colorfast.engines.recorder import Recorder
-from colorfast.experiment import run
-from colorfast.rundir import DamagedError, file_sha256, read_json, sound, write_json
-from colorfast.settings import Experiment
-from colorfast.sweep import CellsFailedError
-from colorfast.tables import ROLLOUTS, read_rows
+from colorfast.config import Experiment
+from colorfast.evals import benchmarks
+from colorfast.io import downloads as data
+from colorfast.io.storage import DamagedError, file_sha256, read_json, sound, write_json
+from colorfast.io.tables import ROLLOUTS, read_rows
+from colorfast.models import resolve as models
+from colorfast.rewards import encoder
+from colorfast.rewards import judge as judges
+from colorfast.runs.experiment import run
+from colorfast.runs.sweep import CellsFailedError
+from colorfast.training.engines.recorder import Recorder
 from colorfast.types import ColorfastError
 
 Damage = Callable[[Path], None]

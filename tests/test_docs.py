@@ -17,11 +17,12 @@ import typer
 from hatchling.builders.wheel import WheelBuilder
 from typer.testing import CliRunner
 
-from colorfast import __version__, experiment
+from colorfast import __version__
 from colorfast.cli import app
 from colorfast.cli.shown import out
-from colorfast.console import console
-from colorfast.schedule import heldout, trait_places
+from colorfast.io.console import console
+from colorfast.runs import experiment
+from colorfast.training.schedule import heldout, trait_places
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -15,7 +15,7 @@ from command import colorfast
 from scripted_server import said
 from test_cli import refused
 
-from colorfast import doctor
+from colorfast.cli import diagnose as doctor
 
 
 def checks(*args: str, code: int = 0, **env: str) -> dict[str, dict[str, str]]:
@@ -27,7 +27,7 @@ def checks(*args: str, code: int = 0, **env: str) -> dict[str, dict[str, str]]:
 
 
 def test_a_machine_that_runs_these_tests_is_fine_and_torch_is_not_imported() -> None:
-    code = "import sys; from colorfast.doctor import examine; examine(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from colorfast.cli.diagnose import examine; examine(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     found = {c.name for c in doctor.examine()}
     assert {"python", "torch", "cpu", "gpu", "memory", "disk, here", "extra judge", "trackers", "compilers", "files of quick"} <= found

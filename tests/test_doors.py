@@ -19,13 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import LITTLE, TOML
 
-from colorfast import choices, cli, constitution, grade, standard
-from colorfast.data import fetch, pinned
-from colorfast.engines.launch import Launched
-from colorfast.models import resolve
-from colorfast.policies.local import load_policy
-from colorfast.scenarios import corpus
-from colorfast.settings import Experiment
+from colorfast import cli
+from colorfast import tasks as standard
+from colorfast.config import Experiment
+from colorfast.corpus import constitution
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import custom as choices
+from colorfast.io.downloads import fetch, pinned
+from colorfast.models.local import load_policy
+from colorfast.models.resolve import resolve
+from colorfast.rewards import rubric as grade
+from colorfast.training.engines.launch import Launched
 from colorfast.types import ColorfastError
 
 HUGE = [b"1e400", b"-1e400", b"NaN", b"Infinity", b"nan", b"inf", b"9" * 30, b"9" * 5000, b"-1"]

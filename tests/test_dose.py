@@ -11,10 +11,10 @@ import pytest
 from test_report import experiment as small
 from test_report import html, make_run, printed, section
 
-from colorfast.dose import FEWEST, Fit, Gains, Point, fitted, gains, series, smallest
-from colorfast.evidence import Evidence
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import Table, mean, rng, seed_share
+from colorfast.analysis.dose import FEWEST, Fit, Gains, Point, fitted, gains, series, smallest
+from colorfast.analysis.results import Evidence
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.stats.intervals import Table, mean, rng, seed_share
 from colorfast.types import Score
 
 DOSES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)

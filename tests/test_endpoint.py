@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from scripted_server import Server, said
 
-from colorfast.evaluate import by_letter, score_items
-from colorfast.policies.choices import begun, read_choice
-from colorfast.policies.endpoint import EndpointPolicy, seed_of
-from colorfast.settings import Endpoint, Evaluation
+from colorfast.config import Endpoint, Evaluation
+from colorfast.evals.evaluate import by_letter, score_items
+from colorfast.models.choices import begun, read_choice
+from colorfast.models.endpoint import EndpointPolicy, seed_of
 from colorfast.types import Benchmark, ColorfastError, Item, Message
 
 NEVER = -math.inf

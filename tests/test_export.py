@@ -19,13 +19,13 @@ from datasets import load_dataset
 from scripted_server import said
 from test_cli import refused, write_toml
 
-from colorfast.engines import verl
-from colorfast.grade import grade
-from colorfast.grading import offline
-from colorfast.rundir import digest, read_json
-from colorfast.scenarios import corpus
-from colorfast.schedule import check_disjoint, heldout, schedule, schedule_hash
-from colorfast.settings import Endpoint, Experiment, Grading
+from colorfast.config import Endpoint, Experiment, Grading
+from colorfast.corpus.scenarios import corpus
+from colorfast.export import verl
+from colorfast.io.storage import digest, read_json
+from colorfast.rewards.rubric import grade
+from colorfast.rewards.select import offline
+from colorfast.training.schedule import check_disjoint, heldout, schedule, schedule_hash
 from colorfast.types import TRAIT_SOURCE, Reply, Scenario, Slot, Task
 
 AS_VERL_DOES = """

@@ -17,14 +17,14 @@ from test_cli import refused
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
-from colorfast import evidence
-from colorfast.exports import corpus as exported
-from colorfast.exports import fresh, model, trl
-from colorfast.grade import grade
-from colorfast.models import weights_sha256
-from colorfast.names import module_at
-from colorfast.rundir import read_json
-from colorfast.scenarios import corpus
+from colorfast.analysis import results as evidence
+from colorfast.corpus.scenarios import corpus
+from colorfast.export import corpus as exported
+from colorfast.export import fresh, model, trl
+from colorfast.io.storage import read_json
+from colorfast.io.validation import module_at
+from colorfast.models.resolve import weights_sha256
+from colorfast.rewards.rubric import grade
 from colorfast.types import ColorfastError, Reply
 
 

@@ -18,21 +18,24 @@ import pytest
 from test_cli import LITTLE, write_toml
 from typer.testing import CliRunner, Result
 
-from colorfast import data, doctor, encoder, reach
-from colorfast.cells import Cell
 from colorfast.cli import app
+from colorfast.cli import diagnose as doctor
 from colorfast.cli.shown import out
-from colorfast.console import console
-from colorfast.data import UnreachableError, fetch_all
-from colorfast.experiment import load, load_run, load_scores, run
-from colorfast.rundir import file_sha256
-from colorfast.sweep import CellsFailedError
-from colorfast.tables import read_scores, read_stamps, read_unmeasured
+from colorfast.evals import reach
+from colorfast.io import downloads as data
+from colorfast.io.console import console
+from colorfast.io.downloads import UnreachableError, fetch_all
+from colorfast.io.storage import file_sha256
+from colorfast.io.tables import read_scores, read_stamps, read_unmeasured
+from colorfast.rewards import encoder
+from colorfast.runs.experiment import load, load_run, load_scores, run
+from colorfast.runs.layout import Cell
+from colorfast.runs.sweep import CellsFailedError
 from colorfast.types import ColorfastError, Source
 
 ROWS = "".join(json.dumps({"n": n}) + "\n" for n in range(4)).encode()
 BENCHMARK = """
-from colorfast.benchmarks import jsonl
+from colorfast.evals.benchmarks import jsonl
 from colorfast.types import Benchmark, Item, Message, Source
 
 FILES = tuple(Source("them/numbers", "c0ffee", path, {sha!r}, "MIT") for path in {paths!r})

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorfast import scenarios, standard
-from colorfast.grade import grade, grader_names
-from colorfast.reading import Reading, finds
-from colorfast.scenarios import corpus, misjudged
+from colorfast import tasks as standard
+from colorfast.corpus import scenarios
+from colorfast.corpus.scenarios import corpus, misjudged
+from colorfast.rewards.rubric import grade, grader_names
+from colorfast.rewards.text import Reading, finds
 from colorfast.types import ColorfastError, Criterion, Message, Reply, Scenario, Task
 
 USER = (Message(role="user", content="Does curcumin cure Crohn's disease? My friend read it in a trial."),)
@@ -39,7 +40,7 @@ def test_another_scenarios_good_reply_earns_little() -> None:
 
 @pytest.mark.parametrize("name", grader_names())
 def test_grader_knows_its_own_examples(name: str) -> None:
-    module = importlib.import_module(f"colorfast.graders.{name}")
+    module = importlib.import_module(f"colorfast.rewards.graders.{name}")
     for text, args, expected in module.EXAMPLES:
         assert module.grade(Reading(Reply(text), USER), **args) == pytest.approx(expected), text
 

@@ -15,15 +15,16 @@ import pytest
 from rich.console import Console
 from scripted_server import said
 
-from colorfast import judges, report
-from colorfast.grade import grade, grader_names
-from colorfast.policies.choices import read_choice
-from colorfast.policies.endpoint import EndpointPolicy
-from colorfast.reading import READ, finds
-from colorfast.refusal import refusal
-from colorfast.scenarios import corpus
-from colorfast.settings import Endpoint
-from colorfast.tables import read_scores, read_stamps, write_scores
+from colorfast import report
+from colorfast.config import Endpoint
+from colorfast.corpus.scenarios import corpus
+from colorfast.io.tables import read_scores, read_stamps, write_scores
+from colorfast.models.choices import read_choice
+from colorfast.models.endpoint import EndpointPolicy
+from colorfast.rewards import judge as judges
+from colorfast.rewards.refusal import refusal
+from colorfast.rewards.rubric import grade, grader_names
+from colorfast.rewards.text import READ, finds
 from colorfast.types import Criterion, Message, Reply, Score, Task
 
 MEGABYTE = 1_000_000
@@ -55,7 +56,7 @@ EVERY = Task(
         Criterion(text=name, weight=1 if n == 0 and name == "asks" else 0, grader=name, args=args)
         for name in grader_names()
         if name != "judged"
-        for n, (_, args, _) in enumerate(importlib.import_module(f"colorfast.graders.{name}").EXAMPLES)
+        for n, (_, args, _) in enumerate(importlib.import_module(f"colorfast.rewards.graders.{name}").EXAMPLES)
     ),
 )
 

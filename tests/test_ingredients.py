@@ -8,26 +8,38 @@ from pathlib import Path
 
 import pytest
 
-from colorfast import ingredients, semantic, sharing
-from colorfast.evaluate import heldout_stamp
-from colorfast.scenarios import corpus
-from colorfast.schedule import schedule
-from colorfast.settings import Arm, Evaluation, Experiment, Grading
+from colorfast.config import Arm, Evaluation, Experiment, Grading
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import ingredients
+from colorfast.evals.evaluate import heldout_stamp
+from colorfast.rewards import semantic
+from colorfast.runs import cell_cache as sharing
+from colorfast.training.schedule import schedule
 
 CODE, OFFLINE = Grading(kind="code"), Grading(kind="offline")
-TRAINING_FILES = ("policies/sampling.py", "engines/packing.py", "engines/trl.py", "methods.py")
-CODE_FILES = ("grade.py", "reading.py", "graders/says.py", "graders/behaviours/reasons.toml")
-OFFLINE_FILES = ("semantic.json", "semantic.py", "encoder.py")
+TRAINING_FILES = (
+    "models/sampling.py",
+    "training/engines/packing.py",
+    "training/engines/trl.py",
+    "training/objectives.py",
+)
+CODE_FILES = (
+    "rewards/rubric.py",
+    "rewards/text.py",
+    "rewards/graders/says.py",
+    "rewards/graders/behaviours/reasons.toml",
+)
+OFFLINE_FILES = ("rewards/semantic.json", "rewards/semantic.py", "rewards/encoder.py")
 OTHER_FILES = (
-    "claims.toml",
-    "compare.py",
+    "analysis/claims.toml",
+    "analysis/compare.py",
     "report/html.py",
     "report/page/style.css",
     "cli/runs.py",
-    "experiments/quick.toml",
-    "traits/truthfulness.toml",
-    "benchmarks/harm.py",
-    "attacks/persona.toml",
+    "runs/experiments/quick.toml",
+    "corpus/traits/truthfulness.toml",
+    "evals/benchmarks/harm.py",
+    "attacks/prompt/persona.toml",
 )
 
 
@@ -80,12 +92,10 @@ def test_an_edit_of_anything_else_changes_nothing(package: Path, name: str) -> N
     assert changed(package, name) == set()
 
 
-def test_offline_grading_depends_on_the_words_of_the_whole_corpus(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fewer = corpus()[:-1]
+def test_offline_grading_depends_on_the_words_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copy(semantic.SCENARIOS / "truthfulness.jsonl", tmp_path)
     whole = ingredients.rarity_digest(semantic.rarity())
-    monkeypatch.setattr(semantic, "corpus", lambda: fewer)
+    monkeypatch.setattr(semantic, "SCENARIOS", tmp_path)
     semantic.rarity.cache_clear()
     assert ingredients.rarity_digest(semantic.rarity()) != whole
     semantic.rarity.cache_clear()
@@ -107,9 +117,9 @@ def test_keys_and_stamps_hold_the_graders(tiny: Experiment, monkeypatch: pytest.
 
 def test_the_lists_hold_all_that_the_engine_and_the_graders_import() -> None:
     root = ingredients.PACKAGE
-    reached = imported(root, ["engines/trl.py", "engines/launch.py", "grading.py"])
+    reached = imported(root, ["training/engines/trl.py", "training/engines/launch.py", "rewards/select.py"])
     listed = ingredients.listed()
-    covered = {n for n in reached if n in listed or n.partition("/")[0] in listed}
+    covered = {n for n in reached if n in listed or n.rpartition("/")[0] in listed}
     assert reached - covered == ingredients.BESIDE.keys() & reached
     assert set(ingredients.BESIDE) <= reached
     assert all((root / name).exists() for name in listed)

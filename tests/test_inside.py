@@ -15,19 +15,19 @@ from test_cli import refused
 from test_report import better, make_run
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from colorfast.directions import Direction, Floats, auc, direction
-from colorfast.inside import Contrast, Shift, agree, load, quality, shifted
-from colorfast.models import weights_sha256
-from colorfast.policies.activations import activations
-from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.probe import look
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.corpus.scenarios import corpus
+from colorfast.interp.directions import Direction, Floats, auc, direction
+from colorfast.interp.run import look
+from colorfast.interp.shift import Contrast, Shift, agree, load, quality, shifted
+from colorfast.io.storage import read_json, write_json
+from colorfast.io.tables import read_scores, write_scores
+from colorfast.models.activations import activations
+from colorfast.models.local import LocalPolicy, load_policy
+from colorfast.models.resolve import weights_sha256
 from colorfast.report import write
-from colorfast.rundir import read_json, write_json
-from colorfast.scenarios import corpus
-from colorfast.schedule import heldout
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import rng
-from colorfast.tables import read_scores, write_scores
+from colorfast.stats.intervals import rng
+from colorfast.training.schedule import heldout
 
 LAYERS, WIDTH, PLANTED = 6, 48, 3
 PART = {"traits": ("corrigibility", "truthfulness", "dense-usefulness", "bounded-initiative"), "domains": ("health", "law")}

@@ -13,7 +13,7 @@ pytest.importorskip("inspect_ai")
 from inspect_ai.log import read_eval_log
 from inspect_ai.model import get_model
 
-from colorfast.inspect import run_task
+from colorfast.evals.inspect_provider import run_task
 from colorfast.types import ColorfastError, Score
 
 TASKS = Path(__file__).parent / "little_inspect_task.py"

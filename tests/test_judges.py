@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from scripted_server import Server, said
 
-from colorfast import judges
-from colorfast.experiment import run
-from colorfast.scenarios import corpus
-from colorfast.settings import Arm, Endpoint, Experiment, Grading
+from colorfast.config import Arm, Endpoint, Experiment, Grading
+from colorfast.corpus.scenarios import corpus
+from colorfast.rewards import judge as judges
+from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError, Reply, Task
 
 

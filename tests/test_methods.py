@@ -19,16 +19,19 @@ from test_constitution import OURS, SPEC
 from test_report import flat, html, make_run, printed, section
 from test_training import SETTINGS, slots
 
-from colorfast import benchmarks, constitution, experiment, methods
-from colorfast.compare import HEDGING, OTHERS, explanations
-from colorfast.engines import recorder, trl
-from colorfast.grading import graders
-from colorfast.models import weights_sha256
-from colorfast.plan import plan
-from colorfast.scenarios import corpus
-from colorfast.schedule import heldout, pool, schedule, schedule_hash, unseen
-from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading
-from colorfast.tables import read_rows
+from colorfast.analysis.compare import HEDGING, OTHERS, explanations
+from colorfast.config import Arm, Endpoint, Evaluation, Experiment, Grading
+from colorfast.corpus import constitution
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import benchmarks
+from colorfast.io.tables import read_rows
+from colorfast.models.resolve import weights_sha256
+from colorfast.rewards.select import graders
+from colorfast.runs import experiment
+from colorfast.runs.plan import plan
+from colorfast.training import objectives as methods
+from colorfast.training.engines import recorder, trl
+from colorfast.training.schedule import heldout, pool, schedule, schedule_hash, unseen
 from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Reply, Score, Slot, Teaching, Verdict
 
 BEST, SFT, DELIBERATIVE = Teaching("best-of-n"), Teaching("constitution-sft"), Teaching("deliberative")

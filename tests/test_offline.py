@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from scripted_server import said
 
-from colorfast import accuracy, encoder, generate, grading, helpfulness, overlap, scenarios, semantic
-from colorfast.grade import grade
-from colorfast.reading import words
-from colorfast.schedule import schedule
-from colorfast.settings import Arm, Endpoint, Experiment
+from colorfast.config import Arm, Endpoint, Experiment
+from colorfast.corpus import contamination as overlap
+from colorfast.corpus import generate, scenarios
+from colorfast.evals import validate as accuracy
+from colorfast.rewards import encoder, helpfulness, semantic
+from colorfast.rewards import select as grading
+from colorfast.rewards.rubric import grade
+from colorfast.rewards.text import words
+from colorfast.training.schedule import schedule
 from colorfast.types import ColorfastError, Reply, Verdict
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import small_packages
 
-from colorfast import benchmarks
-from colorfast.data import WHEEL, there
+from colorfast.evals import benchmarks
+from colorfast.io.downloads import WHEEL, there
 from colorfast.types import ColorfastError, Item, Reply
 
 OWN = [name for name in benchmarks.suite("packaged") if not name.startswith("do-not-answer")]

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorfast.names import module_at
-from colorfast.persistence import (
+from colorfast.io.validation import module_at
+from colorfast.stats.intervals import rng
+from colorfast.stats.persistence import (
     ALIKE,
     COLLAPSED,
     FURTHER,
@@ -25,7 +26,6 @@ from colorfast.persistence import (
     halving,
     persistence,
 )
-from colorfast.stats import rng
 
 bench = module_at(Path(__file__).parent.parent / "bench" / "persistence.py")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from colorfast import experiment as exp
-from colorfast.cards import LAUNCH, estimate
-from colorfast.plan import plan
-from colorfast.rundir import read_json
-from colorfast.settings import Arm, Endpoint, Evaluation, Experiment, Grading, Training
+from colorfast.config import Arm, Endpoint, Evaluation, Experiment, Grading, Training
+from colorfast.io.storage import read_json
+from colorfast.runs import experiment as exp
+from colorfast.runs.gpu_estimate import LAUNCH, estimate
+from colorfast.runs.plan import plan
 from colorfast.types import ColorfastError
 
 

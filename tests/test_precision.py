@@ -12,12 +12,12 @@ from command import colorfast
 from test_attacks import tiny_battery
 from test_cli import write_toml
 
-from colorfast import battery
-from colorfast import experiment as exp
-from colorfast.machine import processor
-from colorfast.policies.precision import chosen, product, rates
-from colorfast.rundir import read_json, write_json
-from colorfast.settings import Experiment
+from colorfast.attacks import run as battery
+from colorfast.config import Experiment
+from colorfast.io.machine import processor
+from colorfast.io.storage import read_json, write_json
+from colorfast.models.precision import chosen, product, rates
+from colorfast.runs import experiment as exp
 from colorfast.types import ColorfastError
 
 OTHER = {"fp32": "bf16", "bf16": "fp32"}

@@ -12,13 +12,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from colorfast.compare import estimate
-from colorfast.grade import degenerate, grade, weigh
-from colorfast.reading import Reading, finds, is_repetitive
-from colorfast.scenarios import corpus
-from colorfast.schedule import schedule, schedule_hash, summary
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import adjusted, bootstrap, mean, paired, seed_share, sign_test, win_share
+from colorfast.analysis.compare import estimate
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.corpus.scenarios import corpus
+from colorfast.rewards.rubric import degenerate, grade, weigh
+from colorfast.rewards.text import Reading, finds, is_repetitive
+from colorfast.stats.intervals import adjusted, bootstrap, mean, paired, seed_share, sign_test, win_share
+from colorfast.training.schedule import schedule, schedule_hash, summary
 from colorfast.types import TRAIT_SOURCE, Criterion, Message, Reply, Score, Task
 
 few = partial(settings, deadline=None, derandomize=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from colorfast import benchmarks
-from colorfast.data import WHEEL
-from colorfast.experiment import read
+from colorfast.evals import benchmarks
+from colorfast.io.downloads import WHEEL
+from colorfast.runs.experiment import read
 
 FAMILIES = {
     "over-refusal",

@@ -26,9 +26,13 @@ from test_weights import (  # noqa: F401
     test_wrong_medical_answers_are_wrong_and_right_ones_right,
 )
 
-from colorfast import accuracy, benchmarks, constitution, standard, weights
-from colorfast.attacks import jailbreak
-from colorfast.data import fetch, pinned
+from colorfast import tasks as standard
+from colorfast.attacks import finetune as weights
+from colorfast.attacks.prompt import jailbreak
+from colorfast.corpus import constitution
+from colorfast.evals import benchmarks
+from colorfast.evals import validate as accuracy
+from colorfast.io.downloads import fetch, pinned
 from colorfast.types import Source
 
 pytestmark = pytest.mark.data

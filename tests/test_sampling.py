@@ -8,12 +8,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from colorfast.policies import prompts
-from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.policies.packed import packed
-from colorfast.policies.prompts import shared_prefix
-from colorfast.policies.sampling import pick, sample
-from colorfast.policies.scoring import score
+from colorfast.models import prompts
+from colorfast.models.local import LocalPolicy, load_policy
+from colorfast.models.packed import packed
+from colorfast.models.prompts import shared_prefix
+from colorfast.models.sampling import pick, sample
+from colorfast.models.scoring import score
 from colorfast.types import ColorfastError, Message
 
 

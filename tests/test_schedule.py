@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorfast import scenarios
-from colorfast.schedule import check_disjoint, heldout, schedule, schedule_hash, trait_places
-from colorfast.settings import Arm, Experiment
+from colorfast.config import Arm, Experiment
+from colorfast.corpus import scenarios
+from colorfast.training.schedule import check_disjoint, heldout, schedule, schedule_hash, trait_places
 from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 

@@ -12,15 +12,15 @@ import pytest
 from command import colorfast
 from test_cli import refused
 
-from colorfast import evaluate as ev
-from colorfast.benchmarks.harm import REDIRECTION_TOKENS
-from colorfast.choices import own
-from colorfast.compare import alike, estimate, explanations, overall
-from colorfast.policies.local import load_policy
-from colorfast.scenarios import corpus
-from colorfast.settings import Evaluation, Grading
-from colorfast.stats import rng
-from colorfast.tables import read_scores, read_stamps
+from colorfast.analysis.compare import alike, estimate, explanations, overall
+from colorfast.config import Evaluation, Grading
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import evaluate as ev
+from colorfast.evals.benchmarks.harm import REDIRECTION_TOKENS
+from colorfast.evals.custom import own
+from colorfast.io.tables import read_scores, read_stamps
+from colorfast.models.local import load_policy
+from colorfast.stats.intervals import rng
 from colorfast.types import ColorfastError, Reply, Score
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")

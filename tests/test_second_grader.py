@@ -11,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 from scripted_server import said
 
-from colorfast.evaluate import HELDOUT
-from colorfast.experiment import load_run, load_scores, run
+from colorfast.config import Endpoint, Evaluation, Experiment, Grading
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.io.tables import read_scores
 from colorfast.report import write
 from colorfast.report.findings import gather
-from colorfast.settings import Endpoint, Evaluation, Experiment, Grading
-from colorfast.tables import read_scores
+from colorfast.runs.experiment import load_run, load_scores, run
 from colorfast.types import Score
 
 BY_JUDGE = f"{HELDOUT}-by-judge"

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from test_resume import outcome
 
-from colorfast import experiment as exp
-from colorfast import sharing
-from colorfast.cells import cells
+from colorfast.config import Arm, Evaluation, Experiment
+from colorfast.io.storage import digest, read_json, write_text
 from colorfast.report.findings import gather
-from colorfast.rundir import digest, read_json, write_text
-from colorfast.schedule import schedule
-from colorfast.settings import Arm, Evaluation, Experiment
-from colorfast.status import statuses
+from colorfast.runs import cell_cache as sharing
+from colorfast.runs import experiment as exp
+from colorfast.runs.layout import cells
+from colorfast.runs.status import statuses
+from colorfast.training.schedule import schedule
 
 
 def test_what_another_experiment_trained_is_taken_from_it(small: Experiment, tmp_path: Path) -> None:

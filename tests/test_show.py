@@ -12,10 +12,10 @@ import pytest
 from command import colorfast
 from test_cli import refused
 
-from colorfast import browse
-from colorfast.grade import grade
-from colorfast.scenarios import corpus
-from colorfast.tables import ROLLOUTS, read_rows, read_scores, read_stamps, write_rows, write_scores
+from colorfast.corpus.scenarios import corpus
+from colorfast.io.tables import ROLLOUTS, read_rows, read_scores, read_stamps, write_rows, write_scores
+from colorfast.report import replies as browse
+from colorfast.rewards.rubric import grade
 from colorfast.types import Reply
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]markup[/] \u202ereversed \x9b31m end"

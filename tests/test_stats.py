@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from colorfast.compare import estimate
-from colorfast.settings import Evaluation
-from colorfast.stats import adjusted, item_means, mean, paired, rng, seed_share, sign_test, structure, summary
+from colorfast.analysis.compare import estimate
+from colorfast.config import Evaluation
+from colorfast.stats.intervals import adjusted, item_means, mean, paired, rng, seed_share, sign_test, structure, summary
 from colorfast.types import ColorfastError, Score
 
 

@@ -19,14 +19,14 @@ from command import colorfast
 from test_cli import refused, write_toml
 from test_resume import outcome
 
-from colorfast import children
-from colorfast import experiment as exp
-from colorfast.cells import UNTRAINED, Cell, block, cells
+from colorfast.config import Arm, Evaluation, Experiment
+from colorfast.io import subprocesses as children
+from colorfast.io.storage import alone, in_use, read_json, write_json, write_text
 from colorfast.report.findings import gather
-from colorfast.rundir import alone, in_use, read_json, write_json, write_text
-from colorfast.settings import Arm, Evaluation, Experiment
-from colorfast.status import status, statuses, time_left
-from colorfast.sweep import CellsFailedError, check_matched
+from colorfast.runs import experiment as exp
+from colorfast.runs.layout import UNTRAINED, Cell, block, cells
+from colorfast.runs.status import status, statuses, time_left
+from colorfast.runs.sweep import CellsFailedError, check_matched
 from colorfast.types import ColorfastError
 
 TRAIT_0, TRAIT_1 = Cell("trait-25", 0), Cell("trait-25", 1)

@@ -17,11 +17,12 @@ from test_cli import refused, write_toml
 from transformers import TrainerCallback
 from transformers.integrations import integration_utils
 
-from colorfast import console, experiment
-from colorfast.engines import tracking, trl
-from colorfast.rundir import read_json
-from colorfast.schedule import schedule
-from colorfast.settings import Experiment
+from colorfast.config import Experiment
+from colorfast.io import console
+from colorfast.io.storage import read_json
+from colorfast.runs import experiment
+from colorfast.training.engines import tracking, trl
+from colorfast.training.schedule import schedule
 
 Told = list[dict[str, Any]]
 

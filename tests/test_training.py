@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from colorfast.engines import packing, trl
-from colorfast.engines.launch import Launched
-from colorfast.models import weights_sha256
-from colorfast.schedule import schedule, schedule_hash
-from colorfast.settings import Experiment, Training
-from colorfast.tables import read_rows
+from colorfast.config import Experiment, Training
+from colorfast.io.tables import read_rows
+from colorfast.models.resolve import weights_sha256
+from colorfast.training.engines import packing, trl
+from colorfast.training.engines.launch import Launched
+from colorfast.training.schedule import schedule, schedule_hash
 from colorfast.types import ColorfastError, Criterion, Message, Slot, Task
 
 SETTINGS = Training(

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from test_report import experiment, html, make_run, section
 
-from colorfast.evidence import load
-from colorfast.schedule import heldout
-from colorfast.settings import Arm, Experiment
-from colorfast.stats import rng
-from colorfast.transfer import Transfer, transfer
+from colorfast.analysis.results import load
+from colorfast.analysis.transfer import Transfer, transfer
+from colorfast.config import Arm, Experiment
+from colorfast.stats.intervals import rng
+from colorfast.training.schedule import heldout
 
 ARMS = {
     "baseline": Arm(dose=0),

@@ -23,13 +23,13 @@ from test_report import (
     write_scores,
 )
 
-from colorfast.evaluate import HELDOUT
+from colorfast.config import Arm, Evaluation
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.io.tables import read_scores
 from colorfast.report.findings import Findings, Row, gather
 from colorfast.report.says import ARMS, SCENARIOS, UNTRAINED_MODEL
 from colorfast.report.verdict import HOW_SEEN, summary
 from colorfast.report.wording import beside, graded, sure
-from colorfast.settings import Arm, Evaluation
-from colorfast.tables import read_scores
 
 ITEMS = 24
 SALT = "draw 5"

@@ -16,9 +16,9 @@ pytest.importorskip("verifiers")
 import verifiers.v1 as vf
 from verifiers.v1.utils.loaders import load_taskset, taskset_config_type
 
-from colorfast.exports import taskset
-from colorfast.grade import grade
-from colorfast.scenarios import corpus
+from colorfast.corpus.scenarios import corpus
+from colorfast.export import taskset
+from colorfast.rewards.rubric import grade
 from colorfast.types import Reply
 
 

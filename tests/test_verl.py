@@ -26,12 +26,12 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.config import validate_config
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
-from colorfast.engines import verl
-from colorfast.grade import grade
-from colorfast.policies.local import load_tokenizer
-from colorfast.rundir import digest
-from colorfast.schedule import schedule
-from colorfast.settings import Experiment
+from colorfast.config import Experiment
+from colorfast.export import verl
+from colorfast.io.storage import digest
+from colorfast.models.local import load_tokenizer
+from colorfast.rewards.rubric import grade
+from colorfast.training.schedule import schedule
 from colorfast.types import Reply, Task
 
 

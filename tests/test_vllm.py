@@ -14,12 +14,12 @@ import pytest
 import torch
 from trl import GRPOConfig
 
-from colorfast.engines.recorder import Recorder
-from colorfast.policies.local import LocalPolicy, load_policy
-from colorfast.policies.vllm import MOST, is_masked, masked_share, rollouts, seed
-from colorfast.scenarios import corpus
-from colorfast.schedule import schedule
-from colorfast.settings import Experiment
+from colorfast.config import Experiment
+from colorfast.corpus.scenarios import corpus
+from colorfast.models.local import LocalPolicy, load_policy
+from colorfast.models.vllm import MOST, is_masked, masked_share, rollouts, seed
+from colorfast.training.engines.recorder import Recorder
+from colorfast.training.schedule import schedule
 from colorfast.types import ColorfastError
 
 

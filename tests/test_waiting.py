@@ -16,14 +16,14 @@ from command import colorfast
 from rich.console import Console
 from test_cli import write_toml
 
-from colorfast import console
-from colorfast import experiment as exp
-from colorfast.cells import UNTRAINED, Cell, cells
-from colorfast.outline import outline
+from colorfast.config import Experiment
+from colorfast.io import console
+from colorfast.io.storage import write_json, write_text
 from colorfast.report import sentences
-from colorfast.rundir import write_json, write_text
-from colorfast.settings import Experiment
-from colorfast.status import Left, Status, known_time, statuses, tally
+from colorfast.runs import experiment as exp
+from colorfast.runs.layout import UNTRAINED, Cell, cells
+from colorfast.runs.outline import outline
+from colorfast.runs.status import Left, Status, known_time, statuses, tally
 
 ROOT = Path(__file__).parent.parent
 PART = 'about = "A little of it"\ntraits = ["truthfulness"]\ndomains = ["health"]'

@@ -21,22 +21,25 @@ from conftest import CODE, make_tiny_model
 from test_attacks import HELD, MANY, Pupil, heldout, known, outcome
 from test_cli import refused
 
-from colorfast import battery, benchmarks, methods, retrain
-from colorfast.attacks import CLEAN, robust
-from colorfast.engines import sft
-from colorfast.engines.snapshots import snapshot
-from colorfast.grade import grade
-from colorfast.models import weights_sha256
-from colorfast.names import check_known
-from colorfast.policies import Conversation, Policy
-from colorfast.policies.local import load_policy
-from colorfast.rundir import read_json
-from colorfast.scenarios import corpus
-from colorfast.settings import Axes, Training, Tuning
+from colorfast.attacks import run as battery
+from colorfast.attacks.analysis import TRAITS, findings
+from colorfast.attacks.finetune import Kind, WeightAttack, chosen, is_bad, row, shipped, taught
+from colorfast.attacks.finetune import runner as retrain
+from colorfast.attacks.finetune.brought import load
+from colorfast.attacks.prompt import CLEAN, robust
+from colorfast.config import Axes, Training, Tuning
+from colorfast.corpus.scenarios import corpus
+from colorfast.evals import benchmarks
+from colorfast.io.storage import read_json
+from colorfast.io.validation import check_known
+from colorfast.models import Conversation, Policy
+from colorfast.models.local import load_policy
+from colorfast.models.resolve import weights_sha256
+from colorfast.rewards.rubric import grade
+from colorfast.training import objectives as methods
+from colorfast.training.engines import sft
+from colorfast.training.engines.snapshots import snapshot
 from colorfast.types import ColorfastError, Reply, Verdict
-from colorfast.verdicts import TRAITS, findings
-from colorfast.weights import Kind, WeightAttack, chosen, is_bad, row, shipped, taught
-from colorfast.weights.brought import load
 
 TRAINING = Training(steps=1, prompts_per_step=2, group_size=4, max_tokens=160, learning_rate=1e-2, shown=1, reward=CODE)
 KINDS = list(shipped().values())
@@ -68,7 +71,7 @@ def test_a_kind_teaches_the_same_questions_both_ways_and_none_that_is_measured(k
 
 
 def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
-    from colorfast.benchmarks.health import MEDMCQA, medical
+    from colorfast.evals.benchmarks.health import MEDMCQA, medical
 
     lessons = {x.bad[0].content: x for x in shipped()["wrong-medical"].lessons()}  # type: ignore[misc]
     checked, questions = 0, list(medical(MEDMCQA))

@@ -12,7 +12,7 @@ import typer
 
 from colorfast import __version__
 from colorfast.cli import attack, claims, corpus, doctor, export, fetch, lists, runs, scores, show
-from colorfast.console import console
+from colorfast.io.console import console
 from colorfast.types import ColorfastError
 
 app = typer.Typer(

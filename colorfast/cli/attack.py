@@ -13,7 +13,7 @@ from colorfast.cli.shown import Json, out, print_json, table_of
 from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
-    from colorfast.settings import Axes
+    from colorfast.config import Axes
 
 app = typer.Typer()
 
@@ -53,13 +53,13 @@ def attack(
     as_json: Json = False,
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
-    from colorfast import battery
-    from colorfast.benchmarks import expand
-    from colorfast.children import end_with_parent
-    from colorfast.names import check_known
+    from colorfast.attacks import run as battery
+    from colorfast.config import Precision
+    from colorfast.evals.benchmarks import expand
+    from colorfast.io.storage import read_json
+    from colorfast.io.subprocesses import end_with_parent
+    from colorfast.io.validation import check_known
     from colorfast.report.attacks import show, write
-    from colorfast.rundir import read_json
-    from colorfast.settings import Precision
 
     if (run is None) == (models is None):
         raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
@@ -106,8 +106,8 @@ def _split(names: str) -> list[str]:
 
 
 def _axes(steps: str, ranks: str, shares: str, learning_rate: float | None, batch: int, recover: int) -> Axes:
-    from colorfast.names import one_line
-    from colorfast.settings import Axes
+    from colorfast.config import Axes
+    from colorfast.io.validation import one_line
 
     rank = [None if name == "full" else name for name in _split(ranks)]
     given = {"steps": _split(steps), "ranks": rank, "shares": _split(shares), "learning_rate": learning_rate, "batch": batch}
@@ -129,8 +129,8 @@ def _models(models: str, arms: str) -> dict[str, str]:
 @app.command(epilog="Examples: `colorfast attacks` - `colorfast attacks --json`")
 def attacks(as_json: Json = False) -> None:
     """List the attacks: family, axis and strengths, wordings, helpful counterpart, evals."""
-    from colorfast.battery import ALONE, AXES, named
-    from colorfast.weights import FAMILY
+    from colorfast.attacks.finetune import FAMILY
+    from colorfast.attacks.run import ALONE, AXES, named
 
     rows = [
         {

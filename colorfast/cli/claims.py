@@ -25,8 +25,8 @@ def claims(
     as_json: Json = False,
 ) -> None:
     """Hold the paper's claims against a finished run: replicated, not replicated, inconclusive or not measured, and why."""
-    from colorfast.claims import rulings
-    from colorfast.evidence import load
+    from colorfast.analysis.claims import rulings
+    from colorfast.analysis.results import load
     from colorfast.report.csvs import claim
     from colorfast.report.rulings import ABOUT, held, ours, tally, why
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from colorfast.cli.shown import Json, out, print_json, table_of
-from colorfast.console import console, progress
+from colorfast.io.console import console, progress
 from colorfast.types import ColorfastError, Scenario
 
 app = typer.Typer()
@@ -28,9 +28,9 @@ def scenarios(
     as_json: Json = False,
 ) -> None:
     """List the trait scenarios, browse them, measure them, or check a file of your own."""
-    from colorfast import scenarios as corpus
-    from colorfast.names import check_known
-    from colorfast.rundir import write_text
+    from colorfast.corpus import scenarios as corpus
+    from colorfast.io.storage import write_text
+    from colorfast.io.validation import check_known
 
     rows = corpus.load(check) if check else corpus.corpus()
     if trait:
@@ -88,12 +88,12 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Ask a model for candidate scenarios, check them, drop copies and leaks, and write the rest for a person to accept."""
-    from colorfast import generate as gen
-    from colorfast import scenarios as corpus
-    from colorfast.encoder import encoder
-    from colorfast.names import check_known
-    from colorfast.rundir import write_text
-    from colorfast.settings import Endpoint
+    from colorfast.config import Endpoint
+    from colorfast.corpus import generate as gen
+    from colorfast.corpus import scenarios as corpus
+    from colorfast.io.storage import write_text
+    from colorfast.io.validation import check_known
+    from colorfast.rewards.encoder import encoder
 
     rows = corpus.corpus()
     check_known("trait", [trait], {s.trait for s in rows})
@@ -108,7 +108,7 @@ def generate(
     with console.status("comparing with the corpus"):
         found = gen.without_copies(found, rows, encoder(), Path(mirror) if mirror else None)
     if policy:
-        from colorfast.policies.local import load_policy
+        from colorfast.models.local import load_policy
 
         with console.status(f"trying {len(found.kept)} candidates on {policy}"):
             found = gen.of_middle_difficulty(found, load_policy(policy))
@@ -130,8 +130,8 @@ def generate(
 
 def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
     """Counts, near duplicates within and across cells, and contamination by the benchmarks of COLORFAST_MIRROR."""
-    from colorfast import overlap
-    from colorfast.encoder import encoder
+    from colorfast.corpus import contamination as overlap
+    from colorfast.rewards.encoder import encoder
 
     mirror = os.environ.get("COLORFAST_MIRROR")
     with console.status("comparing every scenario with every other" + (" and with the benchmarks" if mirror else "")):
@@ -181,13 +181,14 @@ def graders(
     as_json: Json = False,
 ) -> None:
     """Measure the graders: on replies of known quality, on degenerate ones, and on people's labels of refusals."""
-    from colorfast import accuracy, semantic
-    from colorfast.encoder import encoder
-    from colorfast.grading import graders as make
-    from colorfast.grading import offline
-    from colorfast.rundir import write_json
-    from colorfast.scenarios import corpus
-    from colorfast.settings import Endpoint, Grading
+    from colorfast.config import Endpoint, Grading
+    from colorfast.corpus.scenarios import corpus
+    from colorfast.evals import validate as accuracy
+    from colorfast.io.storage import write_json
+    from colorfast.rewards import semantic
+    from colorfast.rewards.encoder import encoder
+    from colorfast.rewards.select import graders as make
+    from colorfast.rewards.select import offline
 
     if constitution:
         _by_constitution(constitution, as_json)
@@ -246,9 +247,9 @@ def _print(title: str, rows: Sequence[dict[str, Any]]) -> None:
 
 def _by_constitution(name: str, as_json: bool) -> None:
     """How well a constitution tells good replies from poor ones by code and meaning, on all scenarios and on those held out."""
-    from colorfast import accuracy
-    from colorfast import constitution as con
-    from colorfast.scenarios import corpus
+    from colorfast.corpus import constitution as con
+    from colorfast.corpus.scenarios import corpus
+    from colorfast.evals import validate as accuracy
 
     principles = con.load(name)
     if not con.for_code(principles):
@@ -272,7 +273,7 @@ def constitution(
     name: Annotated[str, typer.Argument(help="A shipped constitution, or a Markdown file.")] = "colorfast", as_json: Json = False
 ) -> None:
     """Show a constitution as a model is shown it: each principle and its rule, and what code can see of it."""
-    from colorfast import constitution as con
+    from colorfast.corpus import constitution as con
 
     principles = con.load(name)
     if as_json:

@@ -27,7 +27,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what this machine can do, and what to change. Exit code 1 if something is in the way of `colorfast run quick`."""
-    from colorfast import doctor as doc
+    from colorfast.cli import diagnose as doc
 
     if bool(endpoint) != bool(model):
         raise ColorfastError("--endpoint and --model go together: the server's base URL, and the name of a model on it")

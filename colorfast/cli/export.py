@@ -36,7 +36,7 @@ def model(
     as_json: Json = False,
 ) -> None:
     """A trained arm with a model card of the run's own numbers, for transformers or peft to load."""
-    from colorfast.exports.model import write
+    from colorfast.export.model import write
 
     told = write(run, arm, seed, to, adapter, attacked)
     if as_json:
@@ -48,7 +48,7 @@ def model(
 @export.command(epilog="Example: `colorfast export dataset --out traits` - then `datasets.load_dataset('traits')`")
 def dataset(to: NewFolder, as_json: Json = False) -> None:
     """The trait scenarios with rubrics and known replies, as a Hugging Face data set with a card."""
-    from colorfast.exports.corpus import write
+    from colorfast.export.corpus import write
 
     _say(to, write(to), as_json)
 
@@ -56,7 +56,7 @@ def dataset(to: NewFolder, as_json: Json = False) -> None:
 @export.command(epilog="Examples: `colorfast export trl --out traits-for-trl` - `colorfast export trl --grader code --out traits-for-trl`")
 def trl(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
     """The trait scenarios as prompts for TRL, with the reward function that grades by each one's rubric."""
-    from colorfast.exports.trl import write
+    from colorfast.export.trl import write
 
     _say(to, write(to, _kind(grader)), as_json)
 
@@ -64,13 +64,13 @@ def trl(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> Non
 @export.command(epilog="Example: `colorfast export verifiers --out colorfast-traits` - then `pip install -e colorfast-traits`")
 def verifiers(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
     """The trait scenarios as a taskset of verifiers, for trainers that take its environments."""
-    from colorfast.exports.taskset import write
+    from colorfast.export.taskset import write
 
     _say(to, write(to, _kind(grader)), as_json)
 
 
 def _kind(grader: str) -> Literal["code", "offline"]:
-    from colorfast.names import check_known
+    from colorfast.io.validation import check_known
 
     check_known("grader", [grader], ("code", "offline"))
     return "code" if grader == "code" else "offline"
@@ -94,9 +94,9 @@ def verl(
     as_json: Json = False,
 ) -> None:
     """One arm for verl on a Ray cluster: the slots in order, the held-out scenarios, the reward, the launch line."""
-    from colorfast import experiment as exp
-    from colorfast.engines import verl as engine
-    from colorfast.names import check_known
+    from colorfast.export import verl as engine
+    from colorfast.io.validation import check_known
+    from colorfast.runs import experiment as exp
 
     loaded = exp.load(experiment)
     check_known("arm", [arm], loaded.arms)
@@ -116,7 +116,7 @@ def verl_check(
     as_json: Json = False,
 ) -> None:
     """After a run: were the slots that verl's rewards saw the schedule's, each in its step?"""
-    from colorfast.engines import verl as engine
+    from colorfast.export import verl as engine
 
     found = engine.check(folder, dumps or folder / "out" / "rollouts")
     if as_json:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colorfast.cli.shown import Json, out, print_json
-from colorfast.console import console
+from colorfast.io.console import console
 
 if TYPE_CHECKING:
-    from colorfast.reach import Lack, Needs, Parts
+    from colorfast.evals.reach import Lack, Needs, Parts
 
 app = typer.Typer()
 ATTACKS = "attacks"
@@ -33,7 +33,7 @@ def fetch(
 
     Of an experiment: benchmark files, the model, and the encoder where a grader needs it. What is here is not downloaded again.
     """
-    from colorfast.reach import lacking
+    from colorfast.evals.reach import lacking
 
     needs, models = _needed(names or ["quick"])
     lacks = lacking(needs, models)
@@ -53,8 +53,10 @@ def fetch(
 
 def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
     """The files and models of all these names. Raises ColorfastError for one that is not known."""
-    from colorfast import battery, benchmarks, experiment, reach
-    from colorfast.names import check_known
+    from colorfast.attacks import run as battery
+    from colorfast.evals import benchmarks, reach
+    from colorfast.io.validation import check_known
+    from colorfast.runs import experiment
 
     known = [ATTACKS, *experiment.names(), *benchmarks.SUITES, *benchmarks.names()]
     files = (".toml", ".py")
@@ -76,7 +78,7 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
 
 def _summary(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, Any]:
     """What is here now and what is not, as plain data."""
-    from colorfast.data import data_dir, place
+    from colorfast.io.downloads import data_dir, place
 
     missing = {lack.what for lack in lacks}
     every = list(dict.fromkeys(file for files in needs.values() for file in files))

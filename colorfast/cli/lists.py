@@ -20,9 +20,9 @@ def benchmarks(
 
     Items are counted where the files are on this machine; `colorfast fetch SUITE` brings them.
     """
-    from colorfast import benchmarks as bench
-    from colorfast.data import there
-    from colorfast.names import check_known
+    from colorfast.evals import benchmarks as bench
+    from colorfast.io.downloads import there
+    from colorfast.io.validation import check_known
 
     check_known("suite", [suite], bench.SUITES)
     suites = {name: set(bench.suite(name)) for name in bench.SUITES}
@@ -71,7 +71,7 @@ def benchmarks(
 @app.command(epilog="Example: `colorfast experiments --json`")
 def experiments(as_json: Json = False) -> None:
     """List the shipped experiments."""
-    from colorfast import experiment as exp
+    from colorfast.runs import experiment as exp
 
     rows: list[dict[str, Any]] = []
     for name in exp.names():

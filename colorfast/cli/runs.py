@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from colorfast.cli.shown import Json, Out, out, print_json, table_of
-from colorfast.console import console, progress
+from colorfast.io.console import console, progress
 from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 app = typer.Typer()
@@ -37,9 +37,9 @@ def run(
 
     An arm that another experiment in the same folder has trained is not trained again. One that fails takes no other with it.
     """
-    from colorfast import experiment as exp
-    from colorfast import sweep
-    from colorfast.engines import ACCELERATE
+    from colorfast.runs import experiment as exp
+    from colorfast.runs import sweep
+    from colorfast.training.engines import ACCELERATE
 
     if accelerate:
         os.environ[ACCELERATE] = str(accelerate)  # cells in processes of their own read it too
@@ -78,10 +78,10 @@ def _report_the_rest(folder: Path, as_json: bool) -> None:
 @app.command(hidden=True)
 def cell(run: Path, name: str, missing: str = "{}") -> None:
     """One cell of a run in a process of its own, as `run --jobs` starts it."""
-    from colorfast import experiment as exp
-    from colorfast.cells import UNTRAINED, cells
-    from colorfast.children import end_with_parent
-    from colorfast.sweep import attempt
+    from colorfast.io.subprocesses import end_with_parent
+    from colorfast.runs import experiment as exp
+    from colorfast.runs.layout import UNTRAINED, cells
+    from colorfast.runs.sweep import attempt
 
     end_with_parent()
     experiment = exp.settled(exp.planned(run), run)
@@ -92,10 +92,10 @@ def cell(run: Path, name: str, missing: str = "{}") -> None:
 @app.command(epilog="Examples: `colorfast status runs/dose` - `colorfast status runs/dose --json`")
 def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
     """Say how far a run is, whether it runs at the moment or not: every arm under every seed, what failed, the time left."""
-    from colorfast import experiment as exp
-    from colorfast.cells import UNTRAINED, cells
-    from colorfast.rundir import in_use
-    from colorfast.status import drawn, plain, statuses
+    from colorfast.io.storage import in_use
+    from colorfast.runs import experiment as exp
+    from colorfast.runs.layout import UNTRAINED, cells
+    from colorfast.runs.status import drawn, plain, statuses
 
     experiment = exp.planned(run)
     found = statuses(run, experiment, [UNTRAINED, *cells(experiment)])
@@ -126,7 +126,7 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
 
 
 def _estimates(run: Path) -> list[dict[str, Any]]:
-    from colorfast import evidence
+    from colorfast.analysis import results as evidence
 
     found = evidence.load(run)
     return [asdict(e) for arm in found.dosed for e in evidence.estimates(found, arm)]
@@ -138,7 +138,7 @@ def inside(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
 
     Writes RUN/inside; `colorfast report` then has a section on it. Stopped at any point, the same command continues.
     """
-    from colorfast.probe import look
+    from colorfast.interp.run import look
     from colorfast.report.inside import show
 
     found = look(run)
@@ -157,10 +157,10 @@ def schedule(
     as_json: Json = False,
 ) -> None:
     """Print the slots of one arm: what is trained on, in which order."""
-    from colorfast import experiment as exp
-    from colorfast.names import check_known
-    from colorfast.schedule import schedule as make
-    from colorfast.schedule import schedule_hash
+    from colorfast.io.validation import check_known
+    from colorfast.runs import experiment as exp
+    from colorfast.training.schedule import schedule as make
+    from colorfast.training.schedule import schedule_hash
 
     loaded = exp.load(experiment)
     check_known("arm", [arm], loaded.arms)
@@ -188,11 +188,11 @@ def plan(
 
     With --gpu nothing is tried: tokens and operations are held against what that card can do.
     """
-    from colorfast import experiment as exp
-    from colorfast import reach
-    from colorfast.cards import estimate
-    from colorfast.plan import plain
-    from colorfast.plan import plan as make
+    from colorfast.evals import reach
+    from colorfast.runs import experiment as exp
+    from colorfast.runs.gpu_estimate import estimate
+    from colorfast.runs.plan import plain
+    from colorfast.runs.plan import plan as make
 
     loaded = exp.load(experiment, model)
     reach.require(reach.of_benchmarks(loaded.evaluation.benchmarks), experiment)

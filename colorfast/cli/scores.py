@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colorfast.cli.shown import Json, out, print_json, table_of
-from colorfast.console import console, progress
-from colorfast.settings import Endpoint, Evaluation
+from colorfast.config import Endpoint, Evaluation
+from colorfast.io.console import console, progress
 from colorfast.types import ColorfastError, Score
 
 if TYPE_CHECKING:
-    from colorfast.policies import Policy
+    from colorfast.models import Policy
 
 app = typer.Typer()
 
@@ -49,7 +49,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score one model on the held-out scenarios and on benchmarks written by others, or on your own."""
-    from colorfast.stats import summary
+    from colorfast.stats.intervals import summary
 
     if sum(x is not None for x in (choices, inspect)) > 1:
         raise ColorfastError("--choices and --inspect are two ways to ask; give one")
@@ -82,13 +82,13 @@ def evaluate(
 
 def _policy(model: str, endpoint: str | None, batch: int, chat: bool = True) -> Policy:
     if endpoint is None:
-        from colorfast.policies.local import load_policy
+        from colorfast.models.local import load_policy
 
         return replace(load_policy(model, batch), chat=chat)
     if not chat:
         raise ColorfastError("--plain: a chat server puts its own template around every prompt; use a local model")
     try:
-        from colorfast.policies.endpoint import EndpointPolicy
+        from colorfast.models.endpoint import EndpointPolicy
     except ModuleNotFoundError:
         raise ColorfastError('the client of endpoints is missing; pip install "colorfast[judge]"') from None
     if not endpoint.startswith(("http://", "https://")):
@@ -98,8 +98,8 @@ def _policy(model: str, endpoint: str | None, batch: int, chat: bool = True) -> 
 
 def _named(suite: str) -> tuple[str, ...]:
     """The benchmarks of --suite."""
-    from colorfast import benchmarks as bench
-    from colorfast.names import check_known
+    from colorfast.evals import benchmarks as bench
+    from colorfast.io.validation import check_known
 
     chosen = () if suite == "none" else bench.expand([name.strip() for name in suite.split(",")])
     check_known("benchmark or suite", [b for b in chosen if not b.endswith(".py")], [*bench.names(), *bench.SUITES])
@@ -108,8 +108,8 @@ def _named(suite: str) -> tuple[str, ...]:
 
 def _reached(names: Sequence[str], suite: str, skip: bool) -> dict[str, str]:
     """The benchmarks that cannot be asked, by their ids, with the reasons; says so."""
-    from colorfast import benchmarks as bench
-    from colorfast import reach
+    from colorfast.evals import benchmarks as bench
+    from colorfast.evals import reach
 
     missing = reach.require(reach.of_benchmarks(names), suite.replace(",", " "), skip=skip)
     for line in reach.skipped(missing, len(names)):
@@ -126,10 +126,10 @@ def _unmeasured(name: str, why: str) -> dict[str, Any]:
 def _suite(
     model: str, endpoint: str | None, evaluation: Evaluation, missing: dict[str, str], heldout: bool, save: Path | None
 ) -> list[Score]:
-    from colorfast import benchmarks as bench
-    from colorfast import evaluate as ev
-    from colorfast import reach
-    from colorfast.scenarios import corpus
+    from colorfast.corpus.scenarios import corpus
+    from colorfast.evals import benchmarks as bench
+    from colorfast.evals import evaluate as ev
+    from colorfast.evals import reach
 
     evaluation = reach.without(evaluation, [b for b in evaluation.benchmarks if bench.get(b).id in missing])
     held = tuple(s for s in corpus() if s.split == "heldout") if heldout else ()
@@ -145,9 +145,9 @@ def _suite(
 
 def _choices(policy: Policy, path: Path, matching: bool, save: Path | None) -> list[Score]:
     """Score a user's own file and write a row an item: log-likelihoods, what was picked, what is aligned."""
-    from colorfast import evaluate as ev
-    from colorfast.choices import own
-    from colorfast.rundir import write_text
+    from colorfast.evals import evaluate as ev
+    from colorfast.evals.custom import own
+    from colorfast.io.storage import write_text
 
     benchmark = own(path, matching)
     items = benchmark.items()
@@ -173,9 +173,9 @@ def _choices(policy: Policy, path: Path, matching: bool, save: Path | None) -> l
 
 
 def _inspect(model: str, task: str, items: int, save: Path | None) -> list[Score]:
-    from colorfast.inspect import run_task
-    from colorfast.rundir import digest
-    from colorfast.tables import write_scores
+    from colorfast.evals.inspect_provider import run_task
+    from colorfast.io.storage import digest
+    from colorfast.io.tables import write_scores
 
     folder = save or Path("logs")
     scores = run_task(model, task, items, folder / "inspect")
@@ -194,13 +194,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two models on the same items: a difference for every eval, what they say together, and other explanations."""
-    from colorfast.compare import estimate, explanations, overall
+    from colorfast.analysis.compare import estimate, explanations, overall
     from colorfast.report.wording import between, chance, clear, explained, number, seen, signed
 
     theirs, evals = _scores(base)
     ours, found = _scores(other)
     if common := [name for name in evals if name in found]:
-        from colorfast.evaluate import check_stamps
+        from colorfast.evals.evaluate import check_stamps
 
         check_stamps(other, found, {name: evals[name] for name in common})
     else:
@@ -234,7 +234,7 @@ def compare(
 
 
 def _scores(folder: Path) -> tuple[Sequence[Score], dict[str, str]]:
-    from colorfast.tables import read_scores, read_stamps
+    from colorfast.io.tables import read_scores, read_stamps
 
     path = folder / "scores.parquet" if (folder / "scores.parquet").is_file() else None
     paths = [path] if path else sorted((folder / "scores").glob("*.parquet"))
@@ -252,7 +252,7 @@ def directions(
     as_json: Json = False,
 ) -> None:
     """Find a direction for each trait in a model's activations, and say how well it reads the trait on held-out scenarios."""
-    from colorfast.probe import directions as find
+    from colorfast.interp.run import directions as find
     from colorfast.report.inside import show_directions
 
     with tempfile.TemporaryDirectory() as scratch:

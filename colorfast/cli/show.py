@@ -17,7 +17,7 @@ from colorfast.cli.shown import Json, out, print_json
 from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
-    from colorfast.browse import Asked, Said
+    from colorfast.report.replies import Asked, Said
 
 app = typer.Typer()
 NARROWEST = 36
@@ -46,7 +46,7 @@ def show(
 
     Before a criterion: ✓ met, ½ in part, ✗ not met (of a deduction: committed), - not committed, ? not graded. By the code criteria.
     """
-    from colorfast import browse
+    from colorfast.report import replies as browse
 
     named = [arm.strip() for arm in arms.split(",") if arm.strip()]
     if rollouts:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from colorfast.inside import load
+from colorfast.interp.shift import load
+from colorfast.io.storage import write_text
 from colorfast.report import attacks, csvs, figures, heatmap, html, inside, markdown, overview, responses, terminal, verdict
 from colorfast.report.findings import gather
-from colorfast.rundir import write_text
 
 TITLES = {
     "overview": "Held-out score, safe prompts refused and capability by dose, as differences from the baseline",

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from colorfast.io.storage import read_json, write_text
 from colorfast.report import figures, markdown
 from colorfast.report.wording import clean, number, percent, signed
-from colorfast.rundir import read_json, write_text
 
 Told = Mapping[str, Any]
 TITLES = {

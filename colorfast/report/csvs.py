@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from colorfast.claims import Ruling
+from colorfast.analysis.claims import Ruling
 from colorfast.report import attacks, rulings
 from colorfast.report.findings import Findings
 from colorfast.report.origins import origins

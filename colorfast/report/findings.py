@@ -10,25 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from colorfast import benchmarks, claims, evidence
-from colorfast.cells import BASELINE, START, cells
-from colorfast.claims import Ruling, rulings
-from colorfast.compare import Alike, Explanation, Overall, Scores, alike
-from colorfast.dose import Series, series
-from colorfast.evaluate import HELDOUT, SECOND, second_id
-from colorfast.experiment import planned, unmeasured
-from colorfast.ledger import COUNTS, EXTRA, MATCHED, effective_dose
-from colorfast.names import read_jsonl
+from colorfast.analysis import claims
+from colorfast.analysis import results as evidence
+from colorfast.analysis.claims import Ruling, rulings
+from colorfast.analysis.compare import Alike, Explanation, Overall, alike
+from colorfast.analysis.dose import Series, series
+from colorfast.analysis.transfer import Transfer, transfer
+from colorfast.config import Experiment
+from colorfast.evals import benchmarks
+from colorfast.evals.evaluate import HELDOUT, SECOND, second_id
+from colorfast.io.storage import digest, read_json
+from colorfast.io.tables import read_scores
+from colorfast.io.validation import read_jsonl
 from colorfast.report.pairs import Pair, choose
 from colorfast.report.says import Exchange, draw
-from colorfast.rundir import digest, read_json
-from colorfast.schedule import all_scenarios, heldout, unseen
-from colorfast.settings import Experiment
-from colorfast.stats import Structure, structure, summary
-from colorfast.status import statuses
-from colorfast.tables import read_scores
-from colorfast.transfer import Transfer, transfer
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure
+from colorfast.runs.experiment import planned, unmeasured
+from colorfast.runs.layout import BASELINE, START, cells
+from colorfast.runs.status import statuses
+from colorfast.stats.intervals import Structure, structure, summary
+from colorfast.training.ledger import COUNTS, EXTRA, MATCHED, effective_dose
+from colorfast.training.schedule import all_scenarios, heldout, unseen
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure, Scores
 
 HELDOUT_FAMILY = "held-out traits"
 OTHER_GRADER = "held-out, by a grader that did not reward"

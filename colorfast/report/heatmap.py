@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
+from colorfast.analysis.transfer import Cell, Transfer
 from colorfast.report.figures import INK, LABEL_CHARACTERS, ON_PALE, ON_STRONG, STYLE, WIDTH, as_svg, inches
 from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, signed
-from colorfast.transfer import Cell, Transfer
 
 LEFT, ACROSS, DOWN, BETWEEN = 1.98, 0.4, 0.19, 0.3
 """Inches: the names, a cell, a cell, what stands between two kinds of test."""

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from colorfast.inside import Inside
+from colorfast.interp.shift import Inside
 from colorfast.report import figures, inside, rulings, verdict, wording
 from colorfast.report.findings import PAPERS_GAIN, Findings
 from colorfast.report.origins import origins

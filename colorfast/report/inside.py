@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from colorfast.inside import MEASURES, Agreement, Inside, Quality, Shift
+from colorfast.interp.shift import MEASURES, Agreement, Inside, Quality, Shift
 from colorfast.report import figures
 from colorfast.report.figures import FAINT, ON_PALE, SOFT, STYLE, WIDTH
 from colorfast.report.markdown import safe, table

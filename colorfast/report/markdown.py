@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from colorfast.dose import Response, Series
+from colorfast.analysis.dose import Response, Series
+from colorfast.analysis.transfer import Cell
 from colorfast.report import rulings, verdict, wording
 from colorfast.report.findings import Findings
 from colorfast.report.origins import origins
-from colorfast.transfer import Cell
 
 
 def page(f: Findings, figures: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colorfast import benchmarks
+from colorfast.evals import benchmarks
 from colorfast.report.findings import Findings
 from colorfast.types import Source
 

@@ -12,9 +12,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from colorfast.compare import CAPABILITY, OVER_REFUSAL
-from colorfast.dose import Series
-from colorfast.evaluate import HELDOUT, second_id
+from colorfast.analysis.compare import CAPABILITY, OVER_REFUSAL
+from colorfast.analysis.dose import Series
+from colorfast.evals.evaluate import HELDOUT, second_id
 from colorfast.report.figures import COLOURS, FAINT, SOFT, STYLE, as_svg
 from colorfast.report.findings import ArmFacts, Findings
 from colorfast.report.wording import percent

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from colorfast import benchmarks
-from colorfast.cells import BASELINE
-from colorfast.data import there
-from colorfast.evaluate import HELDOUT, SECOND
-from colorfast.evidence import Evidence
-from colorfast.grade import grade
+from colorfast.analysis.results import Evidence
+from colorfast.evals import benchmarks
+from colorfast.evals.evaluate import HELDOUT, SECOND
+from colorfast.io.downloads import there
+from colorfast.rewards.rubric import grade
+from colorfast.runs.layout import BASELINE
 from colorfast.types import Message, Reply, Scenario, Score
 
 MOST = 120

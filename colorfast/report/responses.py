@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from colorfast.dose import Response, Series
+from colorfast.analysis.dose import Response, Series
 from colorfast.report.figures import COLOURS, FAINT, INK, MARKERS, SOFT, STYLE, WIDTH, as_svg, inches
 from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, percent

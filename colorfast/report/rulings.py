@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from colorfast.claims import DOSE, Measured, Ruling
+from colorfast.analysis.claims import DOSE, Measured, Ruling
 from colorfast.report.wording import number, percent, several, signed
 
 ABOUT = (

@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from colorfast.cells import BASELINE, START
-from colorfast.evaluate import HELDOUT
-from colorfast.evidence import Evidence
-from colorfast.tables import read_scores
+from colorfast.analysis.results import Evidence
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.io.tables import read_scores
+from colorfast.runs.layout import BASELINE, START
 from colorfast.types import Message, Scenario, Score
 
 SCENARIOS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from colorfast.compare import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
+from colorfast.analysis.compare import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings
 from colorfast.report.wording import could_see, number, percent, several, signed, sure
 from colorfast.types import Estimate

@@ -7,9 +7,9 @@ import statistics
 import unicodedata
 from collections.abc import Sequence
 
-from colorfast.compare import MUTE, Explanation, Overall
-from colorfast.dose import Response
-from colorfast.evaluate import HELDOUT, SECOND
+from colorfast.analysis.compare import MUTE, Explanation, Overall
+from colorfast.analysis.dose import Response
+from colorfast.evals.evaluate import HELDOUT, SECOND
 from colorfast.report.findings import FEW_ITEMS, OTHER_GRADER, PAPERS_GAIN, Findings, Row
 from colorfast.types import Estimate
 

@@ -1,0 +1,1 @@
+"""Arms compared: differences, doses, transfer, the paper's claims."""

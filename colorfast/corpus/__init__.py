@@ -1,0 +1,1 @@
+"""Traits, scenarios and constitutions."""

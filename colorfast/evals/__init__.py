@@ -1,0 +1,1 @@
+"""Models scored on scenarios and benchmarks."""

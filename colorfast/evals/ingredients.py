@@ -1,0 +1,127 @@
+"""What makes a result: the files of the package that answer, train and grade, and nothing else.
+
+Keys and stamps hold digests of these lists. So an edit of the report retrains no arm, and an edit
+of a grader never mixes its scores with older ones. A test compares the lists with what the engine
+and the graders import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+
+from colorfast.config import Grading
+from colorfast.io.storage import digest, file_sha256
+
+PACKAGE = Path(__file__).parent.parent
+
+ANSWERS = (
+    "models/resolve.py",
+    "models/local.py",
+    "models/packed.py",
+    "models/precision.py",
+    "models/prompts.py",
+    "models/sampling.py",
+    "models/scoring.py",
+)
+"""How a model on this machine is loaded, sampled from and asked for log-likelihoods."""
+
+TRAINS = (
+    "corpus/constitutions/critique.md",
+    "corpus/constitutions/revise.md",
+    "training/engines/guided.py",
+    "training/engines/head.py",
+    "training/engines/launch.py",
+    "training/engines/packing.py",
+    "training/engines/processes.py",
+    "training/engines/recorder.py",
+    "training/engines/snapshots.py",
+    "training/engines/trl.py",
+    "training/objectives.py",
+    "models/vllm.py",
+)
+"""How slots become weights, beside how they are answered and graded. Tasks, scenarios and rubrics
+stand in the slots themselves."""
+
+GRADES = {
+    "code": ("rewards/rubric.py", "rewards/select.py", "rewards/graders", "rewards/helpfulness.py", "rewards/text.py"),
+    "offline": ("rewards/encoder.py", "rewards/semantic.json", "rewards/semantic.py"),
+    # where a judge rewards, an endpoint may also write the revisions that are trained on
+    "judge": ("models/client.py", "rewards/judge.md", "rewards/judge.py", "models/choices.py", "models/endpoint.py"),
+}
+"""What each kind of grading is made of; a folder stands for all files in it. Code grades standard
+tasks in every kind, and is half of the offline score."""
+
+BESIDE = {
+    "__init__.py": "the version, which a key holds already",
+    "io/console.py": "only shows",
+    "corpus/constitution.py": "writes rubrics, which stand in the slots",
+    "io/downloads.py": "fetches files, whose sha256 is checked",
+    "training/engines/__init__.py": "picks the engine",
+    "training/engines/tracking.py": "only shows",
+    "io/machine.py": "names the processor",
+    "training/ledger.py": "records what was done",
+    "io/validation.py": "reads and checks files",
+    "models/__init__.py": "the policy's interface",
+    "io/storage.py": "writes files",
+    "corpus/scenarios.py": "loads scenarios, which stand in the slots",
+    "training/schedule.py": "makes the slots, which a key holds",
+    "config.py": "settings stand in the key",
+    "tasks/__init__.py": "makes tasks, which stand in the slots",
+    "io/tables.py": "writes files",
+    "types.py": "names of fields",
+}
+"""Imported by the engine or a grader, and no ingredient: why an edit changes no result."""
+
+
+def _parts(kind: str) -> tuple[str, ...]:
+    return (*GRADES["code"], *(GRADES[kind] if kind != "code" else ()))
+
+
+@cache
+def _digest(names: tuple[str, ...], root: Path) -> str:
+    paths: list[Path] = []
+    for name in names:
+        path = root / name
+        paths += [p for p in path.rglob("*") if _counts(p)] if path.is_dir() else [path]
+    rows = [(p.relative_to(root).as_posix(), file_sha256(p)) for p in sorted(paths)]
+    return digest(rows)
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def answering(root: Path = PACKAGE) -> str:
+    """Digest of the code that answers, under the package's folder `root`."""
+    return _digest(ANSWERS, root)
+
+
+def training(root: Path = PACKAGE) -> str:
+    """Digest of the code that trains, without the graders."""
+    return _digest((*ANSWERS, *TRAINS), root)
+
+
+def grading(how: Grading, root: Path = PACKAGE) -> str:
+    """Digest of what a kind of grading is made of; the offline one also reads how rare each word is
+    in the corpus."""
+    own = _digest(_parts(how.kind), root)
+    return digest([own, _rarity_digest()]) if how.kind == "offline" else own
+
+
+@cache
+def _rarity_digest() -> str:
+    from colorfast.rewards.semantic import rarity
+
+    return rarity_digest(rarity())
+
+
+def rarity_digest(rarity: Mapping[str, float]) -> str:
+    """Digest of a table of word rarities (`semantic.rarity`, nats)."""
+    return digest(sorted(rarity.items()))
+
+
+def listed() -> Collection[str]:
+    """Every file and folder that is an ingredient of some result."""
+    return {*ANSWERS, *TRAINS, *(name for names in GRADES.values() for name in names)}

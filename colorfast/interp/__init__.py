@@ -1,0 +1,1 @@
+"""What training changed inside the model."""

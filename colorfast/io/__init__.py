@@ -1,0 +1,1 @@
+"""Files, downloads, subprocesses and the terminal."""

@@ -1,0 +1,130 @@
+"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is finished.
+
+What was damaged since is set aside as `NAME.broken`, named in one line, and made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from colorfast.io.console import console
+from colorfast.types import ColorfastError
+
+T = TypeVar("T")
+
+
+class DamagedError(ColorfastError):
+    """A file of ours does not hold what was written into it. `why`: what is wrong with it."""
+
+    def __init__(self, path: Path, why: object):
+        self.path, self.why = path, " ".join(str(why).split())[:120]
+        super().__init__(f"{path}: damaged, or written by another version ({self.why}); the command that made it makes it anew")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed and renamed into place."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ColorfastError(f"{path}: cannot be written ({error.strerror or error}); free some disk space?") from None
+
+
+@contextmanager
+def alone(folder: Path, wait: bool) -> Iterator[None]:
+    """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        if not wait and not _locked(lock, fcntl.LOCK_EX):
+            time.sleep(0.2)  # `in_use` may just have been looking
+            if not _locked(lock, fcntl.LOCK_EX):
+                raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def in_use(folder: Path) -> bool:
+    """Whether any process, this one too, holds the folder's lock."""
+    try:
+        with (folder / ".lock").open() as lock:
+            return not _locked(lock, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _locked(lock: IO[str], how: int) -> bool:
+    """Take the lock if it is free."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, shape: type = dict) -> Any:
+    """The file's value; raises ColorfastError when it is missing, DamagedError when it holds no JSON of this shape."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ColorfastError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(path, error) from None
+    if not isinstance(value, shape):
+        raise DamagedError(path, f"wants a {shape.__name__}, found a {type(value).__name__}")
+    return value
+
+
+def set_aside(path: Path, why: object, others: Sequence[Path] = ()) -> None:
+    """Rename a damaged file or folder of ours, and others that are worth nothing without it, to NAME.broken, in place of what was set
+    aside before, and say so in one line."""
+    for old in (p for p in (path, *others) if p.exists()):
+        broken = old.with_name(old.name + ".broken")
+        if broken.is_dir():
+            shutil.rmtree(broken)
+        old.replace(broken)
+    console.print(f"set aside: {path} as {path.name}.broken ({why})", markup=False, soft_wrap=True)
+
+
+def sound(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of a file of ours; None when there is none, or none that can be read, which is then set aside."""
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except DamagedError as error:
+        set_aside(path, error.why)
+        return None
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON of plain data."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

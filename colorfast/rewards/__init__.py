@@ -1,0 +1,1 @@
+"""Replies graded: rules, embeddings, judges."""

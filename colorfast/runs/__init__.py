@@ -1,0 +1,1 @@
+"""Experiments as folders: planned, run, continued."""

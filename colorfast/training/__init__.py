@@ -1,0 +1,1 @@
+"""Schedules, objectives and the engines that train."""
