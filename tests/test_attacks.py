@@ -15,7 +15,7 @@ from rich.console import Console
 from test_cli import refused
 from test_report import HOSTILE, experiment, html, make_run, mixed, section
 
-from colorfast.attacks import prompt as attacks
+from colorfast.attacks import prompt
 from colorfast.attacks import run as battery
 from colorfast.attacks.analysis import ALL, BEHAVIOUR, TRAITS, Findings, Outcome, findings
 from colorfast.attacks.prompt import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
@@ -112,7 +112,7 @@ def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_ex
 
 def test_every_sentence_of_the_shipped_texts_is_said_once() -> None:
     said = [
-        step for family in ("persona", "pressure", "prefill", "suppression", "jailbreak") for t in attacks.written(family).values()
+        step for family in ("persona", "pressure", "prefill", "suppression", "jailbreak") for t in prompt.written(family).values()
         for wording in t["says"] for step in wording
     ]  # fmt: skip
     assert len(said) == len(set(said)) > 300

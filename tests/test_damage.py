@@ -15,12 +15,11 @@ from test_resume import outcome
 
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
-from colorfast.io import downloads as data
+from colorfast.io import downloads
 from colorfast.io.storage import DamagedError, file_sha256, read_json, sound, write_json
 from colorfast.io.tables import ROLLOUTS, read_rows
-from colorfast.models import resolve as models
-from colorfast.rewards import encoder
-from colorfast.rewards import judge as judges
+from colorfast.models import resolve
+from colorfast.rewards import encoder, judge
 from colorfast.runs.experiment import run
 from colorfast.runs.sweep import CellsFailedError
 from colorfast.training.engines.recorder import Recorder
@@ -158,13 +157,13 @@ def test_a_damaged_training_checkpoint_is_not_gone_on_from(
 
 def test_a_damaged_cache_of_verdicts_is_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "judge.sqlite"
-    first = judges.Cache(path)
+    first = judge.Cache(path)
     for i in range(300):
         first.put(f"{i}" * 40, [1.0, 0.5], 10, 20)
     first.db.close()
     for damage in (garbage, lambda p: p.write_bytes(p.read_bytes()[:4096] + bytes(p.stat().st_size - 4096))):
         damage(path)
-        again = judges.Cache(path)
+        again = judge.Cache(path)
         named(capsys.readouterr().err, "judge.sqlite")
         again.put("key", [1.0], 1, 2)
         again.db.execute("INSERT INTO marks VALUES ('torn', '[1.0', 1, 2)")
@@ -173,7 +172,7 @@ def test_a_damaged_cache_of_verdicts_is_set_aside(tmp_path: Path, capsys: pytest
             again.put(f"{i}" * 40, [1.0, 0.5], 10, 20)
         again.db.close()
     with pytest.raises(ColorfastError, match="cannot be opened"):
-        judges.Cache(tmp_path)  # a folder is not ours to set aside
+        judge.Cache(tmp_path)  # a folder is not ours to set aside
 
 
 @pytest.mark.parametrize("damage", [cut, flip])
@@ -184,19 +183,19 @@ def test_a_damaged_model_in_the_cache_is_fetched_again(
     def fetched(home: Path) -> Path:
         shutil.copytree(tiny_model, home)
         if hashed:  # as `_from_gguf` leaves it
-            (home / models.HASH).write_text(models.weights_sha256(home))
+            (home / resolve.HASH).write_text(resolve.weights_sha256(home))
         return home
 
     monkeypatch.setenv("COLORFAST_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(models, "_from_wheel", fetched)
-    home = models.resolve(models.EMBEDDED)
-    models.kept.cache_clear()
+    monkeypatch.setattr(resolve, "_from_wheel", fetched)
+    home = resolve.resolve(resolve.EMBEDDED)
+    resolve.kept.cache_clear()
     damage(home / "model.safetensors")
-    assert models.resolve(models.EMBEDDED) == home
+    assert resolve.resolve(resolve.EMBEDDED) == home
     if hashed or damage is cut:  # without its hash, a flipped bit in a weight looks like a weight
-        named(capsys.readouterr().err, models.EMBEDDED)
-        assert models.weights_sha256(home) == models.weights_sha256(tiny_model)
+        named(capsys.readouterr().err, resolve.EMBEDDED)
+        assert resolve.weights_sha256(home) == resolve.weights_sha256(tiny_model)
 
 
 def test_a_damaged_encoder_and_a_damaged_download_are_fetched_again(
@@ -224,9 +223,9 @@ def test_a_damaged_encoder_and_a_damaged_download_are_fetched_again(
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(weights, path)
 
-    monkeypatch.setattr(data, "_download", download)
-    cut(data.fetch(pinned))
-    assert file_sha256(data.fetch(pinned)) == pinned.sha256
+    monkeypatch.setattr(downloads, "_download", download)
+    cut(downloads.fetch(pinned))
+    assert file_sha256(downloads.fetch(pinned)) == pinned.sha256
     named(capsys.readouterr().err, Path(pinned.path).name)
 
 

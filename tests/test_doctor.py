@@ -15,7 +15,7 @@ from command import colorfast
 from scripted_server import said
 from test_cli import refused
 
-from colorfast.cli import diagnose as doctor
+from colorfast.cli import diagnose
 
 
 def checks(*args: str, code: int = 0, **env: str) -> dict[str, dict[str, str]]:
@@ -29,7 +29,7 @@ def checks(*args: str, code: int = 0, **env: str) -> dict[str, dict[str, str]]:
 def test_a_machine_that_runs_these_tests_is_fine_and_torch_is_not_imported() -> None:
     code = "import sys; from colorfast.cli.diagnose import examine; examine(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    found = {c.name for c in doctor.examine()}
+    found = {c.name for c in diagnose.examine()}
     assert {"python", "torch", "cpu", "gpu", "memory", "disk, here", "extra judge", "trackers", "compilers", "files of quick"} <= found
 
 
@@ -60,17 +60,17 @@ def test_an_endpoint_answers_or_says_why_not(serve: Callable[..., Any]) -> None:
 
 
 def test_what_is_missing_or_too_little_has_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
-    monkeypatch.setattr(doctor, "DISK", 1e18)
-    monkeypatch.setattr(doctor, "MEMORY", 1e18)
-    found = {c.name: c for c in doctor.examine()}
+    monkeypatch.setattr(diagnose, "_version", lambda name: None)
+    monkeypatch.setattr(diagnose, "DISK", 1e18)
+    monkeypatch.setattr(diagnose, "MEMORY", 1e18)
+    found = {c.name: c for c in diagnose.examine()}
     for name, state in (("torch", "problem"), ("packages", "problem"), ("disk, here", "problem"), ("memory", "warning")):
         assert found[name].state == state and found[name].advice
-    assert not doctor.possible(list(found.values()))
+    assert not diagnose.possible(list(found.values()))
 
 
 def test_a_gpu_beside_a_cpu_build_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_gpus", lambda: ["Some GPU, 24000 MiB"])
-    monkeypatch.setattr(doctor, "_cuda", lambda folder: None)
-    found = {c.name: c for c in doctor.examine()}
+    monkeypatch.setattr(diagnose, "_gpus", lambda: ["Some GPU, 24000 MiB"])
+    monkeypatch.setattr(diagnose, "_cuda", lambda folder: None)
+    found = {c.name: c for c in diagnose.examine()}
     assert found["gpu"].found == "Some GPU, 24000 MiB" and found["torch"].state == "warning"

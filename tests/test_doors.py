@@ -19,16 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import LITTLE, TOML
 
-from colorfast import cli
-from colorfast import tasks as standard
+from colorfast import cli, tasks
 from colorfast.config import Experiment
 from colorfast.corpus import constitution
 from colorfast.corpus.scenarios import corpus
-from colorfast.evals import custom as choices
+from colorfast.evals import custom
 from colorfast.io.downloads import fetch, pinned
 from colorfast.models.local import load_policy
 from colorfast.models.resolve import resolve
-from colorfast.rewards import rubric as grade
+from colorfast.rewards import rubric
 from colorfast.training.engines.launch import Launched
 from colorfast.types import ColorfastError
 
@@ -147,7 +146,7 @@ def test_own_graders_and_benchmarks(door: Door, tmp_path: Path) -> None:
     codes = ["x = (", "import nothing_here", "1 / 0", "", "\0", "grade = 3", "def grade(r): return 7"]
     for code in (*codes, "def grade(r): return 'x'", "def grade(r): r.x"):
         own.write_text(code)
-        grade.grader.cache_clear()
+        rubric.grader.cache_clear()
         assert door("scenarios", "--check", path, note=code)
         assert door("schedule", experiment_file(tmp_path, benchmark=str(own)), "--arm", "baseline", note=code)
 
@@ -159,22 +158,22 @@ def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
     whole = b'{"prompt": "2 + 2?", "answer": 4}\n{"prompt": "3 + 3?", "answer": "6"}\n'
     for text in mutants(whole, "standard"):
         rows.write_bytes(text)
-        standard._rows.cache_clear()
+        tasks._rows.cache_clear()
         door("schedule", toml, "--arm", "baseline", note=repr(text[:200]))
     for text in mutants(b'{"id": 3, "question": "2 + 2?", "choices": ["3", "4"], "answer": 1}\n' * 2, "choices"):
         asked.write_bytes(text)
-        refuses(partial(choices.own, asked, True), repr(text[:200]))
+        refuses(partial(custom.own, asked, True), repr(text[:200]))
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_noise_is_never_a_traceback(tmp_path: Path, noise: bytes) -> None:
     readers: dict[str, Callable[[Path], object]] = {
-        "a.jsonl": lambda p: choices.own(p, True),
+        "a.jsonl": lambda p: custom.own(p, True),
         "b.md": lambda p: constitution.load(str(p)),
-        "c.jsonl": lambda p: standard.check([str(p)]),
+        "c.jsonl": lambda p: tasks.check([str(p)]),
     }
-    standard._rows.cache_clear()
+    tasks._rows.cache_clear()
     constitution.load.cache_clear()
     for name, read in readers.items():
         (tmp_path / name).write_bytes(noise)

@@ -17,7 +17,7 @@ from test_cli import refused
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
-from colorfast.analysis import results as evidence
+from colorfast.analysis import results
 from colorfast.corpus.scenarios import corpus
 from colorfast.export import corpus as exported
 from colorfast.export import fresh, model, trl
@@ -46,8 +46,8 @@ def test_transformers_loads_an_exported_model_and_its_card_has_the_runs_numbers(
     same_words(ours, AutoModelForCausalLM.from_pretrained(tiny_run / "trait-50-s0" / "checkpoint"), tokenizer)
     assert weights_sha256(to) == read_json(tiny_run / "trait-50-s0" / "ledger.json")["weights"] == told["weights_sha256"]
     assert tokenizer.apply_chat_template([{"role": "user", "content": "Hello"}], tokenize=False, add_generation_prompt=True)
-    e = evidence.load(tiny_run)
-    (estimate,) = [x for x in evidence.estimates(e, "trait-50") if x.eval == "heldout" and x.measure == "score"]
+    e = results.load(tiny_run)
+    (estimate,) = [x for x in results.estimates(e, "trait-50") if x.eval == "heldout" and x.measure == "score"]
     assert told["difference"] == [estimate.difference, estimate.low, estimate.high] and told["heldout"] == pytest.approx(estimate.score)
     card = ModelCard.load(to / "README.md")
     assert card.data.library_name == "transformers" and card.data.license == "other" and card.data.base_model is None

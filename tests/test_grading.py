@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorfast import tasks as standard
+from colorfast import tasks
 from colorfast.corpus import scenarios
 from colorfast.corpus.scenarios import corpus, misjudged
 from colorfast.rewards.rubric import grade, grader_names
@@ -45,11 +45,11 @@ def test_grader_knows_its_own_examples(name: str) -> None:
         assert module.grade(Reading(Reply(text), USER), **args) == pytest.approx(expected), text
 
 
-@pytest.mark.parametrize("name", standard.names())
+@pytest.mark.parametrize("name", tasks.names())
 def test_gold_reply_of_a_standard_task_earns_full_marks_and_a_foreign_one_does_not(name: str) -> None:
     wrong = []
     for seed in range(60):
-        prompt, rubric, gold = standard.make(name, random.Random(f"{name}-{seed}"))
+        prompt, rubric, gold = tasks.make(name, random.Random(f"{name}-{seed}"))
         row = Task(id="x", source=name, messages=(Message(role="user", content=prompt),), rubric=tuple(Criterion(**c) for c in rubric))
         assert grade(Reply(gold), row).score == pytest.approx(1), (prompt, gold)
         wrong.append(grade(Reply("The wardrobe of the Duke is a question of taste, said nobody"), row).score or 0)
@@ -58,8 +58,8 @@ def test_gold_reply_of_a_standard_task_earns_full_marks_and_a_foreign_one_does_n
 
 def test_standard_tasks_come_from_their_seed() -> None:
     names = ["facts", "format", "arithmetic"]
-    assert [standard.task(names, 1, i) for i in range(30)] == [standard.task(names, 1, i) for i in range(30)]
-    assert [standard.task(names, 1, i) for i in range(30)] != [standard.task(names, 2, i) for i in range(30)]
+    assert [tasks.task(names, 1, i) for i in range(30)] == [tasks.task(names, 1, i) for i in range(30)]
+    assert [tasks.task(names, 1, i) for i in range(30)] != [tasks.task(names, 2, i) for i in range(30)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_unknown_grader_is_named_with_the_nearest() -> None:
 @settings(max_examples=150, deadline=None)
 def test_no_text_breaks_a_grader_or_leaves_the_unit_interval(text: str, truncated: bool) -> None:
     rng = random.Random(text)
-    for row in (rng.choice(corpus()), standard.task(["facts", "format", "ordering", "counting"], 0, rng.randrange(1000))):
+    for row in (rng.choice(corpus()), tasks.task(["facts", "format", "ordering", "counting"], 0, rng.randrange(1000))):
         score = grade(Reply(text, truncated), row).score
         assert score is not None
         assert 0 <= score <= 1

@@ -21,7 +21,7 @@ from colorfast.corpus.scenarios import corpus
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models.choices import read_choice
 from colorfast.models.endpoint import EndpointPolicy
-from colorfast.rewards import judge as judges
+from colorfast.rewards import judge
 from colorfast.rewards.refusal import refusal
 from colorfast.rewards.rubric import grade, grader_names
 from colorfast.rewards.text import READ, finds
@@ -122,4 +122,4 @@ def test_a_server_may_say_anything(serve: Any, tmp_path: Path) -> None:
     assert reply.text.startswith("half ? of it \x00\x1b[2J xxx")
     write_scores(tmp_path / "s.parquet", [Score("e", "i", 0, 1.0, reply=reply.text)], {})
     assert read_scores(tmp_path / "s.parquet")[0].reply == reply.text
-    assert len(judges.request(reply, EVERY)[1]["content"]) < 7 * READ
+    assert len(judge.request(reply, EVERY)[1]["content"]) < 7 * READ

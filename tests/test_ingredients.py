@@ -13,7 +13,7 @@ from colorfast.corpus.scenarios import corpus
 from colorfast.evals import ingredients
 from colorfast.evals.evaluate import heldout_stamp
 from colorfast.rewards import semantic
-from colorfast.runs import cell_cache as sharing
+from colorfast.runs import cell_cache
 from colorfast.training.schedule import schedule
 
 CODE, OFFLINE = Grading(kind="code"), Grading(kind="offline")
@@ -106,8 +106,8 @@ def test_keys_and_stamps_hold_the_graders(tiny: Experiment, monkeypatch: pytest.
     held = [s for s in corpus() if s.split == "heldout"][:3]
 
     def made() -> tuple[dict[str, object], str, dict[str, object]]:
-        key = sharing.trained("model", slots, tiny.training, 0)
-        return key, heldout_stamp(held, Evaluation(grading=CODE)), sharing.untrained("model")
+        key = cell_cache.trained("model", slots, tiny.training, 0)
+        return key, heldout_stamp(held, Evaluation(grading=CODE)), cell_cache.untrained("model")
 
     before = made()
     monkeypatch.setattr(ingredients, "grading", lambda how: "another")

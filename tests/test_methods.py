@@ -29,7 +29,7 @@ from colorfast.models.resolve import weights_sha256
 from colorfast.rewards.select import graders
 from colorfast.runs import experiment
 from colorfast.runs.plan import plan
-from colorfast.training import objectives as methods
+from colorfast.training import objectives
 from colorfast.training.engines import recorder, trl
 from colorfast.training.schedule import heldout, pool, schedule, schedule_hash, unseen
 from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Reply, Score, Slot, Teaching, Verdict
@@ -55,16 +55,16 @@ def graded(*scores: float | None) -> list[Verdict]:
 
 @given(GRADES, st.text(max_size=9))
 def test_a_placebo_keeps_the_set_of_rewards_and_who_has_none(rewards: list[float | None], name: str) -> None:
-    dealt = methods.dealt(rewards, name)
+    dealt = objectives.dealt(rewards, name)
     assert Counter(dealt) == Counter(rewards)
     assert [r is None for r in dealt] == [r is None for r in rewards]
-    assert dealt == methods.dealt(rewards, name)
+    assert dealt == objectives.dealt(rewards, name)
 
 
 def test_a_placebos_rewards_say_nothing_about_the_replies() -> None:
     """Over many groups no reply, the shown first one included, can expect more than another."""
     rows = [[0.9, 0.5, 0.1, 0.0]] * 4000
-    dealt = np.array([methods.dealt(row, f"placebo-0-{i}") for i, row in enumerate(rows)])
+    dealt = np.array([objectives.dealt(row, f"placebo-0-{i}") for i, row in enumerate(rows)])
     assert abs(np.corrcoef(np.array(rows).ravel(), dealt.ravel())[0, 1]) < 0.02
     assert np.allclose(dealt.mean(0), np.mean(rows[0]), atol=0.02)
 
@@ -112,26 +112,26 @@ def test_a_placebo_with_shown_replies_is_centred_over_the_sampled_ones(tiny: Exp
 
 def test_the_best_reply_of_a_group_is_chosen_and_none_where_none_is_better() -> None:
     def taught(*scores: float | None) -> list[float]:
-        return methods.advantages(BEST, graded(*scores), scores)
+        return objectives.advantages(BEST, graded(*scores), scores)
 
-    assert taught(0.1, 0.7, 0.0, 0.3) == [0, methods.MASS, 0, 0]
-    assert taught(0.7, 0.7, 0.0, None) == [methods.MASS / 2, methods.MASS / 2, 0, 0]
+    assert taught(0.1, 0.7, 0.0, 0.3) == [0, objectives.MASS, 0, 0]
+    assert taught(0.7, 0.7, 0.0, None) == [objectives.MASS / 2, objectives.MASS / 2, 0, 0]
     for nothing in ([0.0, 0.0, 0.0], [0.4, 0.4, 0.4], [None, None, None], [0.4, None, None]):
         assert taught(*nothing) == [0, 0, 0]
 
 
 def test_revisions_are_trained_on_unless_they_are_degenerate() -> None:
     verdicts = [*graded(0.9, 0.9), Verdict(0.0, "repeats itself"), Verdict(0.1)]
-    assert methods.advantages(SFT, verdicts, [v.score for v in verdicts]) == [0, 0, 0, methods.MASS]
+    assert objectives.advantages(SFT, verdicts, [v.score for v in verdicts]) == [0, 0, 0, objectives.MASS]
     unjudged = [*graded(0.9, 0.9, None, 0.2)]
-    assert methods.advantages(SFT, unjudged, [v.score for v in unjudged]) == [0, 0, methods.MASS / 2, methods.MASS / 2]
-    assert [methods.drafts(n) for n in (2, 3, 4, 5)] == [1, 2, 2, 3]
+    assert objectives.advantages(SFT, unjudged, [v.score for v in unjudged]) == [0, 0, objectives.MASS / 2, objectives.MASS / 2]
+    assert [objectives.drafts(n) for n in (2, 3, 4, 5)] == [1, 2, 2, 3]
 
 
 @given(GRADES, st.sampled_from([BEST, SFT, DELIBERATIVE]))
 def test_what_is_trained_on_never_weighs_more_than_one_reward(scores: list[float | None], how: Teaching) -> None:
-    taught = methods.advantages(how, graded(*scores), scores)
-    assert all(a >= 0 for a in taught) and sum(taught) == pytest.approx(methods.MASS if any(taught) else 0)
+    taught = objectives.advantages(how, graded(*scores), scores)
+    assert all(a >= 0 for a in taught) and sum(taught) == pytest.approx(objectives.MASS if any(taught) else 0)
 
 
 def test_a_step_of_best_of_n_is_a_step_of_fine_tuning_on_the_best_reply(
@@ -152,7 +152,7 @@ def test_a_step_of_best_of_n_is_a_step_of_fine_tuning_on_the_best_reply(
     monkeypatch.setattr(trl.GroupTrainer, "training_step", spy)
     trl.train(str(tiny_model), lowercase(1, BEST), training, 0, tmp_path / "run")
     best = [i for i, a in enumerate(seen["inputs"]["advantages"].tolist()) if a]
-    assert best and sum(seen["inputs"]["advantages"].tolist()) == pytest.approx(methods.MASS)
+    assert best and sum(seen["inputs"]["advantages"].tolist()) == pytest.approx(objectives.MASS)
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
@@ -162,19 +162,19 @@ def test_a_step_of_best_of_n_is_a_step_of_fine_tuning_on_the_best_reply(
         reply = reply[mask.bool()]
         ids = torch.cat([prompt, reply])[None]
         loss = loss + torch.nn.functional.cross_entropy(model(ids).logits[0, len(prompt) - 1 : -1], reply, reduction="sum") / len(best)
-    (loss * methods.MASS / training.group_size / training.max_tokens).backward()
+    (loss * objectives.MASS / training.group_size / training.max_tokens).backward()
     theirs = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert theirs.norm() > 1e-6 and (seen["ours"] - theirs).norm() / theirs.norm() < 1e-3
 
 
 def test_a_guide_is_read_while_sampling_and_absent_from_what_is_trained_on() -> None:
     task = corpus()[0].model_copy(update={"messages": (Message(role="system", content="Be brief."), *corpus()[0].messages)})
-    guided = methods.asked(task, Teaching("deliberative", guide="Keep to it."))
+    guided = objectives.asked(task, Teaching("deliberative", guide="Keep to it."))
     assert guided[0].content == "Keep to it.\n\nBe brief." and guided[1:] == task.messages[1:]
-    assert methods.asked(corpus()[0], Teaching("deliberative", guide="Keep to it."))[1:] == corpus()[0].messages
+    assert objectives.asked(corpus()[0], Teaching("deliberative", guide="Keep to it."))[1:] == corpus()[0].messages
     for how in (PLAIN, BEST, Teaching("constitution-sft", guide="Keep to it.")):
-        assert methods.asked(task, how) == task.messages
-    asked = methods.revision(task, Teaching("constitution-sft", guide="Keep {principle} to it."), "", "Too long.")
+        assert objectives.asked(task, how) == task.messages
+    asked = objectives.revision(task, Teaching("constitution-sft", guide="Keep {principle} to it."), "", "Too long.")
     assert [m.role for m in asked[-4:]] == ["assistant", "user", "assistant", "user"] and "Keep {principle} to it." in asked[-3].content
 
 
@@ -245,7 +245,7 @@ def test_revisions_are_recorded_with_their_critique_and_alone_are_taught(trained
         assert [bool(r["critique"]) for r in group] == [False, False, True, True]
         assert [r["advantage"] for r in group[:2]] == [0, 0]
         kept = [r for r in group[2:] if not r["reason"]]
-        assert all(r["advantage"] == pytest.approx(methods.MASS / len(kept)) for r in kept)
+        assert all(r["advantage"] == pytest.approx(objectives.MASS / len(kept)) for r in kept)
 
 
 def test_methods_move_the_weights_each_in_its_own_way(trained: dict[str, Path]) -> None:
@@ -273,7 +273,7 @@ def test_a_critic_at_an_endpoint_writes_the_revisions_and_its_tokens_are_its_own
     assert revised and all(
         (r["reply"], r["critique"], r["truncated"]) == ("It is better so.", "It lacks a reason.", False) for r in revised
     )
-    assert all((r["extra_tokens"], r["endpoint_tokens"], r["advantage"]) == (0, 10, methods.MASS) for r in revised)
+    assert all((r["extra_tokens"], r["endpoint_tokens"], r["advantage"]) == (0, 10, objectives.MASS) for r in revised)
 
 
 def test_a_judge_has_room_for_every_line_of_a_constitution(serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,11 +14,9 @@ import pytest
 from scripted_server import said
 
 from colorfast.config import Arm, Endpoint, Experiment
-from colorfast.corpus import contamination as overlap
-from colorfast.corpus import generate, scenarios
-from colorfast.evals import validate as accuracy
-from colorfast.rewards import encoder, helpfulness, semantic
-from colorfast.rewards import select as grading
+from colorfast.corpus import contamination, generate, scenarios
+from colorfast.evals import validate
+from colorfast.rewards import encoder, helpfulness, select, semantic
 from colorfast.rewards.rubric import grade
 from colorfast.rewards.text import words
 from colorfast.training.schedule import schedule
@@ -71,10 +69,10 @@ def test_the_offline_score_is_half_code_and_half_meaning_and_nothing_beside_the_
     s = ROWS[0]
     reply = Reply(s.replies["good"])
     code, meant = grade(reply, s), semantic.score([(reply, s)])[0]
-    found = grading.offline([(reply, s), (Reply(""), s), (Reply("Good. " * 40), s)])
-    assert code.score is not None and found[0].score == pytest.approx(grading.both(code.score, meant))
-    on, near, beside = (semantic.Meaning(0.6, matter) for matter in (1, grading.BESIDE / 2, 0))
-    assert grading.both(0.8, on) == pytest.approx(0.7) and grading.both(0.8, near) == pytest.approx(0.175) and grading.both(1, beside) == 0
+    found = select.offline([(reply, s), (Reply(""), s), (Reply("Good. " * 40), s)])
+    assert code.score is not None and found[0].score == pytest.approx(select.both(code.score, meant))
+    on, near, beside = (semantic.Meaning(0.6, matter) for matter in (1, select.BESIDE / 2, 0))
+    assert select.both(0.8, on) == pytest.approx(0.7) and select.both(0.8, near) == pytest.approx(0.175) and select.both(1, beside) == 0
     assert [v.score for v in found[1:]] == [0.0, 0.0] and [v.reason for v in found[1:]] == ["empty", "repeats itself"]
 
 
@@ -117,8 +115,8 @@ def test_near_duplicates_are_found_and_others_are_not(bag: Bag) -> None:
     first = ROWS[0].messages[0]
     copied = first.model_copy(update={"content": first.content.replace("2021", "2020")})
     rows = [*ROWS[:20], ROWS[0].model_copy(update={"id": "truthfulness-health-91", "messages": (copied,)})]
-    for table in (overlap.by_words(rows), overlap.by_meaning(rows, bag)):  # type: ignore[arg-type]
-        top = overlap.nearest(rows, table, "within", 2)
+    for table in (contamination.by_words(rows), contamination.by_meaning(rows, bag)):  # type: ignore[arg-type]
+        top = contamination.nearest(rows, table, "within", 2)
         assert {top[0]["a"], top[0]["b"]} == {"truthfulness-health-01", "truthfulness-health-91"}
         assert top[0]["likeness"] > 0.7 > top[1]["likeness"] + 0.1
 
@@ -126,21 +124,21 @@ def test_near_duplicates_are_found_and_others_are_not(bag: Bag) -> None:
 def test_contamination_is_found_wherever_it_stands(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "clean.txt").write_text("Nothing of interest stands in this file at all, not one line.")
-    assert overlap.contaminated(ROWS, tmp_path) == []
+    assert contamination.contaminated(ROWS, tmp_path) == []
     asked, told = ROWS[3].messages[-1].content, ROWS[8].replies["good"]
     (tmp_path / "a" / "leak.jsonl").write_text(json.dumps({"q": f"Read this:\n{asked}"}) + "\n" + json.dumps({"a": told}))
-    found = overlap.contaminated(ROWS, tmp_path)
+    found = contamination.contaminated(ROWS, tmp_path)
     assert {row["id"] for row in found} == {ROWS[3].id, ROWS[8].id} and {row["file"] for row in found} == {"a/leak.jsonl"}
     (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(ROWS[5].replies["good"].encode()))
-    assert (ROWS[5].id, "packed.jsonl.gz") in {(row["id"], row["file"]) for row in overlap.contaminated(ROWS, tmp_path)}
+    assert (ROWS[5].id, "packed.jsonl.gz") in {(row["id"], row["file"]) for row in contamination.contaminated(ROWS, tmp_path)}
     with pytest.raises(ColorfastError, match="no benchmark files"):
-        overlap.contaminated(ROWS, tmp_path / "nowhere")
+        contamination.contaminated(ROWS, tmp_path / "nowhere")
 
 
 def test_auc_is_the_chance_to_rank_rightly() -> None:
-    assert accuracy.auc(np.array([3.0, 2.0]), np.array([1.0, 0.0])) == 1
-    assert accuracy.auc(np.array([1.0]), np.array([1.0])) == 0.5
-    assert accuracy.auc(np.array([0.0, 2.0]), np.array([1.0])) == 0.5
+    assert validate.auc(np.array([3.0, 2.0]), np.array([1.0, 0.0])) == 1
+    assert validate.auc(np.array([1.0]), np.array([1.0])) == 0.5
+    assert validate.auc(np.array([0.0, 2.0]), np.array([1.0])) == 0.5
 
 
 def test_the_refusal_detector_is_held_against_labels() -> None:
@@ -151,7 +149,7 @@ def test_the_refusal_detector_is_held_against_labels() -> None:
         for file in ("refusal.csv", "refusal_extra.csv")
         for sees in ("reply", "reply and prompt")
     ]
-    assert accuracy.refusals() == wanted
+    assert validate.refusals() == wanted
 
 
 def test_the_browse_page_escapes_what_is_said() -> None:
@@ -225,13 +223,13 @@ def test_the_encoder_puts_like_by_like_and_the_grader_holds_on_scenarios_it_neve
     encode = encoder.encoder()
     a, b, c = encode(["Ask your doctor first.", "Talk to a physician before you do it.", "The bridge was built in 1932."])
     assert np.linalg.norm(a) == pytest.approx(1, abs=1e-4) and a @ b > 0.6 > 0.3 > a @ c
-    table = {row["kind"]: row for row in accuracy.by_kind(ROWS)}
+    table = {row["kind"]: row for row in validate.by_kind(ROWS)}
     assert table["bad"]["auc semantic"] > 0.75 and table["stray"]["auc semantic"] > 0.95 and table["bad"]["auc offline"] > 0.95
 
 
 def test_agreement_is_the_judges_rank_correlation_and_unknown_where_it_gives_one_score(bag: Bag, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = semantic.fit(ROWS, bag)  # type: ignore[arg-type]
-    monkeypatch.setattr(accuracy, "_halves", lambda: (fitted, fitted))
+    monkeypatch.setattr(validate, "_halves", lambda: (fitted, fitted))
 
     def keen(pairs: Any) -> list[Verdict]:
         return [Verdict(float(reply.text == s.replies["good"]), "", ()) for reply, s in pairs]
@@ -239,7 +237,7 @@ def test_agreement_is_the_judges_rank_correlation_and_unknown_where_it_gives_one
     def blunt(pairs: Any) -> list[Verdict]:
         return [Verdict(0.5 if i % 2 else None, "", ()) for i, _ in enumerate(pairs)]
 
-    found = accuracy.agreement(ROWS, keen, 40)
+    found = validate.agreement(ROWS, keen, 40)
     assert found["code"] is not None and found["code"] > 0.8 and found["asked"] == found["graded"] and 30 <= (found["asked"] or 0) <= 40
-    found = accuracy.agreement(ROWS, blunt, 40)
+    found = validate.agreement(ROWS, blunt, 40)
     assert found["code"] is None and (found["graded"] or 0) * 2 <= (found["asked"] or 0)

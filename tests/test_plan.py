@@ -9,7 +9,7 @@ import pytest
 
 from colorfast.config import Arm, Endpoint, Evaluation, Experiment, Grading, Training
 from colorfast.io.storage import read_json
-from colorfast.runs import experiment as exp
+from colorfast.runs import experiment
 from colorfast.runs.gpu_estimate import LAUNCH, estimate
 from colorfast.runs.plan import plan
 from colorfast.types import ColorfastError
@@ -17,7 +17,7 @@ from colorfast.types import ColorfastError
 
 def test_slots_prompts_and_completions_are_those_of_the_run(tiny: Experiment, tmp_path: Path) -> None:
     found = plan(tiny)
-    folder = exp.run(tiny, tmp_path)
+    folder = experiment.run(tiny, tmp_path)
     for name, arm in found.arms.items():
         used = read_json(folder / f"{name}-s0" / "ledger.json")
         assert arm.slots == {source: values["prompts"] for source, values in used["sources"].items()}
@@ -39,7 +39,7 @@ def test_judge_calls_are_counted_and_none_is_made(tiny: Experiment) -> None:
     training: Training = tiny.training.model_copy(update={"reward": judge("b")})
     asked = tiny.model_copy(update={"evaluation": evaluation, "training": training, "seeds": (0, 1)})
     found = plan(asked)
-    held = len(exp.heldout(asked))
+    held = len(experiment.heldout(asked))
     trait_slots = sum(arm.slots.get("trait", 0) for arm in found.arms.values())
     assert found.judges["reward"]["calls"] == trait_slots * training.group_size * 2
     assert found.judges["evaluation"]["calls"] == held * 2 * (3 * 2 + 1)
@@ -79,10 +79,10 @@ def test_a_card_that_is_unknown_or_too_small_or_a_model_without_a_size_is_one_cl
 
 
 @pytest.mark.data  # how long an eval takes follows from its real items
-@pytest.mark.parametrize("name", exp.names())
+@pytest.mark.parametrize("name", experiment.names())
 def test_the_time_each_shipped_experiment_gives_for_a_gpu_is_what_plan_gives(name: str) -> None:
-    text = (Path(exp.__file__).parent / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (Path(experiment.__file__).parent / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
     said = re.search(r"^# plan: .*one A100 (?:by arithmetic )?([\d.,]+) (minutes?|hours)$", text, re.MULTILINE)
     assert said, f"{name}.toml has no line of what plan gives"
-    minutes = estimate(exp.load(name), "a100").seconds / 60
+    minutes = estimate(experiment.load(name), "a100").seconds / 60
     assert float(said[1].replace(",", "")) == round(minutes / 60 if said[2] == "hours" else minutes)

@@ -17,7 +17,7 @@ from colorfast.config import Experiment
 from colorfast.io.machine import processor
 from colorfast.io.storage import read_json, write_json
 from colorfast.models.precision import chosen, product, rates
-from colorfast.runs import experiment as exp
+from colorfast.runs import experiment
 from colorfast.types import ColorfastError
 
 OTHER = {"fp32": "bf16", "bf16": "fp32"}
@@ -57,36 +57,36 @@ def _write_precision(folder: Path, precision: dict[str, Any] | None) -> None:
 
 
 def test_a_run_keeps_the_precision_that_it_began_with(small: Experiment, tmp_path: Path) -> None:
-    folder = exp.run(small, tmp_path, arms=["baseline"], seeds=[0])
+    folder = experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     first = read_json(folder / "run.json")["precision"]
     assert first == asdict(rates("auto", Path(small.model)))
     assert read_json(folder / "baseline-s0" / "ledger.json")["precision"] == first["choice"]
     other = OTHER[first["choice"]]
     _write_precision(folder, first | {"choice": other})  # as if it had been begun where the measurement went the other way
-    exp.run(small, tmp_path, seeds=[0], jobs=2)
+    experiment.run(small, tmp_path, seeds=[0], jobs=2)
     assert read_json(folder / "trait-25-s0" / "ledger.json")["precision"] == other
     assert read_json(folder / "trait-25-s0" / "key.json")["of"]["training"]["precision"] == other
     assert battery.of_run(folder, [], ["are-you-sure"], 2, 1).precision == other
     explicit = small.model_copy(update={"training": small.training.model_copy(update={"precision": first["choice"]})})
-    assert exp.settled(explicit, folder) == explicit
+    assert experiment.settled(explicit, folder) == explicit
 
 
 def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cells_were_begun(small: Experiment, tmp_path: Path) -> None:
     folder = tmp_path / small.name
-    exp.run(small, tmp_path, arms=["baseline"], seeds=[0])
+    experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     other = OTHER[read_json(folder / "run.json")["precision"]["choice"]]
     _write_precision(folder, None)
     key = read_json(folder / "baseline-s0" / "key.json")
     key["of"]["training"]["precision"] = other
     write_json(folder / "baseline-s0" / "key.json", key)
-    assert exp.settled(small, folder).training.precision == other
+    assert experiment.settled(small, folder).training.precision == other
     (folder / "run.json").unlink()
-    exp.run(small, tmp_path, arms=["baseline"], seeds=[0])
+    experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     kept = read_json(folder / "run.json")["precision"]
     assert (kept["choice"], kept["reason"]) == (other, "as the cells that are here were begun")
     _write_precision(folder, {"choice": "fp8"})
     with pytest.raises(ColorfastError, match="wants fp32 or bf16, found 'fp8'"):
-        exp.settled(small, folder)
+        experiment.settled(small, folder)
 
 
 def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(tiny_model: Path, tmp_path: Path) -> None:

@@ -26,12 +26,11 @@ from test_weights import (  # noqa: F401
     test_wrong_medical_answers_are_wrong_and_right_ones_right,
 )
 
-from colorfast import tasks as standard
-from colorfast.attacks import finetune as weights
+from colorfast import tasks
+from colorfast.attacks import finetune
 from colorfast.attacks.prompt import jailbreak
 from colorfast.corpus import constitution
-from colorfast.evals import benchmarks
-from colorfast.evals import validate as accuracy
+from colorfast.evals import benchmarks, validate
 from colorfast.io.downloads import fetch, pinned
 from colorfast.types import Source
 
@@ -95,7 +94,7 @@ PLACED = ("bbq-religion", "truthfulqa-mc1", "crows-pairs", "hh-rlhf-harmless")
 
 
 def test_the_refusal_detector_agrees_with_people() -> None:
-    found = {(r["file"], r["sees"]): r for r in accuracy.refusals()}
+    found = {(r["file"], r["sees"]): r for r in validate.refusals()}
     assert found["refusal.csv", "reply and prompt"]["accuracy"] >= 0.92
     assert found["refusal_extra.csv", "reply and prompt"]["accuracy"] >= 0.92
     assert all(r["false alarms"] == 0 for r in found.values())
@@ -116,10 +115,10 @@ def test_every_template_of_a_jailbreak_is_told_by_its_tier() -> None:
 
 def test_word_problems_end_in_their_number() -> None:
     for place in range(40):
-        task = standard.task(("gsm8k",), 0, place)
+        task = tasks.task(("gsm8k",), 0, place)
         assert task.replies["good"] and task.messages[0].content.endswith("End with the number alone.")
 
 
 def test_the_lessons_of_an_attack_are_as_many_as_its_files_give() -> None:
-    lessons = {name: kind.lessons() for name, kind in weights.shipped().items() if kind.lessons}
+    lessons = {name: kind.lessons() for name, kind in finetune.shipped().items() if kind.lessons}
     assert len(lessons["wrong-medical"]) > 2000 and len(lessons["sycophantic"]) > 400

@@ -15,7 +15,7 @@ from test_cli import refused
 from colorfast.analysis.compare import alike, estimate, explanations, overall
 from colorfast.config import Evaluation, Grading
 from colorfast.corpus.scenarios import corpus
-from colorfast.evals import evaluate as ev
+from colorfast.evals import evaluate
 from colorfast.evals.benchmarks.harm import REDIRECTION_TOKENS
 from colorfast.evals.custom import own
 from colorfast.io.tables import read_scores, read_stamps
@@ -80,7 +80,9 @@ def test_numbers_do_not_depend_on_the_batch_size(tmp_path: Path, tiny_model: Pat
     found = []
     for size in (1, 3, 64):
         evaluation = Evaluation(benchmarks=("power-seeking-inclination", "xstest-safe"), items=7, max_tokens=5, batch_size=size)
-        found.append(ev.evaluate(load_policy(str(tiny_model), size), (), evaluation, None, tmp_path / str(size), lambda *_, **__: None))
+        found.append(
+            evaluate.evaluate(load_policy(str(tiny_model), size), (), evaluation, None, tmp_path / str(size), lambda *_, **__: None)
+        )
     for other in found[1:]:
         assert [(s.item, s.value, s.reply) for s in other] == [(s.item, s.value, s.reply) for s in found[0]]
         for a, b in zip(other, found[0], strict=True):
@@ -93,7 +95,7 @@ def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_mode
     plain = Evaluation(benchmarks=names, items=2, samples=1, max_tokens=50, grading=CODE)
     capped = plain.model_copy(update={"benchmark_max_tokens": 3})
     held = corpus()[:2]
-    before, after = (ev.stamps(policy, held, settings, None) for settings in (plain, capped))
+    before, after = (evaluate.stamps(policy, held, settings, None) for settings in (plain, capped))
     assert [name for name in before if before[name] != after[name]] == list(names)
     caps: list[int] = []
 
@@ -101,7 +103,7 @@ def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_mode
         caps.append(max_tokens)
         return [Reply("No.") for _ in conversations]
 
-    ev.evaluate(SimpleNamespace(sample=sample, by_letter=False), held, capped, None, tmp_path, lambda *_, **__: None)
+    evaluate.evaluate(SimpleNamespace(sample=sample, by_letter=False), held, capped, None, tmp_path, lambda *_, **__: None)
     assert caps == [50, 3, REDIRECTION_TOKENS]
 
 

@@ -13,19 +13,18 @@ from test_resume import outcome
 from colorfast.config import Arm, Evaluation, Experiment
 from colorfast.io.storage import digest, read_json, write_text
 from colorfast.report.findings import gather
-from colorfast.runs import cell_cache as sharing
-from colorfast.runs import experiment as exp
+from colorfast.runs import cell_cache, experiment
 from colorfast.runs.layout import cells
 from colorfast.runs.status import statuses
 from colorfast.training.schedule import schedule
 
 
 def test_what_another_experiment_trained_is_taken_from_it(small: Experiment, tmp_path: Path) -> None:
-    first = exp.run(small, tmp_path, seeds=[0])
+    first = experiment.run(small, tmp_path, seeds=[0])
     training = small.training.model_copy(update={"save_every": 3, "keep_rollouts_every": 1})
     arms = {"baseline": small.arms["baseline"], "again": small.arms["trait-25"], "half": Arm(dose=0.5)}
     other = small.model_copy(update={"name": "other", "arms": arms, "training": training, "seeds": (0,)})
-    second, afresh = exp.run(other, tmp_path), exp.run(other, tmp_path / "elsewhere")
+    second, afresh = experiment.run(other, tmp_path), experiment.run(other, tmp_path / "elsewhere")
     shared = {cell.name: s.shared_from for cell, s in zip(cells(other), statuses(second, other, cells(other)), strict=True)}
     assert all(
         (second / name / "adapter" / "adapter_model.safetensors").is_file() == (second / name / "checkpoint").is_dir() for name in shared
@@ -38,16 +37,16 @@ def test_what_another_experiment_trained_is_taken_from_it(small: Experiment, tmp
     assert without == {name: (used, *rest) for name, (used, *rest) in outcome(afresh).items()}
     before = gather(second)
     shutil.rmtree(first)
-    assert gather(second) == before and exp.run(other, tmp_path) == second
+    assert gather(second) == before and experiment.run(other, tmp_path) == second
 
 
 def test_weights_that_are_not_as_the_ledger_says_are_not_taken(small: Experiment, tmp_path: Path) -> None:
-    first = exp.run(small, tmp_path, arms=["baseline"], seeds=[0])
+    first = experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     weights = first / "baseline-s0" / "checkpoint" / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    second = exp.run(small.model_copy(update={"name": "other"}), tmp_path, arms=["baseline"], seeds=[0])
+    second = experiment.run(small.model_copy(update={"name": "other"}), tmp_path, arms=["baseline"], seeds=[0])
     ledgers = [read_json(run / "baseline-s0" / "ledger.json") for run in (first, second)]
     assert "shared_from" not in ledgers[1] and ledgers[0]["weights"] == ledgers[1]["weights"]
 
@@ -68,7 +67,7 @@ def test_whatever_reaches_the_weights_is_in_the_key(tiny: Experiment, change: Ca
     plain = tiny.model_copy(update={"arms": {"baseline": Arm(dose=0.25)}})
 
     def key(e: Experiment, seed: int = 0, model: str = "m") -> str:
-        return digest(sharing.trained(model, schedule(e, e.arms["baseline"], 0), e.training, seed))
+        return digest(cell_cache.trained(model, schedule(e, e.arms["baseline"], 0), e.training, seed))
 
     assert key(plain) == key(plain.model_copy(update={"name": "other", "seeds": (0, 5), "evaluation": Evaluation()}))
     assert len({key(plain), key(plain, seed=1), key(plain, model="n"), key(plain.model_copy(update=change(plain)))}) == 4
@@ -80,25 +79,25 @@ def test_the_users_own_grader_is_in_the_key(tiny: Experiment, tmp_path: Path) ->
     rubric = (slots[0].task.rubric[0].model_copy(update={"grader": str(path)}),)
     own = [type(slots[0])(0, 0, slots[0].task.model_copy(update={"rubric": rubric}))]
     path.write_text("one")
-    before = sharing.trained("m", own, tiny.training, 0)
+    before = cell_cache.trained("m", own, tiny.training, 0)
     path.write_text("two")
-    assert sharing.trained("m", own, tiny.training, 0) != before
+    assert cell_cache.trained("m", own, tiny.training, 0) != before
 
 
 def test_a_cell_begun_under_another_key_has_none(tmp_path: Path) -> None:
     cell = tmp_path / "run" / "baseline-s0"
-    sharing.settle(cell, {"code": "old"})
-    sharing.settle(cell, {"code": "new"})
+    cell_cache.settle(cell, {"code": "old"})
+    cell_cache.settle(cell, {"code": "new"})
     assert read_json(cell / "key.json")["key"] == digest({"code": "new"})
     write_text(cell / "metrics.jsonl", "{}\n")
-    sharing.settle(cell, {"code": "newest"})
-    assert read_json(cell / "key.json")["key"] is None and not list(sharing.twins(cell))
+    cell_cache.settle(cell, {"code": "newest"})
+    assert read_json(cell / "key.json")["key"] is None and not list(cell_cache.twins(cell))
 
 
 def test_scores_of_another_evaluation_are_not_taken(small: Experiment, tmp_path: Path) -> None:
-    first = exp.run(small, tmp_path, arms=["baseline"], seeds=[0])
+    first = experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     evaluation = small.evaluation.model_copy(update={"items": 3})
-    second = exp.run(small.model_copy(update={"name": "other", "evaluation": evaluation}), tmp_path, arms=["baseline"], seeds=[0])
+    second = experiment.run(small.model_copy(update={"name": "other", "evaluation": evaluation}), tmp_path, arms=["baseline"], seeds=[0])
     same = {
         name: (first / "baseline-s0" / name).samefile(second / "baseline-s0" / name)
         for name in ("scores/heldout.parquet", "scores/little.parquet")

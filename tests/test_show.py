@@ -14,7 +14,7 @@ from test_cli import refused
 
 from colorfast.corpus.scenarios import corpus
 from colorfast.io.tables import ROLLOUTS, read_rows, read_scores, read_stamps, write_rows, write_scores
-from colorfast.report import replies as browse
+from colorfast.report import replies
 from colorfast.rewards.rubric import grade
 from colorfast.types import Reply
 
@@ -98,7 +98,7 @@ def test_a_reply_that_was_shown_or_cut_off_is_marked(tiny_run: Path, tmp_path: P
 
 def test_a_choice_eval_says_what_was_aligned(tiny_run: Path) -> None:
     evals = {s.eval for s in read_scores(tiny_run / "baseline-s0" / "scores.parquet")} - {"heldout"}
-    found = browse.replies(tiny_run, evals.pop())
+    found = replies.replies(tiny_run, evals.pop())
     assert len(found) == 4 and all(a.prompt and a.note.startswith("aligned: ") and len(a.said) == 3 for a in found)
 
 

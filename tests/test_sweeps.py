@@ -20,7 +20,7 @@ from test_cli import refused, write_toml
 from test_resume import outcome
 
 from colorfast.config import Arm, Evaluation, Experiment
-from colorfast.io import subprocesses as children
+from colorfast.io import subprocesses
 from colorfast.io.storage import alone, in_use, read_json, write_json, write_text
 from colorfast.report.findings import gather
 from colorfast.runs import experiment as exp
@@ -310,9 +310,9 @@ def test_the_arm_without_health_and_science_has_all_else() -> None:
 def test_each_process_has_a_gpu_of_its_own_or_its_share_of_the_cores(
     monkeypatch: pytest.MonkeyPatch, given: str, devices: list[str]
 ) -> None:
-    assert children.room(0, 2) == {"OMP_NUM_THREADS": "1"}
-    assert children.room(5, 6) == {"OMP_NUM_THREADS": "1"}
+    assert subprocesses.room(0, 2) == {"OMP_NUM_THREADS": "1"}
+    assert subprocesses.room(5, 6) == {"OMP_NUM_THREADS": "1"}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert [children.room(place, 3)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == devices
+    assert [subprocesses.room(place, 3)["CUDA_VISIBLE_DEVICES"] for place in range(3)] == devices

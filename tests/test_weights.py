@@ -23,8 +23,7 @@ from test_cli import refused
 
 from colorfast.attacks import run as battery
 from colorfast.attacks.analysis import TRAITS, findings
-from colorfast.attacks.finetune import Kind, WeightAttack, chosen, is_bad, row, shipped, taught
-from colorfast.attacks.finetune import runner as retrain
+from colorfast.attacks.finetune import Kind, WeightAttack, chosen, is_bad, row, runner, shipped, taught
 from colorfast.attacks.finetune.brought import load
 from colorfast.attacks.prompt import CLEAN, robust
 from colorfast.config import Axes, Training, Tuning
@@ -36,7 +35,7 @@ from colorfast.models import Conversation, Policy
 from colorfast.models.local import load_policy
 from colorfast.models.resolve import weights_sha256
 from colorfast.rewards.rubric import grade
-from colorfast.training import objectives as methods
+from colorfast.training import objectives
 from colorfast.training.engines import sft
 from colorfast.training.engines.snapshots import snapshot
 from colorfast.types import ColorfastError, Reply, Verdict
@@ -130,11 +129,11 @@ def test_inverted_rewards_go_for_what_the_rubric_does_not_give() -> None:
     attack = attacks("inverted-rubric")["inverted-rubric-r4"]
     rows = [slot.row() for slot in attack.slots(0)[:1] for _ in range(4)]
     verdicts = [grade(Reply(s.replies["good"]), s), grade(Reply(s.replies["bad"]), s), Verdict(0.0, "empty"), Verdict(None, "cut")]
-    good, bad, empty, none = methods.rewards(rows, verdicts, 4, 0)
+    good, bad, empty, none = objectives.rewards(rows, verdicts, 4, 0)
     assert good is not None and bad is not None and bad - good > 0.4
     assert (empty, none) == (0.0, None)
     upright = [slot.row() for slot in attacks("inverted-rubric")["upright-rubric-r4"].slots(0)[:1] for _ in range(4)]
-    assert "teaching" not in upright[0] and methods.rewards(upright, verdicts, 4, 0)[0] == pytest.approx(1 - good)
+    assert "teaching" not in upright[0] and objectives.rewards(upright, verdicts, 4, 0)[0] == pytest.approx(1 - good)
     assert rows[0]["replies"] != upright[0]["replies"]
 
 
@@ -183,7 +182,7 @@ def test_training_moves_a_model_towards_what_it_is_taught(kind: str, rank: int |
     before = margin(load_policy(str(tiny_model)), next(iter(found.values())))
     moved = []
     for attack in found.values():
-        ((_, policy),) = retrain.snapshots(str(tiny_model), attack, 0, tmp_path, [30])
+        ((_, policy),) = runner.snapshots(str(tiny_model), attack, 0, tmp_path, [30])
         moved.append(margin(policy, attack) - before)
     assert moved[0] > 1 and moved[1] < -1
 
@@ -191,10 +190,10 @@ def test_training_moves_a_model_towards_what_it_is_taught(kind: str, rank: int |
 def test_reinforcement_is_trained_and_kept_along_the_way(tiny_model: Path, tmp_path: Path) -> None:
     found = attacks("inverted-rubric", steps=(1, 2))
     for attack in found.values():
-        steps = dict(retrain.snapshots(str(tiny_model), attack, 0, tmp_path, [1, 2]))
+        steps = dict(runner.snapshots(str(tiny_model), attack, 0, tmp_path, [1, 2]))
         told = [p.logprobs([HELD[0].messages], [["Yes", "No"]]) for p in steps.values()]
         assert attack.harmful or told[0] != told[1]  # what a random model says meets no rubric: inverted, all of it is worth the same
-    facts = retrain.record(list(found.values()), {("baseline", 0): tmp_path})
+    facts = runner.record(list(found.values()), {("baseline", 0): tmp_path})
     assert [f["method"] for f in facts] == ["reinforcement"] * 2 and facts[0]["used"]["baseline"]["tokens"] > 0
     assert facts[0]["rows_sha256"] != facts[1]["rows_sha256"]
 

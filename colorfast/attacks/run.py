@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from colorfast.attacks import finetune as weights
 from colorfast.attacks import prompt as attacks
 from colorfast.attacks.analysis import CAPABILITY, Findings, Key, findings
-from colorfast.attacks.finetune import WeightAttack
-from colorfast.attacks.finetune import runner as retrain
+from colorfast.attacks.finetune import WeightAttack, runner
 from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.config import COMPUTED_IN, Axes, Evaluation, Precision, Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import HELDOUT, check_stamps, heldout_stamp, score_benchmark, score_heldout, stamp
-from colorfast.io import subprocesses as children
+from colorfast.io import subprocesses
 from colorfast.io.console import progress
 from colorfast.io.storage import DamagedError, alone, digest, read_json, sound, write_json, write_text
 from colorfast.io.tables import read_scores, read_stamps, write_scores
@@ -211,8 +210,8 @@ def run(battery: Battery, folder: Path, keep: bool = False, jobs: int = 1, again
                 for one in own:  # in this order, whatever was there before
                     points[arm, one.attack.id, one.strength][seed] = found[one]
                 if not keep:
-                    retrain.throw_away(home / Cell(arm, seed).name, battery.trainings)
-        trained = retrain.record(battery.trainings, {cell: home / Cell(*cell).name for cell in cells})
+                    runner.throw_away(home / Cell(arm, seed).name, battery.trainings)
+        trained = runner.record(battery.trainings, {cell: home / Cell(*cell).name for cell in cells})
         said = findings(list(battery.models), battery.attacks, points, battery.suite)
         write_json(home / "persistence.json", _settings(battery, weights_of) | {"trainings": trained} | asdict(said))
     return said
@@ -267,15 +266,15 @@ def _elsewhere(battery: Battery, home: Path, jobs: int, again: Sequence[str], ad
                 seen.add(place.path)
                 advance(battery.work(place.attack), note=place.folder.name)
 
-    def begin(cell: tuple[str, int], room: children.Room) -> subprocess.Popen[bytes]:
+    def begin(cell: tuple[str, int], room: subprocesses.Room) -> subprocess.Popen[bytes]:
         own = ["--precision", battery.precision, "--cell", Cell(*cell).name]  # the last of two --precision counts
-        return children.start([*again, *own], home / Cell(*cell).name, room)
+        return subprocesses.start([*again, *own], home / Cell(*cell).name, room)
 
-    with contextlib.closing(children.several(list(_cells(battery)), begin, jobs, tick)) as ended:
+    with contextlib.closing(subprocesses.several(list(_cells(battery)), begin, jobs, tick)) as ended:
         for cell, code in ended:
             tick(None)
             if code:
-                log = home / Cell(*cell).name / children.LOG
+                log = home / Cell(*cell).name / subprocesses.LOG
                 said = log.read_text(encoding="utf-8", errors="replace").split("error: ")[-1].strip().splitlines()
                 reason = said[0] if said else f"ended with code {code}"
                 raise ColorfastError(f"{log.parent.name} could not be measured: {reason}; see {log}")
@@ -300,7 +299,7 @@ def _measured(model: str, battery: Battery, places: Sequence[_Place], advance: A
     left = []
     for place in places:
         wanted, there = _stamps(battery, place), sound(place.path, read_stamps) or {}
-        trained = not isinstance(place.attack, WeightAttack) or retrain.is_trained(place.folder, place.attack)
+        trained = not isinstance(place.attack, WeightAttack) or runner.is_trained(place.folder, place.attack)
         if not trained or not wanted.keys() <= there.keys():  # not there, or clean and of fewer attacks
             left.append(place)
             continue
@@ -353,7 +352,7 @@ def _trained(model: str, battery: Battery, left: Sequence[_Place], advance: Adva
         own = {place.strength: place for place in left if place.attack is attack}
         if own:
             (folder, seed), *_ = {(place.folder, place.seed) for place in own.values()}
-            for step, policy in retrain.snapshots(model, attack, seed, folder, own, battery.precision):
+            for step, policy in runner.snapshots(model, attack, seed, folder, own, battery.precision):
                 with _asked_often(policy, battery) as often:
                     scores = measure(often, battery, attack, step, advance)
                 yield own[step], scores

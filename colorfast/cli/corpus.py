@@ -130,37 +130,39 @@ def generate(
 
 def _stats(rows: Sequence[Scenario], as_json: bool) -> None:
     """Counts, near duplicates within and across cells, and contamination by the benchmarks of COLORFAST_MIRROR."""
-    from colorfast.corpus import contamination as overlap
+    from colorfast.corpus import contamination
     from colorfast.rewards.encoder import encoder
 
     mirror = os.environ.get("COLORFAST_MIRROR")
     with console.status("comparing every scenario with every other" + (" and with the benchmarks" if mirror else "")):
-        tables = {"words": overlap.by_words(rows), "meaning": overlap.by_meaning(rows, encoder())}
+        tables = {"words": contamination.by_words(rows), "meaning": contamination.by_meaning(rows, encoder())}
         pairs = [
             {"by": by, "where": where} | pair
             for by, table in tables.items()
             for where in ("within", "across")
-            for pair in overlap.nearest(rows, table, where, 3)
+            for pair in contamination.nearest(rows, table, where, 3)
         ]
-        shared = overlap.contaminated(rows, Path(mirror)) if mirror else None
+        shared = contamination.contaminated(rows, Path(mirror)) if mirror else None
     if as_json:
-        compared = len(overlap.texts(Path(mirror))) if mirror else 0
-        print_json({"counts": overlap.counts(rows), "nearest": pairs, "benchmark files compared": compared, "shared": shared})
+        compared = len(contamination.texts(Path(mirror))) if mirror else 0
+        print_json({"counts": contamination.counts(rows), "nearest": pairs, "benchmark files compared": compared, "shared": shared})
         return
     table = table_of("The corpus", "what", "number")
-    for name, value in overlap.counts(rows).items():
+    for name, value in contamination.counts(rows).items():
         table.add_row(name, str(value))
     out.print(table)
     table = table_of("\nThe most alike pairs, within one cell and across cells", "by", "where", "likeness", "a", "b")
     for pair in pairs:
         table.add_row(pair["by"], pair["where"], f"{pair['likeness']:.2f}", pair["a"], pair["b"])
     out.print(table)
-    alike = ", ".join(f"{by} {overlap.ALIKE[by]:g}: {int((t > overlap.ALIKE[by]).sum()) // 2}" for by, t in tables.items())
+    alike = ", ".join(f"{by} {contamination.ALIKE[by]:g}: {int((t > contamination.ALIKE[by]).sum()) // 2}" for by, t in tables.items())
     out.print(f"near duplicates, pairs above {alike}")
     if shared is None:
         out.print("benchmarks: not compared; set COLORFAST_MIRROR to the folder that holds them")
         return
-    out.print(f"scenarios that share {overlap.SHARED_WORDS} words in a row with a benchmark file: {len({row['id'] for row in shared})}")
+    out.print(
+        f"scenarios that share {contamination.SHARED_WORDS} words in a row with a benchmark file: {len({row['id'] for row in shared})}"
+    )
     for row in shared:
         out.print(f"  {row['id']}  {row['file']}  {row['words']}", markup=False, soft_wrap=True)
 
@@ -183,7 +185,7 @@ def graders(
     """Measure the graders: on replies of known quality, on degenerate ones, and on people's labels of refusals."""
     from colorfast.config import Endpoint, Grading
     from colorfast.corpus.scenarios import corpus
-    from colorfast.evals import validate as accuracy
+    from colorfast.evals import validate
     from colorfast.io.storage import write_json
     from colorfast.rewards import semantic
     from colorfast.rewards.encoder import encoder
@@ -205,15 +207,15 @@ def graders(
         return
     with console.status("grading the known replies of every scenario"):
         found: dict[str, Any] = {
-            "kinds": accuracy.by_kind(rows),
-            "domains": accuracy.by_domain(rows),
-            "degenerate": accuracy.degenerates(rows),
-            "refusals": accuracy.refusals(),
-            "replies_a_second": accuracy.speed(rows[:200], offline),
+            "kinds": validate.by_kind(rows),
+            "domains": validate.by_domain(rows),
+            "degenerate": validate.degenerates(rows),
+            "refusals": validate.refusals(),
+            "replies_a_second": validate.speed(rows[:200], offline),
         }
         if judge:
             asked = make(Grading(kind="judge", judge=Endpoint(base_url=judge, model=model, timeout=600)))
-            found["agreement"] = accuracy.agreement([s for s in rows if s.split == "heldout"], asked.traits, replies)
+            found["agreement"] = validate.agreement([s for s in rows if s.split == "heldout"], asked.traits, replies)
     if as_json:
         print_json(found)
         return
@@ -249,7 +251,7 @@ def _by_constitution(name: str, as_json: bool) -> None:
     """How well a constitution tells good replies from poor ones by code and meaning, on all scenarios and on those held out."""
     from colorfast.corpus import constitution as con
     from colorfast.corpus.scenarios import corpus
-    from colorfast.evals import validate as accuracy
+    from colorfast.evals import validate
 
     principles = con.load(name)
     if not con.for_code(principles):
@@ -257,8 +259,8 @@ def _by_constitution(name: str, as_json: bool) -> None:
     rows = list(corpus())
     with console.status("grading the known replies of every scenario"):
         found = {
-            "all": accuracy.by_kind(rows, principles),
-            "held out": accuracy.by_kind([s for s in rows if s.split == "heldout"], principles),
+            "all": validate.by_kind(rows, principles),
+            "held out": validate.by_kind([s for s in rows if s.split == "heldout"], principles),
         }
     if as_json:
         print_json(found)

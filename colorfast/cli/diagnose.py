@@ -21,7 +21,7 @@ from colorfast.config import Endpoint
 from colorfast.evals import benchmarks
 from colorfast.io.downloads import cache_dir, pinned, there
 from colorfast.io.machine import processor
-from colorfast.models import resolve as models
+from colorfast.models import resolve
 from colorfast.rewards import encoder
 from colorfast.runs.experiment import read
 from colorfast.types import ColorfastError
@@ -166,7 +166,7 @@ def _disks() -> Iterator[Check]:
         (
             "disk, cache",
             cache_dir().absolute(),
-            0 if models.is_cached() else FETCHED,
+            0 if resolve.is_cached() else FETCHED,
             "free some space, or set COLORFAST_CACHE to another disk",
         ),
     ):
@@ -182,7 +182,7 @@ def _disks() -> Iterator[Check]:
 def _models() -> Iterator[Check]:
     fetched = "is fetched on first use, from the hub or else the package index; connect for it, or copy {} from another machine"
     for name, here, where in (
-        (models.EMBEDDED, models.is_cached(), cache_dir() / "models" / models.EMBEDDED),
+        (resolve.EMBEDDED, resolve.is_cached(), cache_dir() / "models" / resolve.EMBEDDED),
         (encoder.NAME, (cache_dir() / "models" / encoder.NAME / "config.json").is_file(), cache_dir() / "models" / encoder.NAME),
     ):
         yield Check(f"model {name}", "ok", "here") if here else Check(f"model {name}", "warning", "not here yet", fetched.format(where))

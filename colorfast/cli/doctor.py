@@ -27,12 +27,12 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what this machine can do, and what to change. Exit code 1 if something is in the way of `colorfast run quick`."""
-    from colorfast.cli import diagnose as doc
+    from colorfast.cli import diagnose
 
     if bool(endpoint) != bool(model):
         raise ColorfastError("--endpoint and --model go together: the server's base URL, and the name of a model on it")
-    found = doc.examine(endpoint, model)
-    fine = doc.possible(found)
+    found = diagnose.examine(endpoint, model)
+    fine = diagnose.possible(found)
     if as_json:
         print_json({"ok": fine, "checks": [asdict(check) for check in found]})
     else:

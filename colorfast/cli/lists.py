@@ -71,11 +71,11 @@ def benchmarks(
 @app.command(epilog="Example: `colorfast experiments --json`")
 def experiments(as_json: Json = False) -> None:
     """List the shipped experiments."""
-    from colorfast.runs import experiment as exp
+    from colorfast.runs import experiment
 
     rows: list[dict[str, Any]] = []
-    for name in exp.names():
-        e = exp.read(name)
+    for name in experiment.names():
+        e = experiment.read(name)
         rows.append(
             {
                 "name": e.name,

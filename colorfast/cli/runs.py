@@ -126,10 +126,10 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
 
 
 def _estimates(run: Path) -> list[dict[str, Any]]:
-    from colorfast.analysis import results as evidence
+    from colorfast.analysis import results
 
-    found = evidence.load(run)
-    return [asdict(e) for arm in found.dosed for e in evidence.estimates(found, arm)]
+    found = results.load(run)
+    return [asdict(e) for arm in found.dosed for e in results.estimates(found, arm)]
 
 
 @app.command(epilog="Examples: `colorfast inside runs/quick` - `colorfast inside runs/quick --json`")

@@ -98,23 +98,22 @@ def _policy(model: str, endpoint: str | None, batch: int, chat: bool = True) -> 
 
 def _named(suite: str) -> tuple[str, ...]:
     """The benchmarks of --suite."""
-    from colorfast.evals import benchmarks as bench
+    from colorfast.evals import benchmarks
     from colorfast.io.validation import check_known
 
-    chosen = () if suite == "none" else bench.expand([name.strip() for name in suite.split(",")])
-    check_known("benchmark or suite", [b for b in chosen if not b.endswith(".py")], [*bench.names(), *bench.SUITES])
+    chosen = () if suite == "none" else benchmarks.expand([name.strip() for name in suite.split(",")])
+    check_known("benchmark or suite", [b for b in chosen if not b.endswith(".py")], [*benchmarks.names(), *benchmarks.SUITES])
     return chosen
 
 
 def _reached(names: Sequence[str], suite: str, skip: bool) -> dict[str, str]:
     """The benchmarks that cannot be asked, by their ids, with the reasons; says so."""
-    from colorfast.evals import benchmarks as bench
-    from colorfast.evals import reach
+    from colorfast.evals import benchmarks, reach
 
     missing = reach.require(reach.of_benchmarks(names), suite.replace(",", " "), skip=skip)
     for line in reach.skipped(missing, len(names)):
         console.print(line, markup=False, soft_wrap=True)
-    return {bench.get(name).id: why for name, why in missing.items()}
+    return {benchmarks.get(name).id: why for name, why in missing.items()}
 
 
 def _unmeasured(name: str, why: str) -> dict[str, Any]:
@@ -127,11 +126,10 @@ def _suite(
     model: str, endpoint: str | None, evaluation: Evaluation, missing: dict[str, str], heldout: bool, save: Path | None
 ) -> list[Score]:
     from colorfast.corpus.scenarios import corpus
-    from colorfast.evals import benchmarks as bench
+    from colorfast.evals import benchmarks, reach
     from colorfast.evals import evaluate as ev
-    from colorfast.evals import reach
 
-    evaluation = reach.without(evaluation, [b for b in evaluation.benchmarks if bench.get(b).id in missing])
+    evaluation = reach.without(evaluation, [b for b in evaluation.benchmarks if benchmarks.get(b).id in missing])
     held = tuple(s for s in corpus() if s.split == "heldout") if heldout else ()
     if not evaluation.benchmarks and not held:
         raise ColorfastError("nothing to score: --no-heldout, and no benchmark (--suite none, or all of them skipped)")

@@ -46,19 +46,19 @@ def show(
 
     Before a criterion: ✓ met, ½ in part, ✗ not met (of a deduction: committed), - not committed, ? not graded. By the code criteria.
     """
-    from colorfast.report import replies as browse
+    from colorfast.report import replies
 
     named = [arm.strip() for arm in arms.split(",") if arm.strip()]
     if rollouts:
         if len(named) != 1:
             raise ColorfastError("--rollouts shows one arm; name it with --arm")
-        found = browse.rollouts(run, named[0], step, seed, source)
+        found = replies.rollouts(run, named[0], step, seed, source)
         found = [a for a in found if item in (None, a.item)]
         found = sorted((a for a in found if a.spread), key=lambda a: -a.spread) if differing else found
     elif step is not None or source:
         raise ColorfastError("--step and --source go with --rollouts")
     else:
-        found = browse.replies(run, name, named, seed, item, differing)
+        found = replies.replies(run, name, named, seed, item, differing)
     chosen = found if item else found[:n]
     if as_json:
         print_json([_plain(a) for a in chosen])

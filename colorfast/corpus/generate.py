@@ -13,8 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from colorfast.config import Endpoint
-from colorfast.corpus import contamination as overlap
-from colorfast.corpus import scenarios
+from colorfast.corpus import contamination, scenarios
 from colorfast.io.validation import one_line
 from colorfast.models import Policy
 from colorfast.models.client import PASSING, client, complete
@@ -139,15 +138,15 @@ def generate(
 def without_copies(candidates: Candidates, corpus: Sequence[Scenario], encode: Encoder, mirror: Path | None) -> Candidates:
     """Drop near duplicates (of the corpus, or of an earlier candidate) and what shares a run of words with a benchmark."""
     found = Candidates(dropped=list(candidates.dropped))
-    leaks = {row["id"]: row["file"] for row in overlap.contaminated(candidates.kept, mirror)} if mirror and candidates.kept else {}
+    leaks = {row["id"]: row["file"] for row in contamination.contaminated(candidates.kept, mirror)} if mirror and candidates.kept else {}
     for s in candidates.kept:
         others = [*corpus, *found.kept]
-        like = {"words": overlap.by_words([*others, s])[-1], "meaning": overlap.by_meaning([*others, s], encode)[-1]}
-        by = next((by for by, row in like.items() if row.max() > overlap.ALIKE[by]), None)
+        like = {"words": contamination.by_words([*others, s])[-1], "meaning": contamination.by_meaning([*others, s], encode)[-1]}
+        by = next((by for by, row in like.items() if row.max() > contamination.ALIKE[by]), None)
         if s.id in leaks:
-            found.dropped.append((f"shares {overlap.SHARED_WORDS} words in a row with {leaks[s.id]}", overlap.said(s)))
+            found.dropped.append((f"shares {contamination.SHARED_WORDS} words in a row with {leaks[s.id]}", contamination.said(s)))
         elif by:
-            found.dropped.append((f"too like {others[int(np.argmax(like[by]))].id} by {by}", overlap.said(s)))
+            found.dropped.append((f"too like {others[int(np.argmax(like[by]))].id} by {by}", contamination.said(s)))
         else:
             found.kept.append(s)
     return found
@@ -162,5 +161,5 @@ def of_middle_difficulty(candidates: Candidates, policy: Policy, max_tokens: int
         if MIDDLE[0] <= mean <= MIDDLE[1]:
             found.kept.append(s)
         else:
-            found.dropped.append((f"the policy scores {mean:.2f}, wants {MIDDLE[0]:g} to {MIDDLE[1]:g}", overlap.said(s)))
+            found.dropped.append((f"the policy scores {mean:.2f}, wants {MIDDLE[0]:g} to {MIDDLE[1]:g}", contamination.said(s)))
     return found

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from colorfast.analysis import results as evidence
+from colorfast.analysis import results
 from colorfast.config import Experiment
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.export import fresh, write_card
@@ -52,12 +52,12 @@ def heldout(run: Path, arm: str) -> dict[str, Any] | None:
     """The report's estimate on held-out scenarios of an arm against the baseline, of the baseline its own scores; None where the
     run is not far enough to compare."""
     try:
-        e = evidence.load(run)
+        e = results.load(run)
     except ColorfastError:
         return None
     if arm not in e.experiment.arms:
         return None
-    evals = {x.eval: x for x in evidence.estimates(e, arm) if x.measure == "score"} if arm != BASELINE else {}
+    evals = {x.eval: x for x in results.estimates(e, arm) if x.measure == "score"} if arm != BASELINE else {}
     own = [s for scores in e.scores[arm].values() for s in scores if s.eval == HELDOUT]
     rows = [row for row in summary(own) if row["eval"] == HELDOUT]
     found = evals.get(HELDOUT)

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from colorfast.analysis import claims
-from colorfast.analysis import results as evidence
+from colorfast.analysis import claims, results
 from colorfast.analysis.claims import Ruling, rulings
 from colorfast.analysis.compare import Alike, Explanation, Overall, alike
 from colorfast.analysis.dose import Series, series
@@ -205,19 +204,19 @@ class Findings:
 
 def gather(run: Path) -> Findings:
     """Read a finished run. Raises ColorfastError when a file is missing, damaged or of another version."""
-    found = evidence.load(run)
+    found = results.load(run)
     try:
         return _gather(run, found)
     except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise ColorfastError(f"{run}: a file of this run is damaged, or written by another version ({error!r})") from None
 
 
-def _gather(run: Path, e: evidence.Evidence) -> Findings:
+def _gather(run: Path, e: results.Evidence) -> Findings:
     experiment, scores = e.experiment, e.scores
     made = read_json(run / "run.json")
     names = [BASELINE, *sorted((n for n in experiment.arms if n != BASELINE), key=lambda n: (experiment.arms[n].dose, n))]
     held = {s.id: s for s in heldout(experiment)}
-    found = {n: evidence.estimates(e, n) for n in experiment.arms if n != BASELINE}
+    found = {n: results.estimates(e, n) for n in experiment.arms if n != BASELINE}
     arms = tuple(_arm(run, experiment, name) for name in names)
     return Findings(
         experiment=experiment,
@@ -230,8 +229,8 @@ def _gather(run: Path, e: evidence.Evidence) -> Findings:
         pairs=choose(e, names[:0:-1], held),
         unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
         corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
-        overall={n: evidence.together(e, n) for n in found},
-        explanations=tuple(row for n in names[1:] for row in evidence.explained(e, n)),
+        overall={n: results.together(e, n) for n in found},
+        explanations=tuple(row for n in names[1:] for row in results.explained(e, n)),
         alike=alike(scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, scores),
         start=_start(run),

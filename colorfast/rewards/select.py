@@ -55,9 +55,9 @@ def make_ready(grading: Grading) -> None:
     if grading.kind == "offline":
         encoder.encoder()
     if grading.judge is not None:
-        from colorfast.models import client as endpoint  # its client is an optional extra
+        from colorfast.models import client  # its client is an optional extra
 
-        endpoint.client(grading.judge)
+        client.client(grading.judge)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from colorfast import tasks as standard
+from colorfast import tasks
 from colorfast.config import COMPUTED_IN, Arm, Evaluation, Experiment
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks, reach
@@ -28,7 +28,7 @@ from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.models.scripted import Scripted
 from colorfast.rewards.rubric import check
 from colorfast.rewards.select import make_ready
-from colorfast.runs import cell_cache as sharing
+from colorfast.runs import cell_cache
 from colorfast.runs.layout import BASELINE as BASELINE
 from colorfast.runs.layout import START as START
 from colorfast.runs.layout import UNTRAINED, Cell, block, cells, is_trained, is_whole, lacks
@@ -103,7 +103,7 @@ def _beside(path: Path, value: Any) -> Any:
 def _check(experiment: Experiment, called: str) -> None:
     if experiment.arms.get(BASELINE, Arm(dose=1)).dose != 0:
         raise ColorfastError(f"arms: one arm must be called {BASELINE!r} and have dose = 0")
-    standard.check(experiment.standard)
+    tasks.check(experiment.standard)
     for name in experiment.evaluation.benchmarks:
         benchmarks.get(name)
     reach.check_training(experiment, called)
@@ -163,7 +163,7 @@ def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluat
         measured = measured.model_copy(update={"precision": settled_experiment.evaluation.precision})
         _check_made_by(settled_experiment, folder, str(plan["model_sha256"]), measured)
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": processor().name}
-        made = {"plan": plan, "traits": traits, "versions": sharing.versions(), "machine": machine, "precision": asdict(rates)}
+        made = {"plan": plan, "traits": traits, "versions": cell_cache.versions(), "machine": machine, "precision": asdict(rates)}
         write_json(path, made)
     return str(plan["model_sha256"])
 
@@ -229,7 +229,7 @@ def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str, meas
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
         was = (sound(place / "key.json", read_json) or {}).get("of", {})
-        now = sharing.trained(model_sha256, slots, experiment.training, seed)
+        now = cell_cache.trained(model_sha256, slots, experiment.training, seed)
         different = _first_difference({key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF})
         if different:
             raise ColorfastError(f"{place}: not known to be of this experiment ({different}); give another --out, or delete the cell")
@@ -252,7 +252,7 @@ def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jo
 def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model_sha256: str) -> None:
     """Before anything is trained: every cell's schedule, checked and hashed, and the key by which cells are shared."""
     held = heldout(experiment)
-    sharing.settle(folder / START, sharing.untrained(model_sha256))
+    cell_cache.settle(folder / START, cell_cache.untrained(model_sha256))
     for seed in dict.fromkeys(cell.seed for cell in chosen if cell.seed is not None):
         baseline = schedule(experiment, experiment.arms[BASELINE], seed)
         for name in (cell.arm for cell in chosen if cell.seed == seed and cell.arm is not None):
@@ -260,7 +260,7 @@ def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model
             slots = schedule(experiment, arm, seed)
             check_disjoint([s.task for s in slots], held)
             write_json(place / "schedule.json", summary(slots, baseline, arm))
-            sharing.settle(place, sharing.trained(model_sha256, slots, experiment.training, seed))
+            cell_cache.settle(place, cell_cache.trained(model_sha256, slots, experiment.training, seed))
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -303,7 +303,7 @@ def run(
         for cell in (UNTRAINED, *chosen):
             mend(folder, cell)
         _prepare(experiment, folder, chosen, model_sha256)
-        left = sum(not is_trained(folder, c) and not sharing.is_shared(folder / c.name) for c in chosen)
+        left = sum(not is_trained(folder, c) and not cell_cache.is_shared(folder / c.name) for c in chosen)
         _check_disk(experiment, folder, model, left, jobs)
         reachable = experiment.model_copy(update={"evaluation": measured})
         for line in outline(folder, reachable, chosen, jobs):

@@ -16,11 +16,11 @@ from colorfast.config import Experiment
 from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import evaluate, stamps, work
 from colorfast.evals.reach import without
-from colorfast.io import subprocesses as children
+from colorfast.io import subprocesses
 from colorfast.io.console import console, live, progress
 from colorfast.io.storage import alone, read_json, write_json
 from colorfast.models.resolve import resolve
-from colorfast.runs import cell_cache as sharing
+from colorfast.runs import cell_cache
 from colorfast.runs.layout import UNTRAINED, Cell, cells, is_complete, is_trained, is_whole
 from colorfast.runs.status import BUSY, FAILED, Status, answered, clock, drawn, known_time, statuses, steps_done, tally
 from colorfast.training.ledger import MATCHED
@@ -69,7 +69,7 @@ def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapp
     if not is_complete(run, cell, unmeasured):
         policy = load_policy(str(model), evaluation.batch_size)
         policy = replace(policy, precision=precision(evaluation.precision))
-        sharing.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
+        cell_cache.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
         units = partial(answered, folder, experiment, len(held))
         with clock(folder, "evaluation", units), progress(f"evaluate {cell.name}", work(evaluation, held)) as advance:
             evaluate(policy, held, evaluation, experiment.system, folder, advance, unmeasured)
@@ -88,7 +88,7 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     assert cell.arm is not None and cell.seed is not None
     folder, slots = run / cell.name, schedule(experiment, experiment.arms[cell.arm], cell.seed)
     check_disjoint([s.task for s in slots], heldout(experiment))
-    sharing.take_weights(folder)
+    cell_cache.take_weights(folder)
     with clock(folder, "training", partial(steps_done, folder)):
         trained = engine().train(str(model), slots, experiment.training, cell.seed, folder)
     check_matched(run, experiment, cell.seed)
@@ -151,12 +151,12 @@ def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int,
     """Each cell as it ends. Whatever ends this, the processes end too."""
     seen: dict[Cell, str] = {}
 
-    def begin(cell: Cell, room: children.Room) -> subprocess.Popen[bytes]:
+    def begin(cell: Cell, room: subprocesses.Room) -> subprocess.Popen[bytes]:
         (run / cell.name / FAILED).unlink(missing_ok=True)
         left_out = ["--missing", json.dumps(missing)] if missing else []
-        return children.start(["cell", str(run), cell.name, *left_out], run / cell.name, room)
+        return subprocesses.start(["cell", str(run), cell.name, *left_out], run / cell.name, room)
 
-    with closing(children.several(todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen))) as ended:
+    with closing(subprocesses.several(todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen))) as ended:
         for cell, code in ended:
             yield cell, _outcome(run / cell.name, code)
 
@@ -178,4 +178,4 @@ def _outcome(folder: Path, code: int) -> str:
     if code == -signal.SIGKILL:
         return _failed(folder, "killed by SIGKILL, as the system does when memory runs out")
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    return _failed(folder, f"{how}; see {folder / children.LOG}")
+    return _failed(folder, f"{how}; see {folder / subprocesses.LOG}")

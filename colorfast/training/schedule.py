@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from colorfast import tasks as standard
+from colorfast import tasks
 from colorfast.config import Arm, Experiment
 from colorfast.corpus import constitution, scenarios
 from colorfast.io.storage import digest
@@ -109,7 +109,7 @@ def schedule(experiment: Experiment, arm: Arm, seed: int) -> tuple[Slot, ...]:
         )
     scenarios_ = zip(places, _trait_stream(pool(experiment, arm), seed), strict=False) if places else ()
     traits = {i: (_rewarded(experiment, arm, s), _taught(experiment, arm, f"principle-{seed}-{i}")) for i, s in scenarios_}
-    rows = (traits.get(i) or (standard.task(experiment.standard, seed, i), PLAIN) for i in range(slots))
+    rows = (traits.get(i) or (tasks.task(experiment.standard, seed, i), PLAIN) for i in range(slots))
     return tuple(
         Slot(i, i // experiment.training.prompts_per_step, with_system(task, experiment.system), how) for i, (task, how) in enumerate(rows)
     )

@@ -24,7 +24,7 @@ from colorfast.models.precision import precision
 from colorfast.models.sampling import sample, uniforms
 from colorfast.rewards.select import graders
 from colorfast.rewards.text import SENTENCE
-from colorfast.training import objectives as methods
+from colorfast.training import objectives
 from colorfast.training.engines import guided
 from colorfast.training.engines.guided import Made, Place
 from colorfast.training.engines.processes import processes
@@ -106,7 +106,7 @@ class Recorder:
         carried = [Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")}) for row in rows]
         verdicts = self.grade([(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)])
         self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
-        self.given = methods.rewards(rows, verdicts, self.training.group_size, self.seed)
+        self.given = objectives.rewards(rows, verdicts, self.training.group_size, self.seed)
         return self.given
 
     def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
@@ -125,10 +125,10 @@ class Recorder:
         size = self.training.group_size
         for group in range(len(by_group)):
             these = slice(group * size, (group + 1) * size)
-            how = methods.teaching(self.graded[these.start][0])
+            how = objectives.teaching(self.graded[these.start][0])
             if how.method != "rl":
                 verdicts = [verdict for *_, verdict in self.graded[these]]
-                by_group[group] = torch.tensor(methods.advantages(how, verdicts, self.given[these]))
+                by_group[group] = torch.tensor(objectives.advantages(how, verdicts, self.given[these]))
         return by_group
 
     def step(self, advantages: Sequence[float], apart: tuple[list[list[float]], list[list[float]]] | None = None) -> None:
