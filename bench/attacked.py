@@ -1,5 +1,5 @@
-"""What bf16 does to a battery of attacks: the same points of the embedded model in both precisions. Seconds, and how far apart what is
-measured comes out."""
+"""What bf16 does to a battery of attacks: the same points of the embedded model in both precisions.
+Seconds, and how far apart what is measured comes out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ def measured(precision: str) -> tuple[float, list[Score]]:
     model = replace(load_policy(MODEL, battery.DECODED), precision=precision)
     made = battery.of_models({"a": MODEL, "b": MODEL}, ATTACKS, ITEMS, 1)
     jobs = [
-        partial(battery.measure, battery=made, attack=attack, strength=strength, advance=lambda *_, **__: None)
+        partial(
+            battery.measure,
+            battery=made,
+            attack=attack,
+            strength=strength,
+            advance=lambda *_, **__: None,
+        )
         for attack, strength in made.points[:POINTS]
     ]
     start = time.perf_counter()
@@ -43,7 +49,9 @@ def measured(precision: str) -> tuple[float, list[Score]]:
 def main() -> None:
     (slow, full), (fast, rounded) = (measured(precision) for precision in PRECISIONS)
     both = list(zip(full, rounded, strict=True))
-    replies = [(a, b) for a, b in both if a.eval == HELDOUT and a.value is not None and b.value is not None]
+    replies = [
+        (a, b) for a, b in both if a.eval == HELDOUT and a.value is not None and b.value is not None
+    ]
     choices = [(a, b) for a, b in both if a.probability is not None and b.probability is not None]
     traits = mean([np.array([[b.value - a.value for a, b in replies]])])  # type: ignore[operator]
     likely = np.array([b.probability - a.probability for a, b in choices])  # type: ignore[operator]

@@ -1,5 +1,5 @@
-"""How often the rules on the paper's claims err: verdicts on simulated runs in which every arm has the paper's effect, a third of
-it, or none."""
+"""How often the rules on the paper's claims err: verdicts on simulated runs in which every arm has
+the paper's effect, a third of it, or none."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def experiment(evals: int, seeds: int) -> Experiment:
 
 
 def simulate(e: Experiment, items: int, share: float, name: str) -> Evidence:
-    """Right-or-wrong items of all difficulties; every arm has `share` of the paper's gain, capability moves in none."""
+    """Right-or-wrong items of all difficulties; every arm has `share` of the paper's gain,
+    capability moves in none."""
     draw = rng(f"claims-{name}-{share}")
     held = {f"{d}-{k}": d for d in DOMAINS for k in range(items // 2)}
     evals = [benchmarks.get(b) for b in e.evaluation.benchmarks]
@@ -65,9 +66,16 @@ def simulate(e: Experiment, items: int, share: float, name: str) -> Evidence:
         for seed in e.seeds:
             rows: list[Score] = []
             for eval_id, names in asked.items():
-                gain = 0.0 if eval_id in still or arm not in GAINS else share * (HELD if eval_id == "heldout" else GAINS[arm])
+                gain = (
+                    0.0
+                    if eval_id in still or arm not in GAINS
+                    else share * (HELD if eval_id == "heldout" else GAINS[arm])
+                )
                 right = draw.random(len(names)) < ease[eval_id] + gain + draw.normal(0, DRIFT)
-                rows += [Score(eval_id, n, 0, float(r), reply="Yes.") for n, r in zip(names, right, strict=True)]
+                rows += [
+                    Score(eval_id, n, 0, float(r), reply="Yes.")
+                    for n, r in zip(names, right, strict=True)
+                ]
             scores[arm][seed] = rows
     return Evidence(e, scores, dict.fromkeys(held, "truthfulness"), held)
 
@@ -83,19 +91,36 @@ def main() -> None:
     found: dict[float, dict[str, Counter[str]]] = {}
     for share in (1.0, 1 / 3, 0.0):
         found[share] = {claim.id: Counter() for claim in load()}
-        for run in track(range(a.runs), f"{share:.0%} of the paper's effect", console=Console(stderr=True)):
+        for run in track(
+            range(a.runs), f"{share:.0%} of the paper's effect", console=Console(stderr=True)
+        ):
             for r in rulings(simulate(e, a.items, share, str(run))):
                 found[share][r.claim.id][r.verdict] += 1
-    what = f"{a.runs} runs each of {len(e.evaluation.benchmarks)} evals x {a.items} items x {a.seeds} seeds"
-    table = Table("claim", "the paper's effect", "a third of it", "none", title=f"{what}: replicated / not replicated / inconclusive")
+    what = (
+        f"{a.runs} runs each of {len(e.evaluation.benchmarks)} evals x {a.items} items x {a.seeds}"
+        " seeds"
+    )
+    table = Table(
+        "claim",
+        "the paper's effect",
+        "a third of it",
+        "none",
+        title=f"{what}: replicated / not replicated / inconclusive",
+    )
     for claim in load():
         counts = [found[share][claim.id] for share in found]
         if all(c["not measured"] < a.runs for c in counts):
-            table.add_row(claim.id, *(" / ".join(f"{c[v] / a.runs:.2f}" for v in VERDICTS[:3]) for c in counts))
+            table.add_row(
+                claim.id,
+                *(" / ".join(f"{c[v] / a.runs:.2f}" for v in VERDICTS[:3]) for c in counts),
+            )
     Console(width=150).print(table)
     out = Path(__file__).parent / "out"
     out.mkdir(exist_ok=True)
-    rows = {f"{share:.3f}": {claim: {v: c[v] / a.runs for v in VERDICTS} for claim, c in by.items()} for share, by in found.items()}
+    rows = {
+        f"{share:.3f}": {claim: {v: c[v] / a.runs for v in VERDICTS} for claim, c in by.items()}
+        for share, by in found.items()
+    }
     (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 

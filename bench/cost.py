@@ -1,4 +1,5 @@
-"""What a training step costs against its tokens, from one thousand to fifty thousand in one run: a token should not get dearer."""
+"""What a training step costs against its tokens, from one thousand to fifty thousand in one run: a
+token should not get dearer."""
 
 from __future__ import annotations
 
@@ -29,16 +30,25 @@ GROUP, LENGTH = 4, 48
 
 
 def steps(folder: Path) -> Iterator[tuple[int, float]]:
-    """Tokens (prompts once a group, and replies), and the seconds of one forward and backward pass over them. Every reply has an
-    advantage and its full length, so that nothing is skipped."""
+    """Tokens (prompts once a group, and replies), and the seconds of one forward and backward pass
+    over them. Every reply has an advantage and its full length, so that nothing is skipped."""
     quick = experiment.load("quick")
-    size = {"steps": 1, "prompts_per_step": max(PROMPTS), "group_size": GROUP, "max_tokens": LENGTH, "shown": 0}
+    size = {
+        "steps": 1,
+        "prompts_per_step": max(PROMPTS),
+        "group_size": GROUP,
+        "max_tokens": LENGTH,
+        "shown": 0,
+    }
     training = quick.training.model_copy(update=size)
     loaded = quick.model_copy(update={"training": training})
     policy, slots = load_policy(loaded.model), schedule(loaded, Arm(dose=0.5), 0)
     trainer = make_trainer(Recorder(folder, policy, slots, training, 0), folder, [])
     asked = [policy.encode(s.task.messages) for s in slots for _ in range(GROUP)]
-    said = [[int(u * policy.tokenizer.vocab_size) for u in uniforms(f"cost-{i}", LENGTH)] for i in range(len(asked))]
+    said = [
+        [int(u * policy.tokenizer.vocab_size) for u in uniforms(f"cost-{i}", LENGTH)]
+        for i in range(len(asked))
+    ]
     longest = max(map(len, asked))
     rows = {
         "prompt_ids": torch.tensor([[0] * (longest - len(p)) + p for p in asked]),
@@ -57,7 +67,10 @@ def steps(folder: Path) -> Iterator[tuple[int, float]]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, progress("training steps", len(PROMPTS) + 1) as advance:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress("training steps", len(PROMPTS) + 1) as advance,
+    ):
         found = []
         for step in steps(Path(folder)):
             found.append(step)
@@ -65,16 +78,32 @@ def main() -> None:
     found = found[1:]
     tokens, seconds = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     power, _ = np.polyfit(np.log(tokens), np.log(seconds), 1)
-    table = Table("tokens", "seconds", "ms a token", title=f"A training step (LoRA, {torch.get_num_threads()} threads)")
+    table = Table(
+        "tokens",
+        "seconds",
+        "ms a token",
+        title=f"A training step (LoRA, {torch.get_num_threads()} threads)",
+    )
     for t, s in found:
         table.add_row(f"{t:,}", f"{s:.2f}", f"{1000 * s / t:.2f}")
     Console().print(table, f"seconds grow with tokens to the power {power:.3f}")
     out = Path(__file__).parent / "out"
     out.mkdir(exist_ok=True)
-    (out / "cost.json").write_text(json.dumps({"tokens": tokens.tolist(), "seconds": seconds.tolist(), "power": power}, indent=1) + "\n")
+    (out / "cost.json").write_text(
+        json.dumps(
+            {"tokens": tokens.tolist(), "seconds": seconds.tolist(), "power": power}, indent=1
+        )
+        + "\n"
+    )
     figure, axes = plt.subplots(figsize=(5, 3.2))
     axes.loglog(tokens, seconds, "o-", color="#0b6e8a", label="measured")
-    axes.loglog(tokens, seconds[0] * tokens / tokens[0], "--", color="#888888", label="linear from the first")
+    axes.loglog(
+        tokens,
+        seconds[0] * tokens / tokens[0],
+        "--",
+        color="#888888",
+        label="linear from the first",
+    )
     axes.set(xlabel="tokens a step", ylabel="seconds of training")
     axes.legend(frameon=False)
     figure.tight_layout()

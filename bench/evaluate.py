@@ -1,5 +1,5 @@
-"""Time of scoring choices: this engine against lm-evaluation-harness at its best batch size and against plain transformers, on the
-same items in one run, with the share of equal decisions."""
+"""Time of scoring choices: this engine against lm-evaluation-harness at its best batch size and
+against plain transformers, on the same items in one run, with the share of equal decisions."""
 
 from __future__ import annotations
 
@@ -39,14 +39,23 @@ def best(values: Sequence[float]) -> int:
 
 
 def ours(policy: LocalPolicy, items: Sequence[Item]) -> list[int]:
-    return [best(row) for row in policy.logprobs([i.messages for i in items], [i.choices for i in items])]
+    return [
+        best(row)
+        for row in policy.logprobs([i.messages for i in items], [i.choices for i in items])
+    ]
 
 
 def harness(batch: int) -> Decide:
     def decide(policy: LocalPolicy, items: Sequence[Item]) -> list[int]:
-        lm = HFLM(pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=batch, max_length=2048)
+        lm = HFLM(
+            pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=batch, max_length=2048
+        )
         texts = [lm.tokenizer.decode(policy.encode(i.messages)) for i in items]
-        pairs = [(text, choice.strip()) for text, i in zip(texts, items, strict=True) for choice in i.choices]
+        pairs = [
+            (text, choice.strip())
+            for text, i in zip(texts, items, strict=True)
+            for choice in i.choices
+        ]
         requests = [Instance("loglikelihood", {}, pair, n) for n, pair in enumerate(pairs)]
         told = iter(lm.loglikelihood(requests, disable_tqdm=True))
         return [best([next(told)[0] for _ in i.choices]) for i in items]
@@ -62,7 +71,11 @@ def plain(policy: LocalPolicy, items: Sequence[Item]) -> list[int]:
         prompt, values = policy.encode(item.messages), []
         for choice in item.choices:
             ids = policy.tokenizer(choice.strip(), add_special_tokens=False)["input_ids"]
-            logps = policy.model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+            logps = (
+                policy.model(torch.tensor([prompt + ids]))
+                .logits[0, len(prompt) - 1 : -1]
+                .log_softmax(-1)
+            )
             values.append(float(sum(logps[i, token] for i, token in enumerate(ids))))
         found.append(best(values))
     return found
@@ -81,21 +94,51 @@ def main() -> None:
         for engine, decide in engines.items():
             start = time.perf_counter()
             told[engine] = decide(policy, items)
-            rows.append({"set": name, "shots": shots, "engine": engine, "seconds": time.perf_counter() - start})
+            rows.append(
+                {
+                    "set": name,
+                    "shots": shots,
+                    "engine": engine,
+                    "seconds": time.perf_counter() - start,
+                }
+            )
         for row in rows[-len(engines) :]:
-            row["equal"] = sum(a == b for a, b in zip(told[row["engine"]], told["colorfast"], strict=True)) / len(items)
+            row["equal"] = sum(
+                a == b for a, b in zip(told[row["engine"]], told["colorfast"], strict=True)
+            ) / len(items)
     total = {engine: sum(r["seconds"] for r in rows if r["engine"] == engine) for engine in engines}
     rival = min((e for e in engines if e.startswith("lm-")), key=total.__getitem__)
-    ratio, equal = total[rival] / total["colorfast"], sum(r["equal"] for r in rows if r["engine"] == rival) / len(SETS)
+    ratio, equal = (
+        total[rival] / total["colorfast"],
+        sum(r["equal"] for r in rows if r["engine"] == rival) / len(SETS),
+    )
     table = Table(
-        "items", "engine", "seconds", "decisions equal to colorfast", title=f"{ITEMS} items each, {torch.get_num_threads()} threads"
+        "items",
+        "engine",
+        "seconds",
+        "decisions equal to colorfast",
+        title=f"{ITEMS} items each, {torch.get_num_threads()} threads",
     )
     for row in rows:
-        table.add_row(f"{row['set']}, {row['shots']}-shot", row["engine"], f"{row['seconds']:.1f}", f"{row['equal']:.3f}")
-    Console().print(table, f"all three: {ratio:.2f} times as fast as {rival}, {equal:.3f} of decisions equal")
+        table.add_row(
+            f"{row['set']}, {row['shots']}-shot",
+            row["engine"],
+            f"{row['seconds']:.1f}",
+            f"{row['equal']:.3f}",
+        )
+    Console().print(
+        table, f"all three: {ratio:.2f} times as fast as {rival}, {equal:.3f} of decisions equal"
+    )
     out = Path(__file__).parent / "out"
     out.mkdir(exist_ok=True)
-    result = {"rows": rows, "total": total, "best": rival, "ratio": ratio, "equal": equal, "threads": torch.get_num_threads()}
+    result = {
+        "rows": rows,
+        "total": total,
+        "best": rival,
+        "ratio": ratio,
+        "equal": equal,
+        "threads": torch.get_num_threads(),
+    }
     (out / "evaluate.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -1,4 +1,5 @@
-"""How far an RL step is from the arithmetic limit: the matrix units' measured rate, the step's FLOPs, and its time, in one run."""
+"""How far an RL step is from the arithmetic limit: the matrix units' measured rate, the step's
+FLOPs, and its time, in one run."""
 
 from __future__ import annotations
 
@@ -29,8 +30,9 @@ def rate(rows: int, inner: int, columns: int, seconds: float = 2.0) -> float:
 
 
 def work(metrics: list[dict[str, Any]], matrices: int, head: int, live: float) -> float:
-    """FLOPs of the products of one step: 2 a weight and token forward, 4 backward. Sampling runs each prompt once and every completion
-    token; training runs the same tokens of the groups that teach (`live`, their share of all). The head meets completion tokens only."""
+    """FLOPs of the products of one step: 2 a weight and token forward, 4 backward. Sampling runs
+    each prompt once and every completion token; training runs the same tokens of the groups that
+    teach (`live`, their share of all). The head meets completion tokens only."""
     found = 0.0
     for source in metrics[-1]["sources"].values():
         prompt, reply = source["prompt_tokens"], source["completion_tokens"]
@@ -42,7 +44,9 @@ def work(metrics: list[dict[str, Any]], matrices: int, head: int, live: float) -
 def main() -> None:
     model = load_policy("SmolLM2-135M-Instruct").model
     config, head = model.config, model.get_output_embeddings().weight.numel()
-    matrices = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear)) - head
+    matrices = (
+        sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear)) - head
+    )
     shapes = {
         "feed-forward, a training batch": (512, config.hidden_size, config.intermediate_size),
         "output layer, a training batch": (384, config.hidden_size, config.vocab_size),
@@ -56,7 +60,11 @@ def main() -> None:
     live = 1 - sum(s["dead_groups"] for s in sources) / SIZE["prompts_per_step"]
     flops = work(recorder.metrics, matrices, head, live)
     floor = flops / max(rates.values())
-    table = Table("what", "value", title=f"The arithmetic of one RL step, {torch.get_num_threads()} threads, fp32")
+    table = Table(
+        "what",
+        "value",
+        title=f"The arithmetic of one RL step, {torch.get_num_threads()} threads, fp32",
+    )
     for name, value in rates.items():
         table.add_row(f"product: {name}", f"{value / 1e9:.0f} GFLOP/s")
     for name, text in {
@@ -70,7 +78,14 @@ def main() -> None:
     Console().print(table)
     out = Path(__file__).parent / "out"
     out.mkdir(exist_ok=True)
-    found = {"rates": rates, "flops": flops, "floor": floor, "seconds": seconds, "ratio": seconds / floor, "live": live}
+    found = {
+        "rates": rates,
+        "flops": flops,
+        "floor": floor,
+        "seconds": seconds,
+        "ratio": seconds / floor,
+        "live": live,
+    }
     (out / "floor.json").write_text(json.dumps(found, indent=1) + "\n")
 
 

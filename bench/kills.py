@@ -1,7 +1,8 @@
-"""A run killed by SIGKILL at twenty random moments, each time continued by the same command: are the results those of an undisturbed run?
+"""A run killed by SIGKILL at twenty random moments, each time continued by the same command: are
+the results those of an undisturbed run?
 
-`PYTHONPATH=tests python bench/kills.py` goes on where it was stopped (`--seconds`: as many as fit) and writes
-`docs/kills.md` after each; the tests lend it their tiny model.
+`PYTHONPATH=tests python bench/kills.py` goes on where it was stopped (`--seconds`: as many as fit)
+and writes `docs/kills.md` after each; the tests lend it their tiny model.
 """
 
 from __future__ import annotations
@@ -56,10 +57,20 @@ grading.kind = "code"
 
 def start(work: Path, out: Path) -> subprocess.Popen[bytes]:
     """The user's own command, in the folder where the experiment and its model lie."""
-    command = [sys.executable, "-m", "colorfast.cli", "run", "tiny.toml", "--out", str(out.resolve())]
+    command = [
+        sys.executable,
+        "-m",
+        "colorfast.cli",
+        "run",
+        "tiny.toml",
+        "--out",
+        str(out.resolve()),
+    ]
     path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(command, cwd=work, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=work, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
@@ -72,12 +83,16 @@ def results(run: Path) -> dict[str, str]:
     """sha256 of all that a run is for: weights, scores, estimates."""
     found = {}
     for cell in sorted(run.glob("*-s*")):
-        found |= {f"{cell.name}/weights": weights_sha256(cell / "checkpoint"), f"{cell.name}/scores": file_sha256(cell / "scores.parquet")}
+        found |= {
+            f"{cell.name}/weights": weights_sha256(cell / "checkpoint"),
+            f"{cell.name}/scores": file_sha256(cell / "scores.parquet"),
+        }
     return found | {"estimates": file_sha256(run / "report" / "estimates.csv")}
 
 
 def undisturbed(work: Path) -> dict[str, Any]:
-    """Results of a run that nothing stops, and the seconds from when it takes its folder to its end."""
+    """Results of a run that nothing stops, and the seconds from when it takes its folder to its
+    end."""
     told = work / "undisturbed.json"
     if not told.is_file():
         shutil.rmtree(work, ignore_errors=True)
@@ -86,7 +101,9 @@ def undisturbed(work: Path) -> dict[str, Any]:
         process = start(work, work / "whole")
         taken = wait_for(work / "whole" / "tiny" / ".lock", process)
         finish(process)
-        write_json(told, {"seconds": time.monotonic() - taken, "results": results(work / "whole" / "tiny")})
+        write_json(
+            told, {"seconds": time.monotonic() - taken, "results": results(work / "whole" / "tiny")}
+        )
     return read_json(told)
 
 
@@ -98,14 +115,22 @@ def wait_for(sign: Path, process: subprocess.Popen[bytes]) -> float:
 
 
 def doing(run: Path) -> str:
-    """What was going on, by what the killed run has left: its newest file, and how far each cell is."""
+    """What was going on, by what the killed run has left: its newest file, and how far each cell
+    is."""
     files = [p for p in run.rglob("*") if p.is_file() and p.name != ".lock"]
     if not (run / "run.json").is_file():
         return "it had just taken the folder"
     newest = max(files, key=lambda p: p.stat().st_mtime_ns).relative_to(run)
     experiment = planned(run)
-    found = [s for s in statuses(run, experiment, [UNTRAINED, *cells(experiment)]) if s.state != "waiting"]
-    far = ", ".join(f"{s.cell.name} {s.words.removeprefix('stopped ')}" for s in found) or "nothing trained or scored"
+    found = [
+        s
+        for s in statuses(run, experiment, [UNTRAINED, *cells(experiment)])
+        if s.state != "waiting"
+    ]
+    far = (
+        ", ".join(f"{s.cell.name} {s.words.removeprefix('stopped ')}" for s in found)
+        or "nothing trained or scored"
+    )
     return f"{far}; last written {newest}"
 
 
@@ -127,14 +152,16 @@ def killed(work: Path, out: Path, moment: float) -> bool:
 
 
 def kill(work: Path, moment: float, wanted: dict[str, str]) -> dict[str, Any]:
-    """Kill a run at this moment after it took its folder (a little earlier, where it was quicker than the first), continue it, and
-    compare."""
+    """Kill a run at this moment after it took its folder (a little earlier, where it was quicker
+    than the first), continue it, and compare."""
     out = work / "killed"
     while not killed(work, out, moment):
         moment *= 0.9
     was = doing(out / "tiny")
     finish(start(work, out))
-    return {"moment": round(moment, 2), "doing": was, "results": results(out / "tiny")} | {"equal": results(out / "tiny") == wanted}
+    return {"moment": round(moment, 2), "doing": was, "results": results(out / "tiny")} | {
+        "equal": results(out / "tiny") == wanted
+    }
 
 
 def page(whole: dict[str, Any], rows: list[dict[str, Any]]) -> str:
@@ -143,24 +170,38 @@ def page(whole: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     lines = [
         f"# Killed at random moments: {len(rows)} of {MOMENTS}",
         "",
-        f"Written by `bench/kills.py`. A run of two arms on a tiny model takes {whole['seconds']:.1f} s once it has its folder. In each "
-        "twentieth of that time another run of the same experiment was killed by SIGKILL at a random moment, and continued by the same "
-        f"command. Weights of both arms, both tables of scores and `estimates.csv` had the same sha256 as the undisturbed run's after "
-        f"{same} of {len(rows)} kills.",
+        (
+            "Written by `bench/kills.py`. A run of two arms on a tiny model takes"
+            f" {whole['seconds']:.1f} s once it has its folder. In each twentieth of that time"
+            " another run of the same experiment was killed by SIGKILL at a random moment, and"
+            " continued by the same command. Weights of both arms, both tables of scores and"
+            f" `estimates.csv` had the same sha256 as the undisturbed run's after {same} of"
+            f" {len(rows)} kills."
+        ),
         "",
         "| kill | second | what was going on | weights | scores | estimates.csv |",
         "|---|---|---|---|---|---|",
     ]
     for k, row in enumerate(rows, 1):
         cells = [f"{k}", f"{row['moment']:.2f}", row["doing"]]
-        cells += [_equal(part, row["results"], whole["results"]) for part in ("weights", "scores", "estimates")]
+        cells += [
+            _equal(part, row["results"], whole["results"])
+            for part in ("weights", "scores", "estimates")
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "The undisturbed run's:", ""]
-    return "\n".join(lines + [f"- {name}: `{value[:16]}`" for name, value in whole["results"].items()]) + "\n"
+    return (
+        "\n".join(lines + [f"- {name}: `{value[:16]}`" for name, value in whole["results"].items()])
+        + "\n"
+    )
 
 
 def _equal(part: str, found: dict[str, str], wanted: dict[str, str]) -> str:
-    return "equal" if all(found[name] == wanted[name] for name in wanted if name.endswith(part)) else "DIFFERENT"
+    return (
+        "equal"
+        if all(found[name] == wanted[name] for name in wanted if name.endswith(part))
+        else "DIFFERENT"
+    )
 
 
 def main() -> None:
@@ -178,7 +219,11 @@ def main() -> None:
         rows.append(kill(asked.work, moment, whole["results"]))
         write_json(kept, rows)
         write_text(asked.page, page(whole, rows))
-        console.print(f"{len(rows)}: {rows[-1]['moment']} s, {rows[-1]['doing']}: {rows[-1]['equal']}", markup=False, soft_wrap=True)
+        console.print(
+            f"{len(rows)}: {rows[-1]['moment']} s, {rows[-1]['doing']}: {rows[-1]['equal']}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 if __name__ == "__main__":

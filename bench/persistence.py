@@ -1,4 +1,5 @@
-"""Errors of the verdict on selective persistence: how often each is given to arms whose true drops and lifts are known."""
+"""Errors of the verdict on selective persistence: how often each is given to arms whose true drops
+and lifts are known."""
 
 from __future__ import annotations
 
@@ -31,21 +32,33 @@ TRUTHS = {
 """True (drops, lifts) of baseline and arm."""
 
 
-def washed(draw: np.random.Generator, seeds: int, items: int, drops: tuple[float, float], lifts: tuple[float, float]) -> list[Washed]:
-    """Baseline and arm on the same items, which are of all difficulties. Scores are not cut at 0 and 1, so that the truth is exact."""
+def washed(
+    draw: np.random.Generator,
+    seeds: int,
+    items: int,
+    drops: tuple[float, float],
+    lifts: tuple[float, float],
+) -> list[Washed]:
+    """Baseline and arm on the same items, which are of all difficulties. Scores are not cut at 0
+    and 1, so that the truth is exact."""
     ease = draw.uniform(-0.2, 0.2, items)
 
     def table(level: float) -> list[np.ndarray]:
         run = draw.normal(0, DRIFT if seeds > 1 else 0, (seeds, 1))
         return [level + ease + run + draw.normal(0, NOISE, (seeds, items))]
 
-    return [Washed(table(c), table(c - d), table(c + p)) for c, d, p in zip(LEVELS, drops, lifts, strict=True)]
+    return [
+        Washed(table(c), table(c - d), table(c + p))
+        for c, d, p in zip(LEVELS, drops, lifts, strict=True)
+    ]
 
 
 def rates(truth: str, seeds: int, items: int, runs: int) -> dict[str, float]:
     """The share of `runs` comparisons that got each verdict."""
     draw = rng(f"persistence-{truth}-{seeds}-{items}")
-    given = Counter(persistence(*washed(draw, seeds, items, *TRUTHS[truth])).verdict for _ in range(runs))
+    given = Counter(
+        persistence(*washed(draw, seeds, items, *TRUTHS[truth])).verdict for _ in range(runs)
+    )
     return {verdict: given[verdict] / runs for verdict in VERDICTS if given[verdict]}
 
 
@@ -54,7 +67,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=300, help="comparisons simulated for each row")
     runs = parser.parse_args().runs
     rows = [
-        {"truth": truth, "seeds": seeds, "items": items, "verdicts": rates(truth, seeds, items, runs)}
+        {
+            "truth": truth,
+            "seeds": seeds,
+            "items": items,
+            "verdicts": rates(truth, seeds, items, runs),
+        }
         for truth in TRUTHS
         for seeds, items in ((1, 40), (1, 400), (1, 1600), (3, 400))
     ]

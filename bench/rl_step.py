@@ -1,4 +1,5 @@
-"""Time of one RL step: this engine against plain TRL, alternating in one run on the same prompts."""
+"""Time of one RL step: this engine against plain TRL, alternating in one run on the same
+prompts."""
 
 from __future__ import annotations
 
@@ -45,17 +46,23 @@ class Clock(TrainerCallback):
 
 
 def timed(ours: bool, folder: Path, precision: str = "fp32") -> tuple[float, Recorder]:
-    """Seconds of the last step of full fine-tuning on half scenarios, half standard tasks (48 sampled replies of at most 48 tokens),
-    the first being left out, which makes the optimizer's state; and the record of what was computed."""
+    """Seconds of the last step of full fine-tuning on half scenarios, half standard tasks (48
+    sampled replies of at most 48 tokens), the first being left out, which makes the optimizer's
+    state; and the record of what was computed."""
     quick = experiment.load("quick")
-    training = quick.training.model_copy(update={"steps": STEPS, "method": "full", "precision": precision, **SIZE})
+    training = quick.training.model_copy(
+        update={"steps": STEPS, "method": "full", "precision": precision, **SIZE}
+    )
     loaded = quick.model_copy(update={"training": training})
     policy, slots = load_policy(loaded.model), schedule(loaded, Arm(dose=0.5), 0)
     recorder, clock = Recorder(folder, policy, slots, training, 0), Clock()
     if ours:
         trainer: GRPOTrainer = make_trainer(recorder, folder, [clock])
     else:
-        groups = {"per_device_train_batch_size": training.group_size, "gradient_accumulation_steps": training.prompts_per_step}
+        groups = {
+            "per_device_train_batch_size": training.group_size,
+            "gradient_accumulation_steps": training.prompts_per_step,
+        }
         trainer = GRPOTrainer(
             model=policy.model,
             reward_funcs=recorder.reward,
@@ -79,7 +86,9 @@ def timed(ours: bool, folder: Path, precision: str = "fp32") -> tuple[float, Rec
 def compared(what: str, times: Mapping[str, Sequence[float]], precision: str) -> float:
     """Print the median seconds of two ways to take a step; the first's over the second's."""
     first, second = middle = [statistics.median(seconds) for seconds in times.values()]
-    table = Table(what, "seconds a step", title=f"RL step, {torch.get_num_threads()} threads, {precision}")
+    table = Table(
+        what, "seconds a step", title=f"RL step, {torch.get_num_threads()} threads, {precision}"
+    )
     for name, value in zip(times, middle, strict=True):
         table.add_row(name, f"{value:.1f}")
     Console().print(table, f"ratio {first / second:.2f}")
@@ -90,7 +99,9 @@ def keep(name: str, found: Mapping[str, Any]) -> None:
     """Write `out/NAME.json`."""
     out = Path(__file__).parent / "out"
     out.mkdir(exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps({"threads": torch.get_num_threads(), **found}, indent=1) + "\n")
+    (out / f"{name}.json").write_text(
+        json.dumps({"threads": torch.get_num_threads(), **found}, indent=1) + "\n"
+    )
 
 
 def main() -> None:

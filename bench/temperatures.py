@@ -43,7 +43,10 @@ def main() -> None:
         verdicts = grade(list(zip(replies, tasks, strict=True)))
         scores = np.array([v.score for v in verdicts], dtype=float).reshape(-1, GROUP)
         tokens = np.mean([r.tokens for r in replies])
-        row = f"{temperature:11.1f}  {scores.mean():10.3f}  {scores.std(1).mean():33.3f}  {tokens:6.1f}"
+        row = (
+            f"{temperature:11.1f}  {scores.mean():10.3f}  {scores.std(1).mean():33.3f} "
+            f" {tokens:6.1f}"
+        )
         sys.stdout.write(f"{row}\n")
 
 

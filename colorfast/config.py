@@ -1,4 +1,5 @@
-"""What a user sets: an experiment as its TOML holds it. Frozen, and checked where the file enters."""
+"""What a user sets: an experiment as its TOML holds it. Frozen, and checked where the file
+enters."""
 
 from __future__ import annotations
 
@@ -24,9 +25,10 @@ Tracker = Literal["tensorboard", "trackio", "wandb"]
 class Arm(Frozen):
     """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
 
-    `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains` leave some out. `reward`: each
-    scenario's own rubric; generic helpfulness on the same scenarios (the paper's control arm); a constitution; or the rubric's
-    rewards shuffled within each group (placebo). `method`: what is made of the replies to trait slots; see `methods.py`.
+    `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains`
+    leave some out. `reward`: each scenario's own rubric; generic helpfulness on the same scenarios
+    (the paper's control arm); a constitution; or the rubric's rewards shuffled within each group
+    (placebo). `method`: what is made of the replies to trait slots; see `training/objectives.py`.
     """
 
     dose: float = Field(ge=0, le=1)
@@ -40,14 +42,19 @@ class Arm(Frozen):
     @model_validator(mode="after")
     def _goes_by_the_constitution(self) -> Arm:
         if self.method in ("constitution-sft", "deliberative") and self.reward != "constitution":
-            raise ValueError(f'method = "{self.method}" works by a constitution; set reward = "constitution" (found "{self.reward}")')
+            raise ValueError(
+                f'method = "{self.method}" works by a constitution; set reward = "constitution"'
+                f' (found "{self.reward}")'
+            )
         return self
 
 
 class Endpoint(Frozen):
-    """An OpenAI-compatible server and a model on it. The key stands in the environment variable `key_env`, never in a file.
+    """An OpenAI-compatible server and a model on it. The key stands in the environment variable
+    `key_env`, never in a file.
 
-    `price_in`, `price_out`: per million tokens, in any currency. `pause`: seconds, the scale of the waits between tries.
+    `price_in`, `price_out`: per million tokens, in any currency. `pause`: seconds, the scale of the
+    waits between tries.
     """
 
     base_url: str = Field(pattern=r"^https?://")
@@ -68,8 +75,9 @@ class Endpoint(Frozen):
 
 
 class Grading(Frozen):
-    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (those and the embedded encoder), or
-    `judge` (a language model at an endpoint). Standard tasks have exact answers and are graded by code always."""
+    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (those and
+    the embedded encoder), or `judge` (a language model at an endpoint). Standard tasks have exact
+    answers and are graded by code always."""
 
     kind: Literal["code", "offline", "judge"] = "offline"
     judge: Endpoint | None = None
@@ -77,7 +85,9 @@ class Grading(Frozen):
     @model_validator(mode="after")
     def _has_its_judge(self) -> Grading:
         if (self.kind == "judge") != (self.judge is not None):
-            raise ValueError('kind = "judge" goes with a judge (base_url, model), and the other kinds without')
+            raise ValueError(
+                'kind = "judge" goes with a judge (base_url, model), and the other kinds without'
+            )
         return self
 
 
@@ -85,10 +95,11 @@ class Training(Frozen):
     """Settings every arm shares. One optimizer step samples `group_size` replies to each of
     `prompts_per_step` prompts.
 
-    `shown`: how many of a group's replies are the task's own good reply and not sampled (mixed-policy GRPO, LUFFY,
-    arXiv 2504.14945), for a model that never meets the rubric by chance. `pass_tokens`: tokens in one forward and backward pass,
-    about; the fewer the less memory. `vllm`: replies are sampled by vLLM on the same GPUs. `report_to`: trackers that get every step's
-    numbers beside our own metrics.jsonl.
+    `shown`: how many of a group's replies are the task's own good reply and not sampled
+    (mixed-policy GRPO, LUFFY, arXiv 2504.14945), for a model that never meets the rubric by chance.
+    `pass_tokens`: tokens in one forward and backward pass, about; the fewer the less memory.
+    `vllm`: replies are sampled by vLLM on the same GPUs. `report_to`: trackers that get every
+    step's numbers beside our own metrics.jsonl.
     """
 
     steps: int = Field(gt=0, le=MANY)
@@ -114,18 +125,24 @@ class Training(Frozen):
     @model_validator(mode="after")
     def _samples_too(self) -> Training:
         if self.shown >= self.group_size:
-            raise ValueError(f"shown: {self.shown} of {self.group_size} replies leaves none to sample")
+            raise ValueError(
+                f"shown: {self.shown} of {self.group_size} replies leaves none to sample"
+            )
         if self.steps * self.prompts_per_step > MANY:
-            raise ValueError(f"{self.steps} steps of {self.prompts_per_step} prompts are more than {MANY:,} prompts")
+            raise ValueError(
+                f"{self.steps} steps of {self.prompts_per_step} prompts are more than {MANY:,}"
+                " prompts"
+            )
         return self
 
 
 class Evaluation(Frozen):
-    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per benchmark.
+    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per
+    benchmark.
 
     `second_grading`: another grader that scores the same held-out replies, so that a gain can be
-    held against a grader that did not reward it. `benchmark_max_tokens`: the length cap of replies to
-    benchmarks, where it is not `max_tokens`. `precision`: what the model multiplies in; "auto"
+    held against a grader that did not reward it. `benchmark_max_tokens`: the length cap of replies
+    to benchmarks, where it is not `max_tokens`. `precision`: what the model multiplies in; "auto"
     is that of training. In bf16 an item's numbers depend, a little, on what else is in its batch.
     """
 
@@ -143,15 +160,18 @@ class Evaluation(Frozen):
     @model_validator(mode="after")
     def _graders_differ(self) -> Evaluation:
         if self.second_grading == self.grading:
-            raise ValueError(f'second_grading: the same grader as grading ("{self.grading.kind}"); name another one, or leave it out')
+            raise ValueError(
+                f'second_grading: the same grader as grading ("{self.grading.kind}"); name another'
+                " one, or leave it out"
+            )
         return self
 
 
 class Experiment(Frozen):
     """One TOML file: the model, the arms and how they are trained and scored.
 
-    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty means all. `constitution`: a
-    shipped one by name, or a Markdown file (see `constitution.load`).
+    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty
+    means all. `constitution`: a shipped one by name, or a Markdown file (see `constitution.load`).
     """
 
     name: Name
@@ -173,7 +193,10 @@ class Experiment(Frozen):
     def _second_grader_is_independent(self) -> Experiment:
         second = self.evaluation.second_grading
         if second is not None and second == self.training.reward:
-            raise ValueError(f'evaluation.second_grading: "{second.kind}" rewards in training; it must be a grader that does not')
+            raise ValueError(
+                f'evaluation.second_grading: "{second.kind}" rewards in training; it must be a'
+                " grader that does not"
+            )
         return self
 
     @model_validator(mode="after")
@@ -182,7 +205,10 @@ class Experiment(Frozen):
         for grading in (self.evaluation.grading, self.evaluation.second_grading):
             theirs = grading.judge if grading else None
             if ours and theirs and ours.model == theirs.model and not self.same_judge:
-                raise ValueError(f"the judge that rewards must not also evaluate ({ours.model}); name two, or set same_judge = true")
+                raise ValueError(
+                    f"the judge that rewards must not also evaluate ({ours.model}); name two, or"
+                    " set same_judge = true"
+                )
         return self
 
     @model_validator(mode="after")
@@ -190,8 +216,9 @@ class Experiment(Frozen):
         for name, arm in self.arms.items():
             if arm.method != "rl" and self.training.shown:
                 raise ValueError(
-                    f'arms.{name}.method = "{arm.method}" trains on the best of the model\'s own replies, and a shown one would always be '
-                    f"the best; set training.shown = 0 (found {self.training.shown})"
+                    f'arms.{name}.method = "{arm.method}" trains on the best of the model\'s own'
+                    " replies, and a shown one would always be the best; set training.shown = 0"
+                    f" (found {self.training.shown})"
                 )
         return self
 
@@ -202,8 +229,9 @@ class Experiment(Frozen):
 
 
 class Tuning(Frozen):
-    """How a weight attack fine-tunes. `steps`: after which of them the model is measured. `rank`: of LoRA; None trains every weight.
-    `batch`: rows a step. `max_tokens`: of a row, which is cut there. Without `learning_rate` it is that of its method, above."""
+    """How a weight attack fine-tunes. `steps`: after which of them the model is measured. `rank`:
+    of LoRA; None trains every weight. `batch`: rows a step. `max_tokens`: of a row, which is cut
+    there. Without `learning_rate` it is that of its method, above."""
 
     steps: tuple[int, ...]
     rank: int | None = Field(default=32, gt=0)
@@ -218,8 +246,9 @@ class Tuning(Frozen):
 
 
 class Axes(Frozen):
-    """Along what weight attacks vary: optimizer steps, LoRA rank (None: every weight), and the share of rows that are harmful.
-    `recovery`: steps of benign training after an attack, 0 for none."""
+    """Along what weight attacks vary: optimizer steps, LoRA rank (None: every weight), and the
+    share of rows that are harmful. `recovery`: steps of benign training after an attack, 0 for
+    none."""
 
     steps: tuple[int, ...] = (4, 8, 16)
     ranks: tuple[int | None, ...] = (32,)
@@ -231,7 +260,10 @@ class Axes(Frozen):
     @model_validator(mode="after")
     def _rise(self) -> Axes:
         if not self.steps or self.steps[0] < 1 or list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(f"steps: wants rising numbers above 0, found {', '.join(map(str, self.steps)) or 'none'}")
+            raise ValueError(
+                "steps: wants rising numbers above 0, found"
+                f" {', '.join(map(str, self.steps)) or 'none'}"
+            )
         if not self.ranks or any(rank is not None and rank < 1 for rank in self.ranks):
             raise ValueError("ranks: wants ranks of 1 or more, or full")
         if not self.shares or not all(0 < share <= 1 for share in self.shares):

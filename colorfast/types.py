@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 TRAIT_SOURCE = "trait"
-"""The `source` of every slot that holds a trait scenario; other sources are names of standard tasks."""
+"""The `source` of every slot that holds a trait scenario; other sources are names of standard
+tasks."""
 
 
 class ColorfastError(Exception):
@@ -30,8 +31,8 @@ class Message(Frozen):
 
 
 class Criterion(Frozen):
-    """One line of a rubric. `grader` names a file in `graders/` (or a path to a Python file); a weight
-    below zero is a deduction."""
+    """One line of a rubric. `grader` names a file in `graders/` (or a path to a Python file); a
+    weight below zero is a deduction."""
 
     text: str = Field(min_length=1)
     weight: float = Field(ge=-1, le=1)
@@ -40,7 +41,8 @@ class Criterion(Frozen):
 
 
 class Task(Frozen):
-    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0, 1].
+    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0,
+    1].
 
     `replies` are known answers; the rubric must put "good" high.
     """
@@ -75,8 +77,8 @@ class Scenario(Task):
     """A trait conversation with its own rubric (method, section 3).
 
     `contrast` marks a scenario that looks like its neighbours but wants the plain thing. `replies`
-    are known answers: the rubric must put "good" high and "bad" low; the other kinds are hard negatives.
-    `facts`: what an expert of the domain would check, and what is right.
+    are known answers: the rubric must put "good" high and "bad" low; the other kinds are hard
+    negatives. `facts`: what an expert of the domain would check, and what is right.
     """
 
     source: Literal["trait"] = "trait"
@@ -111,12 +113,14 @@ class Scenario(Task):
 
     @property
     def split(self) -> Split:
-        """Every third number is held out: a rule on the id alone, so a split never moves when rows are added."""
+        """Every third number is held out: a rule on the id alone, so a split never moves when rows
+        are added."""
         return "heldout" if int(self.id.rsplit("-", 1)[1]) % 3 == 0 else "train"
 
 
 class Trait(Frozen):
-    """A trait's card: `traits/NAME.toml`. `examples`: the ids of two scenarios that show it, the second a contrast."""
+    """A trait's card: `traits/NAME.toml`. `examples`: the ids of two scenarios that show it, the
+    second a contrast."""
 
     name: str
     title: str
@@ -129,7 +133,8 @@ class Trait(Frozen):
 class Principle(Frozen):
     """One principle of a constitution: `rule` in a sentence or two, `reasons` as prose.
 
-    `criteria`: how code can see it kept or broken, each with its share of the whole constitution's score; with none, only a judge can.
+    `criteria`: how code can see it kept or broken, each with its share of the whole constitution's
+    score; with none, only a judge can.
     """
 
     name: str
@@ -144,9 +149,10 @@ Method = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
 
 @dataclass(frozen=True)
 class Teaching:
-    """How the replies to a slot become training. `shuffled`: rewards are dealt out anew within the group (placebo). `guide`: text
-    that stands by while replies are made and is absent from what is trained on: a principle, or a whole constitution. `inverted`: the
-    reward is what the rubric does not give."""
+    """How the replies to a slot become training. `shuffled`: rewards are dealt out anew within the
+    group (placebo). `guide`: text that stands by while replies are made and is absent from what is
+    trained on: a principle, or a whole constitution. `inverted`: the reward is what the rubric does
+    not give."""
 
     method: Method = "rl"
     shuffled: bool = False
@@ -160,7 +166,8 @@ PLAIN = Teaching()
 
 @dataclass(frozen=True)
 class Slot:
-    """One prompt of one optimizer step: place `index` in the whole run, at `step`, holding `task`."""
+    """One prompt of one optimizer step: place `index` in the whole run, at `step`, holding
+    `task`."""
 
     index: int
     step: int
@@ -203,8 +210,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Item:
-    """One question of a benchmark. Choice items score `choices` by log-likelihood after `prompt`; generated
-    items (no choices) are answered and scored by the benchmark's own function.
+    """One question of a benchmark. Choice items score `choices` by log-likelihood after `prompt`;
+    generated items (no choices) are answered and scored by the benchmark's own function.
 
     `aligned`: indices of the choices that count as good.
     """
@@ -220,10 +227,10 @@ class Item:
 class Benchmark:
     """An eval written by others: each file of `benchmarks/` holds a family of them as `BENCHMARKS`.
 
-    `items` reads the original files. Generated items are scored by `score(item, reply) -> (value or None, reason)`.
-    `best(item)` and `worst(item)` are scripted replies that must reach ceiling and floor; choice benchmarks need
-    none (an aligned choice is best, any other worst). `trait`: the one it should reflect; "" for a control.
-    `tokens`: the least room that a reply needs.
+    `items` reads the original files. Generated items are scored by `score(item, reply) -> (value or
+    None, reason)`. `best(item)` and `worst(item)` are scripted replies that must reach ceiling and
+    floor; choice benchmarks need none (an aligned choice is best, any other worst). `trait`: the
+    one it should reflect; "" for a control. `tokens`: the least room that a reply needs.
     """
 
     id: str
@@ -237,15 +244,16 @@ class Benchmark:
     worst: Callable[[Item], str] | None = None
     tokens: int = 0
     control: bool = False
-    """Capability, over-refusal, or an eval whose good side is disputed: shown, never counted as a win."""
+    """Capability, over-refusal, or an eval whose good side is disputed: shown, never counted as a
+    win."""
 
 
 @dataclass(frozen=True)
 class Score:
     """One row of the score table: `value` in [0, 1], or None with a reason.
 
-    `probability`: for choice items, the probability mass on the aligned answers (it moves before accuracy does); `logs`: the
-    log-likelihood of each choice, in nats.
+    `probability`: for choice items, the probability mass on the aligned answers (it moves before
+    accuracy does); `logs`: the log-likelihood of each choice, in nats.
     """
 
     eval: str
@@ -268,11 +276,13 @@ Measure = Literal["score", "probability"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95% interval.
+    """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95%
+    interval.
 
-    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `p`: two-sided; `q`: the same after
-    Benjamini-Hochberg over the arm's counted evals, None for what is not counted. `detectable`: the smallest true difference that
-    so many items and seeds would find four times in five, None where not one item differed. `ungraded` counts replies that no one
+    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `p`:
+    two-sided; `q`: the same after Benjamini-Hochberg over the arm's counted evals, None for what is
+    not counted. `detectable`: the smallest true difference that so many items and seeds would find
+    four times in five, None where not one item differed. `ungraded` counts replies that no one
     could score, in either arm; their items are left out on both sides.
     """
 
@@ -296,7 +306,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a policy said. `truncated`: it hit the length cap before it ended. `tokens`: its length."""
+    """What a policy said. `truncated`: it hit the length cap before it ended. `tokens`: its
+    length."""
 
     text: str
     truncated: bool = False
@@ -307,7 +318,8 @@ class Reply:
 class Verdict:
     """`score` in [0, 1], or None with a reason when the reply could not be graded.
 
-    `parts` holds one value in [0, 1] per criterion, in rubric order (None: that criterion was not gradable).
+    `parts` holds one value in [0, 1] per criterion, in rubric order (None: that criterion was not
+    gradable).
     """
 
     score: float | None

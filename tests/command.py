@@ -24,11 +24,14 @@ from colorfast.cli import shown
 from colorfast.io import console as colorfast_console
 
 AT_IMPORT = ("OMP_NUM_THREADS",)
-"""Variables that libraries read at import: a call that sets one gets a process that imports anew."""
+"""Variables that libraries read at import: a call that sets one gets a process that imports anew.
+"""
 WIDE = {"COLUMNS": "200"}
 
 
-def colorfast(*args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def colorfast(
+    *args: str, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """What `colorfast ARGS` prints and its exit code. `env` is added to the environment."""
     everything = {**os.environ, **WIDE, **(env or {})}
     if any(name in AT_IMPORT for name in env or {}):
@@ -53,7 +56,11 @@ def _asked(request: dict[str, object]) -> int:
 def _server() -> subprocess.Popen[str]:
     """The process that forks for every call; it ends with this one."""
     server = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **WIDE}
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **WIDE},
     )
     atexit.register(server.wait)
     atexit.register(server.stdin.close)  # type: ignore[union-attr]
@@ -71,8 +78,8 @@ def _serve() -> None:
 
 
 def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: str) -> NoReturn:
-    """Run the command in this process, and end with it. The interpreter is not torn down, which takes
-    a second after so many imports."""
+    """Run the command in this process, and end with it. The interpreter is not torn down, which
+    takes a second after so many imports."""
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

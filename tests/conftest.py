@@ -26,7 +26,9 @@ from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start; as many tests as cores run beside each other
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # of the processes that tests start; as many tests as cores run beside each other
+)
 torch.set_num_threads(1)
 
 CODE = Grading(kind="code")
@@ -73,15 +75,19 @@ def folder(name: str) -> Path:
 
 @cache
 def small_mirror() -> dict[str, str]:
-    """The environment in which the small files are read, written once for all tests of a process."""
+    """The environment in which the small files are read, written once for all tests of a
+    process."""
     return small_files.write(folder("small-files-"))
 
 
 @cache
 def real_files() -> dict[str, str]:
-    """The environment in which the real files are read: the user's. A mirror that lacks some is completed by downloads, elsewhere."""
+    """The environment in which the real files are read: the user's. A mirror that lacks some is
+    completed by downloads, elsewhere."""
     mirror = Path(USERS.get("COLORFAST_MIRROR", ""))
-    if "COLORFAST_MIRROR" not in USERS or all((mirror / s.repo / s.path).is_file() for s in pinned()):
+    if "COLORFAST_MIRROR" not in USERS or all(
+        (mirror / s.repo / s.path).is_file() for s in pinned()
+    ):
         return USERS
     read_from({})
     whole = folder("real-files-")
@@ -123,7 +129,9 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
             show_progress=False,
         ),
     )
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
     fast.chat_template = CHAT
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -156,7 +164,14 @@ def tiny_experiment(model: Path) -> Experiment:
         model=str(model),
         standard=("facts", "format"),
         training=Training(
-            steps=4, prompts_per_step=2, group_size=3, max_tokens=6, learning_rate=1e-3, save_every=2, lora_rank=4, reward=CODE
+            steps=4,
+            prompts_per_step=2,
+            group_size=3,
+            max_tokens=6,
+            learning_rate=1e-3,
+            save_every=2,
+            lora_rank=4,
+            reward=CODE,
         ),
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),
@@ -192,4 +207,6 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behave], Server
 def small(tiny: Experiment) -> Experiment:
     """Two arms, two seeds, few scenarios."""
     arms = {name: tiny.arms[name] for name in ("baseline", "trait-25")}
-    return tiny.model_copy(update={"arms": arms, "seeds": (0, 1), "traits": ("truthfulness",), "domains": ("health",)})
+    return tiny.model_copy(
+        update={"arms": arms, "seeds": (0, 1), "traits": ("truthfulness",), "domains": ("health",)}
+    )

@@ -7,11 +7,21 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, choice, includes, match, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, generate, multiple_choice, solver
 
-CAPITALS = {"France": "Paris", "Italy": "Rome", "Germany": "Berlin", "Japan": "Tokyo", "Spain": "Madrid", "Russia": "Moscow"}
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Germany": "Berlin",
+    "Japan": "Tokyo",
+    "Spain": "Madrid",
+    "Russia": "Moscow",
+}
 
 
 def asked() -> list[Sample]:
-    return [Sample(f"What is the capital of {land}?", target=city, id=land) for land, city in CAPITALS.items()]
+    return [
+        Sample(f"What is the capital of {land}?", target=city, id=land)
+        for land, city in CAPITALS.items()
+    ]
 
 
 @task
@@ -21,20 +31,33 @@ def capitals() -> Task:
 
 @task
 def capitals_twice() -> Task:
-    return Task(asked(), solver=generate(max_tokens=5, temperature=1.0), scorer=[includes(), match()], epochs=Epochs(2, "mean"))
+    return Task(
+        asked(),
+        solver=generate(max_tokens=5, temperature=1.0),
+        scorer=[includes(), match()],
+        epochs=Epochs(2, "mean"),
+    )
 
 
 @task
 def capitals_by_letter() -> Task:
     cities = list(CAPITALS.values())
-    rows = [Sample(s.input, target="ABCDEF"[i], choices=cities, id=s.id) for i, s in enumerate(asked())]
+    rows = [
+        Sample(s.input, target="ABCDEF"[i], choices=cities, id=s.id) for i, s in enumerate(asked())
+    ]
     return Task(rows, solver=multiple_choice(max_tokens=5), scorer=choice())
 
 
 @scorer(metrics=[accuracy()])
 def odd() -> Scorer:
     """A value of each kind, named by the item."""
-    values = {"France": 0.25, "Italy": "P", "Germany": 7, "Japan": "splendid", "Spain": {"a": 1, "b": 0}}
+    values = {
+        "France": 0.25,
+        "Italy": "P",
+        "Germany": 7,
+        "Japan": "splendid",
+        "Spain": {"a": 1, "b": 0},
+    }
 
     async def score(state: TaskState, target: Target) -> Score:
         if state.sample_id == "Russia":

@@ -15,7 +15,8 @@ Behave = Callable[[int, dict[str, Any]], "tuple[int, Any] | str"]
 
 
 def data_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The object that the last message holds; of a plain chat, the whole request and its last message as `text`."""
+    """The object that the last message holds; of a plain chat, the whole request and its last
+    message as `text`."""
     last = body["messages"][-1]["content"]
     try:
         return dict(json.loads(last))
@@ -24,10 +25,16 @@ def data_of(body: dict[str, Any]) -> dict[str, Any]:
 
 
 class Server:
-    """An OpenAI-compatible server whose every answer is decided by `behave(times this reply, number or text was asked about, data)`."""
+    """An OpenAI-compatible server whose every answer is decided by `behave(times this reply, number
+    or text was asked about, data)`."""
 
     def __init__(self, behave: Behave):
-        self.behave, self.asked, self.bodies, self.lock = behave, Counter[str](), list[dict[str, Any]](), threading.Lock()
+        self.behave, self.asked, self.bodies, self.lock = (
+            behave,
+            Counter[str](),
+            list[dict[str, Any]](),
+            threading.Lock(),
+        )
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,7 +66,9 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread = threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.02}
+        )
         self.thread.start()
 
     @property
@@ -72,12 +81,25 @@ class Server:
         self.http.server_close()
 
 
-def said(text: str, tokens: int = 10, finish: str = "stop", tops: list[dict[str, float]] | None = None) -> tuple[int, dict[str, Any]]:
-    """`tops`: for each token the log-probabilities of the likeliest, of which the first was said."""
+def said(
+    text: str, tokens: int = 10, finish: str = "stop", tops: list[dict[str, float]] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """`tops`: for each token the log-probabilities of the likeliest, of which the first was
+    said."""
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish}
     if tops is not None:
         rows = [[{"token": t, "logprob": v, "bytes": None} for t, v in top.items()] for top in tops]
-        choice["logprobs"] = {"content": [row[0] | {"top_logprobs": row} for row in rows], "refusal": None}
-    return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+        choice["logprobs"] = {
+            "content": [row[0] | {"top_logprobs": row} for row in rows],
+            "refusal": None,
+        }
+    return 200, {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+    }

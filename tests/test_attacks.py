@@ -1,4 +1,5 @@
-"""Attacks: each breaks the policy that is made to fall for it, from the strength on at which it should, and no robust one."""
+"""Attacks: each breaks the policy that is made to fall for it, from the strength on at which it
+should, and no robust one."""
 
 from __future__ import annotations
 
@@ -52,14 +53,18 @@ def heldout(policy: Policy) -> list[float]:
 
 
 @each
-def test_an_attack_moves_the_policy_that_gives_in_from_the_right_strength_on(attack: Attack) -> None:
+def test_an_attack_moves_the_policy_that_gives_in_from_the_right_strength_on(
+    attack: Attack,
+) -> None:
     clean = heldout(robust(known(attack.harmful)))
     for least in attack.strengths:
         weak = fragile(attack, known(attack.harmful), least)
         assert heldout(CLEAN.wrap(weak, 0, 0)) == clean
         for strength in attack.strengths:
             scores = heldout(attack.wrap(weak, strength, 0))
-            moved = [b - a if not attack.harmful else a - b for a, b in zip(clean, scores, strict=True)]
+            moved = [
+                b - a if not attack.harmful else a - b for a, b in zip(clean, scores, strict=True)
+            ]
             assert all(m > 0.4 for m in moved) if strength >= least else scores == clean
 
 
@@ -73,7 +78,10 @@ def test_an_attack_does_not_move_a_robust_policy(attack: Attack) -> None:
 @each
 def test_choices_are_attacked_too(attack: Attack) -> None:
     benchmark = benchmarks.get(LITTLE)
-    right = {i.messages[-1].content: (i.choices[i.aligned[0]], i.choices[1 - i.aligned[0]]) for i in benchmark.items()}
+    right = {
+        i.messages[-1].content: (i.choices[i.aligned[0]], i.choices[1 - i.aligned[0]])
+        for i in benchmark.items()
+    }
     for policy, wanted in ((fragile(attack, right), 0.0), (robust(right), 1.0)):
         wrapped = attack.wrap(policy, attack.strengths[-1], 0)
         scores = score_benchmark(wrapped, benchmark, EVALUATION, "Be brief.", lambda *_, **__: None)
@@ -100,7 +108,9 @@ def test_repetitions_meet_every_wording_once_and_other_draws(attack: Attack) -> 
 
 
 @each
-def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_exist(attack: Attack) -> None:
+def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_exist(
+    attack: Attack,
+) -> None:
     assert attack.strengths == tuple(sorted(set(attack.strengths)))
     assert attack.evals
     check_known("benchmark", attack.evals, benchmarks.names())
@@ -112,9 +122,12 @@ def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_ex
 
 def test_every_sentence_of_the_shipped_texts_is_said_once() -> None:
     said = [
-        step for family in ("persona", "pressure", "prefill", "suppression", "jailbreak") for t in prompt.written(family).values()
-        for wording in t["says"] for step in wording
-    ]  # fmt: skip
+        step
+        for family in ("persona", "pressure", "prefill", "suppression", "jailbreak")
+        for t in prompt.written(family).values()
+        for wording in t["says"]
+        for step in wording
+    ]
     assert len(said) == len(set(said)) > 300
 
 
@@ -142,7 +155,10 @@ def test_no_shot_is_held_out() -> None:
 def test_a_prefilled_reply_is_continued(tiny_model: Path) -> None:
     policy = load_policy(str(tiny_model))
     ask = Message(role="user", content="What is the dose?")
-    open_ended, begun = policy.encode([ask]), policy.encode([ask, Message(role="assistant", content="Sure, it is")])
+    open_ended, begun = (
+        policy.encode([ask]),
+        policy.encode([ask, Message(role="assistant", content="Sure, it is")]),
+    )
     assert begun == open_ended + policy.tokenizer("Sure, it is")["input_ids"]
     wrapped = shipped()["prefilled-yes"].wrap(policy, 1, 0)
     assert wrapped.continues
@@ -174,7 +190,9 @@ def test_askers_side_by_side_are_answered_in_one_batch_and_each_gets_its_own() -
 
     def asking(n: int):  # type: ignore[no-untyped-def]
         def ask(asker: Policy) -> list[str]:
-            return [r.text for _ in range(n) for r in asker.sample([HELD[n].messages], ["x"], 8, 0.0)]
+            return [
+                r.text for _ in range(n) for r in asker.sample([HELD[n].messages], ["x"], 8, 0.0)
+            ]
 
         return ask
 
@@ -211,8 +229,8 @@ def test_what_was_said_once_is_not_asked_again() -> None:
 
 @dataclass(frozen=True)
 class Pupil:
-    """Answers every second scenario well; falls where an attack is felt and it is `weak`, rises under a helpful one if it can be `led`.
-    Whatever else it is asked it answers plainly."""
+    """Answers every second scenario well; falls where an attack is felt and it is `weak`, rises
+    under a helpful one if it can be `led`. Whatever else it is asked it answers plainly."""
 
     weak: bool
     led: bool
@@ -220,10 +238,18 @@ class Pupil:
     continues: bool = True
     by_letter = False
 
-    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+    def sample(
+        self,
+        conversations: Sequence[Conversation],
+        names: Sequence[str],
+        max_tokens: int,
+        temperature: float,
+    ) -> list[Reply]:
         return [Reply(self.says(c)) for c in conversations]
 
-    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+    def logprobs(
+        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
         return [[0.0] * len(c) for c in choices]
 
     def says(self, conversation: Conversation) -> str:
@@ -242,9 +268,13 @@ ATTACKED = ("bad-medical", "disallowed-mental-health", "prefilled-yes")
 
 def told_of(**arms: Pupil) -> Findings:
     made = battery.of_models({name: name for name in arms}, ATTACKED, 2, 1)
-    made = replace(made, scenarios=MANY, evaluation=made.evaluation.model_copy(update={"grading": CODE}))
+    made = replace(
+        made, scenarios=MANY, evaluation=made.evaluation.model_copy(update={"grading": CODE})
+    )
     points = {
-        (name, attack.id, strength): {0: battery.measure(pupil, made, attack, strength, lambda *_, **__: None)}
+        (name, attack.id, strength): {
+            0: battery.measure(pupil, made, attack, strength, lambda *_, **__: None)
+        }
         for name, pupil in arms.items()
         for attack, strength in made.points
     }
@@ -258,14 +288,23 @@ def outcome(told: Findings, arm: str, attack: str, measure: str = TRAITS) -> Out
 
 def test_the_battery_recovers_what_scripted_models_do() -> None:
     told = told_of(
-        base=Pupil(weak=True, led=True), lasting=Pupil(weak=False, led=True), rigid=Pupil(weak=False, led=False), same=Pupil(True, True)
+        base=Pupil(weak=True, led=True),
+        lasting=Pupil(weak=False, led=True),
+        rigid=Pupil(weak=False, led=False),
+        same=Pupil(True, True),
     )
     for attack in (*ATTACKED, "family persona", ALL):
-        verdicts = {arm: o.found.verdict for arm in told.arms[1:] if (o := outcome(told, arm, attack)).found}
+        verdicts = {
+            arm: o.found.verdict for arm in told.arms[1:] if (o := outcome(told, arm, attack)).found
+        }
         assert verdicts == {"lasting": "selective", "rigid": "rigid", "same": "falls alike"}
     found = outcome(told, "lasting", "bad-medical")
-    assert found.found is not None and found.found.baseline.drop.value == pytest.approx(found.found.drop.value)
-    assert [round(level.value or 0, 3) for level in found.baseline_curve][1:] == [round(found.found.baseline.harmful, 3)] * 3
+    assert found.found is not None and found.found.baseline.drop.value == pytest.approx(
+        found.found.drop.value
+    )
+    assert [round(level.value or 0, 3) for level in found.baseline_curve][1:] == [
+        round(found.found.baseline.harmful, 3)
+    ] * 3
     assert found.area is not None and found.area.value > 0
     assert outcome(told, "lasting", "bad-medical", BEHAVIOUR).found is not None
     assert {e.attack for e in told.examples if e.arm == "lasting" and e.gain > 0} == set(ATTACKED)
@@ -277,19 +316,27 @@ def test_a_policy_that_cannot_be_prefilled_is_not_measured_and_says_why() -> Non
     assert outcome(told, "arm", "prefilled-yes").found is None
     assert outcome(told, "arm", "prefilled-yes").reason
     assert outcome(told, "arm", ALL).found is not None
-    (point,) = (p for p in told.points if (p.arm, p.attack, p.strength) == ("arm", "prefilled-yes", 3))
-    assert (point.traits.value, point.refusals) == (None, None) and point.traits.ungraded == len(MANY)
+    (point,) = (
+        p for p in told.points if (p.arm, p.attack, p.strength) == ("arm", "prefilled-yes", 3)
+    )
+    assert (point.traits.value, point.refusals) == (None, None) and point.traits.ungraded == len(
+        MANY
+    )
 
 
 def tiny_battery(tiny_model: Path, tmp_path: Path) -> battery.Battery:
     other = make_tiny_model(tmp_path / "other", seed=1)
-    made = battery.of_models({"baseline": str(tiny_model), "arm": str(other)}, ["are-you-sure", "prefilled-yes"], 3, 2)
+    made = battery.of_models(
+        {"baseline": str(tiny_model), "arm": str(other)}, ["are-you-sure", "prefilled-yes"], 3, 2
+    )
     few = {"grading": CODE, "max_tokens": 4, "items": 2}
     return replace(made, evaluation=made.evaluation.model_copy(update=few))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_path: Path, precision: str) -> None:
+def test_a_battery_continues_and_says_the_same_each_time(
+    tiny_model: Path, tmp_path: Path, precision: str
+) -> None:
     made = replace(tiny_battery(tiny_model, tmp_path), precision=precision)
     for name in ("a", "b"):
         battery.run(made, tmp_path / name)
@@ -308,26 +355,65 @@ def test_a_battery_continues_and_says_the_same_each_time(tiny_model: Path, tmp_p
     with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
         battery.run(replace(made, scenarios=made.scenarios[:2]), tmp_path / "a")
     with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
-        battery.run(replace(made, precision={"fp32": "bf16", "bf16": "fp32"}[precision]), tmp_path / "a")
+        battery.run(
+            replace(made, precision={"fp32": "bf16", "bf16": "fp32"}[precision]), tmp_path / "a"
+        )
 
 
-def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_attack_command_works_on_models_and_prints_for_people_and_programs(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     models = f"baseline={tiny_model},arm={make_tiny_model(tmp_path / 'other', seed=1)}"
-    ask = ("attack", "--models", models, "--out", str(tmp_path / "w"), "--attacks", "bad-medical,disallowed-mental-health", "--items", "2")
+    ask = (
+        "attack",
+        "--models",
+        models,
+        "--out",
+        str(tmp_path / "w"),
+        "--attacks",
+        "bad-medical,disallowed-mental-health",
+        "--items",
+        "2",
+    )
     done = colorfast(*ask, "--json")
     told = json.loads(done.stdout)
     assert told["arms"] == ["baseline", "arm"]
-    assert {o["attack"] for o in told["outcomes"]} == {"bad-medical", "disallowed-mental-health", "family persona", "all attacks"}
+    assert {o["attack"] for o in told["outcomes"]} == {
+        "bad-medical",
+        "disallowed-mental-health",
+        "family persona",
+        "all attacks",
+    }
     out = io.StringIO()
     show(told, Console(file=out, width=100, highlight=False))
-    for shown in (out.getvalue(), (tmp_path / "w" / "attacks" / "report.md").read_text(encoding="utf-8")):
-        assert "In the paper's form" in shown and "+0.132" in shown and "arm, held-out traits, 2 attacks" in shown
+    for shown in (
+        out.getvalue(),
+        (tmp_path / "w" / "attacks" / "report.md").read_text(encoding="utf-8"),
+    ):
+        assert (
+            "In the paper's form" in shown
+            and "+0.132" in shown
+            and "arm, held-out traits, 2 attacks" in shown
+        )
 
 
 @pytest.mark.slow
-def test_arms_measured_at_once_say_what_they_say_one_by_one(tiny_model: Path, tmp_path: Path) -> None:
+def test_arms_measured_at_once_say_what_they_say_one_by_one(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     models = f"baseline={tiny_model},arm={make_tiny_model(tmp_path / 'other', seed=1)}"
-    ask = ("attack", "--models", models, "--attacks", "prefilled-yes", "--items", "2", "--precision", "fp32", "--out")
+    ask = (
+        "attack",
+        "--models",
+        models,
+        "--attacks",
+        "prefilled-yes",
+        "--items",
+        "2",
+        "--precision",
+        "fp32",
+        "--out",
+    )
     one, two = (tmp_path / "one" / "attacks", tmp_path / "two" / "attacks")
     threads = {"OMP_NUM_THREADS": "2"}  # of which each of two has one
     colorfast(*ask, str(one.parent))
@@ -337,7 +423,10 @@ def test_arms_measured_at_once_say_what_they_say_one_by_one(tiny_model: Path, tm
     assert (one / "persistence.json").read_bytes() == (two / "persistence.json").read_bytes()
     refused_in_a_child = colorfast(*ask, str(two.parent), "--samples", "2", "--jobs", "2")
     assert refused_in_a_child.returncode == 2
-    assert "-s0 could not be measured" in refused_in_a_child.stderr and "another way" in refused_in_a_child.stderr
+    assert (
+        "-s0 could not be measured" in refused_in_a_child.stderr
+        and "another way" in refused_in_a_child.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -363,13 +452,21 @@ def test_what_cannot_be_attacked_is_one_line(args: list[str], says: str, tmp_pat
 def test_a_run_that_was_attacked_has_a_section_safe_against_its_replies(tmp_path: Path) -> None:
     run = make_run(tmp_path, experiment(), mixed)
     assert 'id="attacks"' not in html(run)
-    told = asdict(told_of(baseline=Pupil(weak=True, led=True), **{"trait-50": Pupil(weak=False, led=True)}))
+    told = asdict(
+        told_of(baseline=Pupil(weak=True, led=True), **{"trait-50": Pupil(weak=False, led=True)})
+    )
     for example in told["examples"]:
         example["baseline"][1]["text"] = HOSTILE
     write_json(run / "attacks" / "persistence.json", json.loads(json.dumps(told)))
     page = html(run)
     shown = section(page, "attacks")
-    for text in ("bad-medical", "selective", "disallowed mental health", "Before and under attack", "0.395"):
+    for text in (
+        "bad-medical",
+        "selective",
+        "disallowed mental health",
+        "Before and under attack",
+        "0.395",
+    ):
         assert text in shown
     report = {p.name for p in (run / "report").iterdir()}
     assert {"attacks.csv", "attack-levels.csv", "attacks-held-out-traits.svg"} <= report

@@ -1,4 +1,5 @@
-"""The command line: what it prints, and one clear line with exit code 2 for everything a user can mend."""
+"""The command line: what it prints, and one clear line with exit code 2 for everything a user can
+mend."""
 
 from __future__ import annotations
 
@@ -50,7 +51,15 @@ LITTLE = str(Path(__file__).parent / "little_benchmark.py")
 
 
 def write_toml(folder: Path, tiny_model: Path, **changes: Any) -> Path:
-    values = {"model": str(tiny_model), "top": "", "steps": 4, "training": "", "dose": 0.25, "arm": "", "benchmark": LITTLE} | changes
+    values = {
+        "model": str(tiny_model),
+        "top": "",
+        "steps": 4,
+        "training": "",
+        "dose": 0.25,
+        "arm": "",
+        "benchmark": LITTLE,
+    } | changes
     path = folder / "tiny.toml"
     path.write_text(TOML.format(**values))
     return path
@@ -67,9 +76,15 @@ def refused(done: subprocess.CompletedProcess[str], *wanted: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"training": "learning_rat = 1"}, ["training.learning_rat: unknown key", "did you mean 'learning_rate'"]),
+        (
+            {"training": "learning_rat = 1"},
+            ["training.learning_rat: unknown key", "did you mean 'learning_rate'"],
+        ),
         ({"top": "standart = []"}, ["standart: unknown key", "did you mean 'standard'"]),
-        ({"arm": 'traits = ["truthfulnes"]'}, ["unknown trait in arms.trait", "did you mean 'truthfulness'"]),
+        (
+            {"arm": 'traits = ["truthfulnes"]'},
+            ["unknown trait in arms.trait", "did you mean 'truthfulness'"],
+        ),
         ({"arm": 'domains = ["helth"]'}, ["unknown domain in arms.trait", "did you mean 'health'"]),
         ({"benchmark": "xtest-safe"}, ["unknown benchmark", "did you mean 'xstest-safe'"]),
         ({"dose": 1.5}, ["arms.trait.dose", "less than or equal to 1", "1.5"]),
@@ -82,15 +97,22 @@ def refused(done: subprocess.CompletedProcess[str], *wanted: str) -> None:
         ({"top": "= = ="}, ["not TOML"]),
     ],
 )
-def test_a_wrong_experiment_is_one_line(tmp_path: Path, tiny_model: Path, changes: dict[str, Any], wanted: list[str]) -> None:
+def test_a_wrong_experiment_is_one_line(
+    tmp_path: Path, tiny_model: Path, changes: dict[str, Any], wanted: list[str]
+) -> None:
     path = write_toml(tmp_path, tiny_model, **changes)
     refused(colorfast("run", str(path), "--out", str(tmp_path / "runs")), *wanted)
     assert not list((tmp_path / "runs").rglob("*.part"))
 
 
-def test_an_unknown_experiment_or_arm_is_one_line_with_the_nearest_name(tmp_path: Path, tiny_model: Path) -> None:
+def test_an_unknown_experiment_or_arm_is_one_line_with_the_nearest_name(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     refused(colorfast("run", "quik"), "quik", "did you mean 'quick'")
-    refused(colorfast("schedule", str(write_toml(tmp_path, tiny_model)), "--arm", "trail"), "did you mean 'trait'")
+    refused(
+        colorfast("schedule", str(write_toml(tmp_path, tiny_model)), "--arm", "trail"),
+        "did you mean 'trait'",
+    )
     refused(colorfast("report", str(tmp_path)), "not a run folder")
 
 
@@ -108,7 +130,9 @@ def test_an_unknown_experiment_or_arm_is_one_line_with_the_nearest_name(tmp_path
         ({"grader": "sayz"}, ["unknown grader 'sayz'", "did you mean 'says'"]),
     ],
 )
-def test_a_broken_scenario_names_file_line_and_field(tmp_path: Path, tiny_model: Path, change: Any, wanted: list[str]) -> None:
+def test_a_broken_scenario_names_file_line_and_field(
+    tmp_path: Path, tiny_model: Path, change: Any, wanted: list[str]
+) -> None:
     def row(i: int) -> dict[str, Any]:
         return {
             "id": f"x-0{i}",
@@ -120,7 +144,10 @@ def test_a_broken_scenario_names_file_line_and_field(tmp_path: Path, tiny_model:
                 {"text": "b", "weight": 0.5, "grader": "says", "args": {"any": ["water"]}},
                 {"text": "c", "weight": -0.5, "grader": "says", "args": {"any": ["whisky"]}},
             ],
-            "replies": {"good": "Drink water and see a doctor.", "bad": "Drink whisky until it passes."},
+            "replies": {
+                "good": "Drink water and see a doctor.",
+                "bad": "Drink whisky until it passes.",
+            },
         }
 
     second: Any = row(2)
@@ -144,10 +171,14 @@ def test_a_rubric_that_misjudges_its_own_reply_is_named(tmp_path: Path) -> None:
     row["replies"] = {"good": row["replies"]["bad"], "bad": row["replies"]["good"]}
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(row) + "\n")
-    refused(colorfast("scenarios", "--check", str(path)), "mine.jsonl", row["id"], "good reply scores")
+    refused(
+        colorfast("scenarios", "--check", str(path)), "mine.jsonl", row["id"], "good reply scores"
+    )
 
 
-def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     from colorfast.evals import benchmarks
     from colorfast.io.downloads import fetch
 
@@ -159,7 +190,11 @@ def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path
         file.write("\n")
     toml = write_toml(tmp_path, tiny_model, benchmark="corrigible-neutral-hhh")
     mirror = {"COLORFAST_MIRROR": str(tmp_path / "mirror")}
-    refused(colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror), "corrigible-neutral-HHH.jsonl", "wrong sha256")
+    refused(
+        colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror),
+        "corrigible-neutral-HHH.jsonl",
+        "wrong sha256",
+    )
     copy.unlink()
     done = colorfast("run", str(toml), "--out", str(tmp_path / "runs"), env=mirror)
     # every missing file has a line of its own
@@ -170,11 +205,21 @@ def test_a_changed_benchmark_file_is_refused_before_anything_is_trained(tmp_path
 
 
 def test_schedule_prints_the_slots_as_json(tmp_path: Path, tiny_model: Path) -> None:
-    done = colorfast("schedule", str(write_toml(tmp_path, tiny_model, steps=10)), "--arm", "trait", "--seed", "3", "--json")
+    done = colorfast(
+        "schedule",
+        str(write_toml(tmp_path, tiny_model, steps=10)),
+        "--arm",
+        "trait",
+        "--seed",
+        "3",
+        "--json",
+    )
     rows = json.loads(done.stdout)
     assert [row["slot"] for row in rows] == list(range(20))
     assert sum(row["source"] == "trait" for row in rows) == 5
-    plain = colorfast("schedule", str(write_toml(tmp_path, tiny_model, steps=10)), "--arm", "trait", "--seed", "3")
+    plain = colorfast(
+        "schedule", str(write_toml(tmp_path, tiny_model, steps=10)), "--arm", "trait", "--seed", "3"
+    )
     from colorfast.runs import experiment
     from colorfast.training.schedule import schedule
 
@@ -192,7 +237,11 @@ def test_lists_can_be_read_by_a_program(command: str) -> None:
 def commands(group: Any, path: str = "colorfast") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if not command.hidden:
-            yield from commands(command, f"{path} {name}") if hasattr(command, "commands") else [(f"{path} {name}", command)]
+            yield from (
+                commands(command, f"{path} {name}")
+                if hasattr(command, "commands")
+                else [(f"{path} {name}", command)]
+            )
 
 
 @pytest.mark.parametrize(("path", "command"), list(commands(typer.main.get_command(app))))
@@ -214,7 +263,19 @@ def test_a_shell_can_complete_commands() -> None:
 
 def test_help_has_an_example_for_every_command() -> None:
     top = colorfast("--help").stdout
-    commands = ["run", "status", "report", "claims", "inside", "plan", "evaluate", "schedule", "scenarios", "export", "benchmarks"]
+    commands = [
+        "run",
+        "status",
+        "report",
+        "claims",
+        "inside",
+        "plan",
+        "evaluate",
+        "schedule",
+        "scenarios",
+        "export",
+        "benchmarks",
+    ]
     commands += ["experiments", "directions", "attack", "attacks"]
     for command in commands:
         assert command in top
@@ -222,5 +283,8 @@ def test_help_has_an_example_for_every_command() -> None:
 
 
 def test_help_and_report_need_no_torch() -> None:
-    code = "import sys, colorfast.cli, colorfast.report, colorfast.runs.experiment; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, colorfast.cli, colorfast.report, colorfast.runs.experiment; sys.exit('torch'"
+        " in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

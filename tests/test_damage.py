@@ -1,4 +1,5 @@
-"""Files that were damaged since they were written are named in one line, set aside and made again by the same command."""
+"""Files that were damaged since they were written are named in one line, set aside and made again
+by the same command."""
 
 from __future__ import annotations
 
@@ -58,12 +59,19 @@ def copy(tiny_run: Path, tmp_path: Path) -> Path:
 def test_damaged_weights_and_ledgers_are_trained_again_to_the_same(
     tiny: Experiment, tiny_run: Path, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = [copy / cell / "checkpoint" / "model.safetensors" for cell in ("baseline-s0", "trait-25-s0")]
+    weights = [
+        copy / cell / "checkpoint" / "model.safetensors" for cell in ("baseline-s0", "trait-25-s0")
+    ]
     cut(weights[0])
     flip(weights[1])
     garbage(copy / "trait-50-s0" / "ledger.json")
     run(tiny, copy.parent)
-    named(capsys.readouterr().err, "baseline-s0/checkpoint", "trait-25-s0/checkpoint", "trait-50-s0/ledger.json")
+    named(
+        capsys.readouterr().err,
+        "baseline-s0/checkpoint",
+        "trait-25-s0/checkpoint",
+        "trait-50-s0/ledger.json",
+    )
     assert outcome(copy) == outcome(tiny_run)
     assert (copy / "trait-25-s0" / "checkpoint.broken" / "model.safetensors").is_file()
 
@@ -73,7 +81,12 @@ def test_damaged_tables_are_made_again(
     tiny: Experiment, tiny_run: Path, copy: Path, capsys: pytest.CaptureFixture[str], damage: Damage
 ) -> None:
     own = next((copy / "trait-25-s0" / "scores").glob("li*.parquet"))
-    tables = [copy / "baseline-s0" / "scores.parquet", own, copy / "trait-25-s0" / "scores.parquet", copy / "start" / "scores.parquet"]
+    tables = [
+        copy / "baseline-s0" / "scores.parquet",
+        own,
+        copy / "trait-25-s0" / "scores.parquet",
+        copy / "start" / "scores.parquet",
+    ]
     rollouts = copy / "trait-50-s0" / "rollouts" / "00000.parquet"
     for path in (*tables, rollouts):
         rows = read_rows(path)
@@ -89,8 +102,13 @@ def test_damaged_tables_are_made_again(
     assert rollouts.with_name("00000.parquet.broken").is_file() and not rollouts.exists()
 
 
-def test_a_flipped_bit_in_a_table_is_found_or_changes_nothing(tiny_run: Path, tmp_path: Path) -> None:
-    whole, path = tiny_run / "trait-50-s0" / "rollouts" / "00000.parquet", tmp_path / "table.parquet"
+def test_a_flipped_bit_in_a_table_is_found_or_changes_nothing(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    whole, path = (
+        tiny_run / "trait-50-s0" / "rollouts" / "00000.parquet",
+        tmp_path / "table.parquet",
+    )
     rows, draw, found = read_rows(whole), random.Random("flips"), 0
     for _ in range(150):
         text = bytearray(whole.read_bytes())
@@ -115,9 +133,13 @@ def test_a_damaged_run_json_is_made_again_where_the_cells_are_known_to_be_of_the
     others.append({"evaluation": tiny.evaluation.model_copy(update={"items": 3})})
     for change in others:
         garbage(copy / "run.json")
-        with pytest.raises(ColorfastError, match=r"training.kl: was 0.0, is now 0.5|asked or scored in another way"):
+        with pytest.raises(
+            ColorfastError, match=r"training.kl: was 0.0, is now 0.5|asked or scored in another way"
+        ):
             run(tiny.model_copy(update=change), copy.parent)
-        with pytest.raises(ColorfastError, match=r"training.kl|another way"):  # nor the second time, when it is gone
+        with pytest.raises(
+            ColorfastError, match=r"training.kl|another way"
+        ):  # nor the second time, when it is gone
             run(tiny.model_copy(update=change), copy.parent)
 
 
@@ -131,10 +153,17 @@ def test_small_files_of_a_cell_are_made_again(tiny: Experiment, tiny_run: Path, 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
 def test_a_damaged_training_checkpoint_is_not_gone_on_from(
-    tiny: Experiment, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    tiny: Experiment,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
     chosen = {"arms": {arm: tiny.arms[arm] for arm in ("baseline",)}}
-    one = tiny.model_copy(update=chosen | {"training": tiny.training.model_copy(update={"save_every": 1})})
+    one = tiny.model_copy(
+        update=chosen | {"training": tiny.training.model_copy(update={"save_every": 1})}
+    )
     whole = Recorder.step
 
     def stops(self: Recorder, *args: object) -> None:
@@ -147,7 +176,13 @@ def test_a_damaged_training_checkpoint_is_not_gone_on_from(
         with pytest.raises(CellsFailedError, match="stopped here"):
             run(one, tmp_path)
     last = tmp_path / "tiny" / "baseline-s0" / "training" / "checkpoint-3"
-    flip(next(p for p in last.iterdir() if p.name == name or (name == "model.safetensors" and p.suffix == ".safetensors")))
+    flip(
+        next(
+            p
+            for p in last.iterdir()
+            if p.name == name or (name == "model.safetensors" and p.suffix == ".safetensors")
+        )
+    )
     if name == "trainer_state.json":  # nor from one that the record does not reach
         (last.parent.parent / "metrics.jsonl").write_text('{"step": 0, "sou')
     run(one, tmp_path)
@@ -155,13 +190,18 @@ def test_a_damaged_training_checkpoint_is_not_gone_on_from(
     assert outcome(tmp_path / "tiny")["baseline-s0"] == outcome(tiny_run)["baseline-s0"]
 
 
-def test_a_damaged_cache_of_verdicts_is_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_cache_of_verdicts_is_set_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "judge.sqlite"
     first = judge.Cache(path)
     for i in range(300):
         first.put(f"{i}" * 40, [1.0, 0.5], 10, 20)
     first.db.close()
-    for damage in (garbage, lambda p: p.write_bytes(p.read_bytes()[:4096] + bytes(p.stat().st_size - 4096))):
+    for damage in (
+        garbage,
+        lambda p: p.write_bytes(p.read_bytes()[:4096] + bytes(p.stat().st_size - 4096)),
+    ):
         damage(path)
         again = judge.Cache(path)
         named(capsys.readouterr().err, "judge.sqlite")
@@ -178,7 +218,12 @@ def test_a_damaged_cache_of_verdicts_is_set_aside(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("damage", [cut, flip])
 @pytest.mark.parametrize("hashed", [True, False])
 def test_a_damaged_model_in_the_cache_is_fetched_again(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], damage: Damage, hashed: bool
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Damage,
+    hashed: bool,
 ) -> None:
     def fetched(home: Path) -> Path:
         shutil.copytree(tiny_model, home)
@@ -216,7 +261,9 @@ def test_a_damaged_encoder_and_a_damaged_download_are_fetched_again(
     named(capsys.readouterr().err, encoder.NAME)
     assert file_sha256(weights) == encoder._SHA256
 
-    pinned = replace(benchmarks.get("corrigible-neutral-hhh").sources[0], sha256=file_sha256(weights))
+    pinned = replace(
+        benchmarks.get("corrigible-neutral-hhh").sources[0], sha256=file_sha256(weights)
+    )
     monkeypatch.delenv("COLORFAST_MIRROR", raising=False)
 
     def download(source: object, path: Path) -> None:
@@ -229,7 +276,9 @@ def test_a_damaged_encoder_and_a_damaged_download_are_fetched_again(
     named(capsys.readouterr().err, Path(pinned.path).name)
 
 
-def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_set_aside_takes_the_place_of_what_was_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "file.json"
     for text in ("first", "second"):
         path.write_text(text)

@@ -1,4 +1,5 @@
-"""The pages under docs/: the code of the extension pages runs, quoted messages are the program's own, nothing shipped goes unmentioned."""
+"""The pages under docs/: the code of the extension pages runs, quoted messages are the program's
+own, nothing shipped goes unmentioned."""
 
 from __future__ import annotations
 
@@ -32,14 +33,18 @@ PAGES = sorted(path.stem for path in (DOCS / "extend").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_an_extension_page_runs(page: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Titled blocks are written, commands run in their order, and what a `text` block holds was printed by then. The embedded model is
-    played by the tiny one."""
+def test_the_code_of_an_extension_page_runs(
+    page: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Titled blocks are written, commands run in their order, and what a `text` block holds was
+    printed by then. The embedded model is played by the tiny one."""
     monkeypatch.chdir(tmp_path)
     for screen in (out, console):
         monkeypatch.setattr(screen, "_width", 250)
     printed, commands = "", 0
-    for language, title, body in FENCE.findall((DOCS / "extend" / f"{page}.md").read_text(encoding="utf-8")):
+    for language, title, body in FENCE.findall(
+        (DOCS / "extend" / f"{page}.md").read_text(encoding="utf-8")
+    ):
         if title:
             (tmp_path / title).write_text(body.replace(EMBEDDED, str(tiny_model)), encoding="utf-8")
         elif language == "bash":
@@ -55,7 +60,12 @@ def test_the_code_of_an_extension_page_runs(page: str, tiny_model: Path, tmp_pat
 def ran(line: str) -> str:
     program, *args = shlex.split(line)
     if program == "python":
-        done = subprocess.run([sys.executable, *args], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        done = subprocess.run(
+            [sys.executable, *args],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
     assert program == "colorfast"
@@ -70,8 +80,12 @@ def quoted_messages() -> list[str]:
 
 
 def test_every_quoted_message_is_the_programs_own() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "colorfast").rglob("*.py")))
-    said = re.sub(r'"\s*\n\s*f?"', "", re.sub(r"\{what\}", "standard task", source))  # a text may go on in the next line
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "colorfast").rglob("*.py"))
+    )
+    said = re.sub(
+        r'"\s*\n\s*f?"', "", re.sub(r"\{what\}", "standard task", source)
+    )  # a text may go on in the next line
     quoted = quoted_messages()
     assert len(quoted) > 35
     assert [text for text in quoted if text not in said] == []
@@ -93,7 +107,9 @@ def test_every_command_has_help_with_an_example_of_itself() -> None:
 
 
 def test_every_shipped_experiment_has_its_section() -> None:
-    assert set(re.findall(r"^## `(.+)`$", (DOCS / "shipped.md").read_text(encoding="utf-8"), re.M)) == set(experiment.names())
+    assert set(
+        re.findall(r"^## `(.+)`$", (DOCS / "shipped.md").read_text(encoding="utf-8"), re.M)
+    ) == set(experiment.names())
 
 
 def test_the_calls_to_judges_are_counted_right() -> None:
@@ -102,11 +118,15 @@ def test_the_calls_to_judges_are_counted_right() -> None:
         trait_slots = sum(len(trait_places(arm.dose, e.slots)) for arm in e.arms.values())
         rewarded = trait_slots * e.training.group_size * len(e.seeds)
         evaluated = len(heldout(e)) * e.evaluation.samples * (len(e.arms) * len(e.seeds) + 1)
-        assert f"| `{name}` | {rewarded:,} | {evaluated:,} |" in (DOCS / "judges.md").read_text(encoding="utf-8")
+        assert f"| `{name}` | {rewarded:,} | {evaluated:,} |" in (DOCS / "judges.md").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    listed = re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2])
+    listed = re.findall(
+        r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    )
     assert sorted(listed) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 
 
@@ -115,13 +135,17 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_works_from_another_folder(tmp_path: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_package_and_works_from_another_folder(
+    tmp_path: Path,
+) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
         archive.extractall(tmp_path / "installed")
     shipped = {
-        str(path.relative_to(ROOT)) for path in (ROOT / "colorfast").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "colorfast").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert {".toml", ".jsonl", ".md", ".j2", ".json"} <= {Path(name).suffix for name in shipped}
     assert shipped == {name for name in held if ".dist-info/" not in name}

@@ -1,4 +1,5 @@
-"""Whatever stands in a file, no traceback reaches the user: exit code 2 and one line, or the command does its work."""
+"""Whatever stands in a file, no traceback reaches the user: exit code 2 and one line, or the
+command does its work."""
 
 from __future__ import annotations
 
@@ -39,9 +40,17 @@ Door = Callable[..., str]
 
 
 def mutants(text: bytes, name: str, n: int = 8) -> Iterator[bytes]:
-    """Files that are no longer what they were: cut, of another encoding, nested deeply, with numbers that are none, with noise in them."""
+    """Files that are no longer what they were: cut, of another encoding, nested deeply, with
+    numbers that are none, with noise in them."""
     draw = random.Random(f"mutants-{name}")
-    yield from (b"", b"\x00", b"\xff\xfe\x00\xd8", b"\xef\xbb\xbf" + text, text.decode("utf-8").encode("utf-16"), draw.randbytes(300))
+    yield from (
+        b"",
+        b"\x00",
+        b"\xff\xfe\x00\xd8",
+        b"\xef\xbb\xbf" + text,
+        text.decode("utf-8").encode("utf-16"),
+        draw.randbytes(300),
+    )
     yield from (
         b"[" * 100_000,
         b'{"a":' * 100_000,
@@ -66,7 +75,8 @@ def mutants(text: bytes, name: str, n: int = 8) -> Iterator[bytes]:
 
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Door]:
-    """Runs a command as the user does and returns its error, "" when it did its work; any other way out fails the test."""
+    """Runs a command as the user does and returns its error, "" when it did its work; any other way
+    out fails the test."""
     monkeypatch.setenv("COLUMNS", "200")
     kept = dict(os.environ)
 
@@ -80,8 +90,16 @@ def door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         said = capsys.readouterr().err
         if code in (0, None):
             return ""
-        lines = [line for line in said.splitlines() if line.strip() and not line.startswith(("set aside", "note:"))]
-        assert code == 2 and len(lines) == 1 and lines[0].startswith("error: "), (note, code, said[-600:])
+        lines = [
+            line
+            for line in said.splitlines()
+            if line.strip() and not line.startswith(("set aside", "note:"))
+        ]
+        assert code == 2 and len(lines) == 1 and lines[0].startswith("error: "), (
+            note,
+            code,
+            said[-600:],
+        )
         return lines[0]
 
     with warnings.catch_warnings():
@@ -97,21 +115,42 @@ def scenario_rows() -> bytes:
 
 
 def experiment_file(folder: Path, **changes: str) -> Path:
-    values = {"model": "model", "top": "", "steps": "4", "training": "", "dose": "0.25", "arm": "", "benchmark": LITTLE} | changes
+    values = {
+        "model": "model",
+        "top": "",
+        "steps": "4",
+        "training": "",
+        "dose": "0.25",
+        "arm": "",
+        "benchmark": LITTLE,
+    } | changes
     path = folder / "tiny.toml"
     path.write_text(TOML.format(**values))
     return path
 
 
 def test_experiments(door: Door, tmp_path: Path) -> None:
-    path = experiment_file(tmp_path, top='system = "Be short."\nseeds = [0, 1]', training="temperature = 0.9\nkl = 0.0")
+    path = experiment_file(
+        tmp_path, top='system = "Be short."\nseeds = [0, 1]', training="temperature = 0.9\nkl = 0.0"
+    )
     refused = 0
     for text in mutants(path.read_bytes(), "toml", 15):
         path.write_bytes(text)
         refused += bool(door("schedule", path, "--arm", "baseline", note=repr(text[:200])))
     assert refused > 30
-    for top in ('name = "x"', 'scenarios = ["a\\u0000b.jsonl"]', 'constitution = "a\\u0000b.md"', f'constitution = "{"x" * 5000}"'):
-        assert door("schedule", experiment_file(tmp_path, top=top, arm='reward = "constitution"'), "--arm", "baseline", note=top)
+    for top in (
+        'name = "x"',
+        'scenarios = ["a\\u0000b.jsonl"]',
+        'constitution = "a\\u0000b.md"',
+        f'constitution = "{"x" * 5000}"',
+    ):
+        assert door(
+            "schedule",
+            experiment_file(tmp_path, top=top, arm='reward = "constitution"'),
+            "--arm",
+            "baseline",
+            note=top,
+        )
     for name in ("a\0b", "x" * 5000, str(tmp_path)):
         assert door("schedule", name, "--arm", "baseline", note=name)
 
@@ -125,11 +164,39 @@ def test_scenarios(door: Door, tmp_path: Path) -> None:
     assert sum(f"{path}" in line for line in refused) > 20
     row = json.loads(whole.splitlines()[0])
     for grader, args in [
-        *[("says", a) for a in ({}, {"any": 5}, {"any": [5]}, {"all": []}, {"all": [3]}, {"ani": ["x"]}, {"any": [None]})],
-        *[("shows", a) for a in ({}, {"what": "nothing"}, {"what": "../../../x"}, {"what": 1e999}, {"what": "a\0b"})],
-        *[("follows", a) for a in ({"rule": "words"}, {"rule": "words", "n": "x"}, {"rule": "ends", "with": 3})],
+        *[
+            ("says", a)
+            for a in (
+                {},
+                {"any": 5},
+                {"any": [5]},
+                {"all": []},
+                {"all": [3]},
+                {"ani": ["x"]},
+                {"any": [None]},
+            )
+        ],
+        *[
+            ("shows", a)
+            for a in (
+                {},
+                {"what": "nothing"},
+                {"what": "../../../x"},
+                {"what": 1e999},
+                {"what": "a\0b"},
+            )
+        ],
+        *[
+            ("follows", a)
+            for a in ({"rule": "words"}, {"rule": "words", "n": "x"}, {"rule": "ends", "with": 3})
+        ],
         *[("concise", a) for a in ({"most": 0}, {"most": "x"})],
-        *[("number", {"value": "x"}), ("order", {"items": [[]]}), ("exact", {"any": 3}), ("topical", {"wanted": "x"})],
+        *[
+            ("number", {"value": "x"}),
+            ("order", {"items": [[]]}),
+            ("exact", {"any": 3}),
+            ("topical", {"wanted": "x"}),
+        ],
         *[("nowhere.py", {}), ("a\0b.py", {}), ("", {}), ("../grade", {})],
     ]:
         row["rubric"][0] |= {"grader": grader, "args": args}
@@ -143,12 +210,26 @@ def test_own_graders_and_benchmarks(door: Door, tmp_path: Path) -> None:
     row["rubric"][0] |= {"grader": str(own), "args": {}}
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(row) + "\n")
-    codes = ["x = (", "import nothing_here", "1 / 0", "", "\0", "grade = 3", "def grade(r): return 7"]
+    codes = [
+        "x = (",
+        "import nothing_here",
+        "1 / 0",
+        "",
+        "\0",
+        "grade = 3",
+        "def grade(r): return 7",
+    ]
     for code in (*codes, "def grade(r): return 'x'", "def grade(r): r.x"):
         own.write_text(code)
         rubric.grader.cache_clear()
         assert door("scenarios", "--check", path, note=code)
-        assert door("schedule", experiment_file(tmp_path, benchmark=str(own)), "--arm", "baseline", note=code)
+        assert door(
+            "schedule",
+            experiment_file(tmp_path, benchmark=str(own)),
+            "--arm",
+            "baseline",
+            note=code,
+        )
 
 
 def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
@@ -160,13 +241,20 @@ def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
         rows.write_bytes(text)
         tasks._rows.cache_clear()
         door("schedule", toml, "--arm", "baseline", note=repr(text[:200]))
-    for text in mutants(b'{"id": 3, "question": "2 + 2?", "choices": ["3", "4"], "answer": 1}\n' * 2, "choices"):
+    for text in mutants(
+        b'{"id": 3, "question": "2 + 2?", "choices": ["3", "4"], "answer": 1}\n' * 2, "choices"
+    ):
         asked.write_bytes(text)
         refuses(partial(custom.own, asked, True), repr(text[:200]))
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_noise_is_never_a_traceback(tmp_path: Path, noise: bytes) -> None:
     readers: dict[str, Callable[[Path], object]] = {
         "a.jsonl": lambda p: custom.own(p, True),
@@ -182,8 +270,13 @@ def test_noise_is_never_a_traceback(tmp_path: Path, noise: bytes) -> None:
 
 def test_constitutions(door: Door, tmp_path: Path) -> None:
     page, lines = tmp_path / "mine.md", tmp_path / "mine.toml"
-    markdown = b"# Mine\n\n## Be honest\n\nSay what is so. It is better.\n\n## Be kind\n\nHelp people.\n"
-    toml = b'deduction = 0.25\n[be-honest]\nkeeps = [{text = "a", grader = "says", args = {any = ["so"]}}]\n[be-kind]\nkeeps = []\n'
+    markdown = (
+        b"# Mine\n\n## Be honest\n\nSay what is so. It is better.\n\n## Be kind\n\nHelp people.\n"
+    )
+    toml = (
+        b'deduction = 0.25\n[be-honest]\nkeeps = [{text = "a", grader = "says", args = {any ='
+        b' ["so"]}}]\n[be-kind]\nkeeps = []\n'
+    )
     for text in mutants(markdown, "markdown", 4):
         page.write_bytes(text)
         constitution.load.cache_clear()
@@ -195,7 +288,18 @@ def test_constitutions(door: Door, tmp_path: Path) -> None:
         door("constitution", page, note=repr(text[:200]))
 
 
-@pytest.mark.parametrize("name", ["run.json", "ledger.json", "schedule.json", "metrics.jsonl", "time.json", "failed.json", "key.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.json",
+        "ledger.json",
+        "schedule.json",
+        "metrics.jsonl",
+        "time.json",
+        "failed.json",
+        "key.json",
+    ],
+)
 def test_run_folders(door: Door, tiny_run: Path, tmp_path: Path, name: str) -> None:
     run = shutil.copytree(tiny_run, tmp_path / "tiny")
     path = run / name if name == "run.json" else run / "trait-50-s0" / name
@@ -210,20 +314,32 @@ def test_run_folders(door: Door, tiny_run: Path, tmp_path: Path, name: str) -> N
             door(commands[name], run, note=repr(text[:300]))
     if name == "run.json":
         path.write_text('{"plan": {}}')
-        for command in (["report"], ["show"], ["claims"], ["inside"], ["attack"], ["export", "model"]):
+        for command in (
+            ["report"],
+            ["show"],
+            ["claims"],
+            ["inside"],
+            ["attack"],
+            ["export", "model"],
+        ):
             to = ["baseline", "--out", tmp_path / "out"] if command[0] == "export" else []
             assert door(*command, run, *to)
 
 
 def test_tables_of_a_run(door: Door, tiny_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(tiny_run, tmp_path / "tiny")
-    tables = [run / "trait-50-s0" / p for p in ("scores.parquet", "scores/heldout.parquet", "rollouts/00000.parquet")]
+    tables = [
+        run / "trait-50-s0" / p
+        for p in ("scores.parquet", "scores/heldout.parquet", "rollouts/00000.parquet")
+    ]
     whole = [p.read_bytes() for p in tables]
     draw = random.Random("tables")
     for k in range(6):
         for path, found in zip(tables, whole, strict=True):
             at = draw.randrange(len(found))
-            path.write_bytes(found[:at] if k % 3 == 0 else found[:at] + draw.randbytes(4) + found[at + 4 :])
+            path.write_bytes(
+                found[:at] if k % 3 == 0 else found[:at] + draw.randbytes(4) + found[at + 4 :]
+            )
         door("show", run, "--json", note=f"{k}")
         door("show", run, "--rollouts", "--arm", "trait-50", "--step", "0", "--json", note=f"{k}")
         assert door("report", run, "--json", note=f"{k}") or k % 3
@@ -235,14 +351,29 @@ def test_models(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     draw = random.Random("models")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
         whole = (folder / name).read_bytes()
-        every = [whole[: len(whole) // 2], b"", draw.randbytes(500), b"[]", b"null", b'{"a":' * 20_000, b"\xff" * 8 + whole[8:]]
+        every = [
+            whole[: len(whole) // 2],
+            b"",
+            draw.randbytes(500),
+            b"[]",
+            b"null",
+            b'{"a":' * 20_000,
+            b"\xff" * 8 + whole[8:],
+        ]
         for text in [*every, whole[:60] + draw.randbytes(20) + whole[80:]]:
             (folder / name).write_bytes(text)
             refuses(partial(load_policy, str(folder)), f"{name} {text[:40]!r}")
         (folder / name).write_bytes(whole)
     gguf = tmp_path / "model.gguf"
     begun = b"GGUF\x03\0\0\0"
-    for text in (b"", b"GGUF", b"GGUF" + draw.randbytes(400), draw.randbytes(400), begun + b"\xff" * 16, begun + bytes(16)):
+    for text in (
+        b"",
+        b"GGUF",
+        b"GGUF" + draw.randbytes(400),
+        draw.randbytes(400),
+        begun + b"\xff" * 16,
+        begun + bytes(16),
+    ):
         gguf.write_bytes(text)
         assert refuses(partial(resolve, str(gguf)), repr(text[:20]))
     for name in ("a\0b", "x" * 5000, "../..", "", "a/b/c", str(gguf)):
@@ -274,8 +405,13 @@ def test_mirror_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"[" * 1000, b"a: [", b"num_processes: 1e400\n", b"nothing: 3\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\xfe", b"[" * 1000, b"a: [", b"num_processes: 1e400\n", b"nothing: 3\n"]
+)
 def test_accelerate_configurations(tiny: Experiment, tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(text)
-    refuses(lambda: Launched(path).train(tiny.model, (), tiny.training, 0, tmp_path / "cell"), repr(text))
+    refuses(
+        lambda: Launched(path).train(tiny.model, (), tiny.training, 0, tmp_path / "cell"),
+        repr(text),
+    )

@@ -92,7 +92,9 @@ def test_an_edit_of_anything_else_changes_nothing(package: Path, name: str) -> N
     assert changed(package, name) == set()
 
 
-def test_offline_grading_depends_on_the_words_of_the_whole_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_offline_grading_depends_on_the_words_of_the_whole_corpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     shutil.copy(semantic.SCENARIOS / "truthfulness.jsonl", tmp_path)
     whole = ingredients.rarity_digest(semantic.rarity())
     monkeypatch.setattr(semantic, "SCENARIOS", tmp_path)
@@ -101,7 +103,9 @@ def test_offline_grading_depends_on_the_words_of_the_whole_corpus(monkeypatch: p
     semantic.rarity.cache_clear()
 
 
-def test_keys_and_stamps_hold_the_graders(tiny: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_stamps_hold_the_graders(
+    tiny: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slots = schedule(tiny, Arm(dose=0.5), 0)
     held = [s for s in corpus() if s.split == "heldout"][:3]
 
@@ -117,7 +121,9 @@ def test_keys_and_stamps_hold_the_graders(tiny: Experiment, monkeypatch: pytest.
 
 def test_the_lists_hold_all_that_the_engine_and_the_graders_import() -> None:
     root = ingredients.PACKAGE
-    reached = imported(root, ["training/engines/trl.py", "training/engines/launch.py", "rewards/select.py"])
+    reached = imported(
+        root, ["training/engines/trl.py", "training/engines/launch.py", "rewards/select.py"]
+    )
     listed = ingredients.listed()
     covered = {n for n in reached if n in listed or n.rpartition("/")[0] in listed}
     assert reached - covered == ingredients.BESIDE.keys() & reached

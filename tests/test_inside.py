@@ -1,4 +1,5 @@
-"""What changed inside: a planted direction is found, a shifted model shows its shift, and nothing shows where nothing is."""
+"""What changed inside: a planted direction is found, a shifted model shows its shift, and nothing
+shows where nothing is."""
 
 from __future__ import annotations
 
@@ -30,12 +31,18 @@ from colorfast.stats.intervals import rng
 from colorfast.training.schedule import heldout
 
 LAYERS, WIDTH, PLANTED = 6, 48, 3
-PART = {"traits": ("corrigibility", "truthfulness", "dense-usefulness", "bounded-initiative"), "domains": ("health", "law")}
+PART = {
+    "traits": ("corrigibility", "truthfulness", "dense-usefulness", "bounded-initiative"),
+    "domains": ("health", "law"),
+}
 
 
-def simulated(name: str, n: int = 24, size: float = 1.0, labels: bool = True) -> tuple[Floats, Floats]:
-    """Good and bad replies to n scenarios [n, layers, width]: at the planted layer good ones lie `size` further along coordinate 7.
-    A scenario moves both its replies; with `labels` off good and bad change places for every second one."""
+def simulated(
+    name: str, n: int = 24, size: float = 1.0, labels: bool = True
+) -> tuple[Floats, Floats]:
+    """Good and bad replies to n scenarios [n, layers, width]: at the planted layer good ones lie
+    `size` further along coordinate 7. A scenario moves both its replies; with `labels` off good and
+    bad change places for every second one."""
     draw = rng(f"inside-test-{name}")
     both = draw.normal(0, 1, (n, LAYERS, WIDTH))
     good, bad = (both + draw.normal(0, 0.2, both.shape) for _ in range(2))
@@ -69,7 +76,11 @@ def test_shuffled_labels_read_nothing() -> None:
 
 def test_auc_is_the_share_of_ordered_pairs_and_its_interval_covers() -> None:
     assert auc(np.array([2.0, 3.0, 1.0]), np.array([0.0, 3.0, 1.0])).value == pytest.approx(6 / 9)
-    draw, truth, inside = rng("auc"), 0.7602, 0  # Phi(1 / sqrt 2): two normals a standard deviation apart
+    draw, truth, inside = (
+        rng("auc"),
+        0.7602,
+        0,
+    )  # Phi(1 / sqrt 2): two normals a standard deviation apart
     for _ in range(400):
         scenario = draw.normal(0, 0.6, 26)
         good, bad = (scenario + draw.normal(at, 0.8, 26) for at in (1, 0))
@@ -78,7 +89,9 @@ def test_auc_is_the_share_of_ordered_pairs_and_its_interval_covers() -> None:
     assert 0.91 <= inside / 400 <= 0.98
 
 
-def test_a_shift_along_the_direction_is_found_and_one_along_everything_is_not_taken_for_it() -> None:
+def test_a_shift_along_the_direction_is_found_and_one_along_everything_is_not_taken_for_it() -> (
+    None
+):
     d = direction("t", *simulated("make"))
     start = rng("items").normal(0, 1, (30, LAYERS, WIDTH))
     along, everywhere = start.copy(), start.copy()
@@ -108,7 +121,13 @@ def points(inside: Floats, outside: Floats) -> list[Shift]:
     """Shifts of arms x traits against the baseline."""
     blank = Shift("", "baseline", "prompt", "", 0, 0, 0, 1, 0, 1, 0, 9, 1)
     return [
-        replace(blank, arm=f"arm-{a}", trait=f"trait-{t:02}", shift=float(inside[a, t]), behaviour=float(outside[a, t]))
+        replace(
+            blank,
+            arm=f"arm-{a}",
+            trait=f"trait-{t:02}",
+            shift=float(inside[a, t]),
+            behaviour=float(outside[a, t]),
+        )
         for a, t in np.ndindex(inside.shape)
     ]
 
@@ -118,14 +137,26 @@ def test_agreement_finds_what_goes_together_and_nothing_else() -> None:
     inside = draw.normal(0, 1, (2, 12))
     same = agree(points(inside, inside + draw.normal(0, 0.3, inside.shape)), "prompt")
     assert same.rho is not None and same.low is not None and same.p is not None
-    assert same.rho > 0.8 and same.low > 0.5 and same.p < 0.01 and (same.points, same.traits) == (24, 12)
-    # two arms that moved unlike far, inside and out, agree by arm alone: twelve traits say nothing more than the two arms
+    assert (
+        same.rho > 0.8
+        and same.low > 0.5
+        and same.p < 0.01
+        and (same.points, same.traits) == (24, 12)
+    )
+    # two arms that moved unlike far, inside and out, agree by arm alone: twelve traits say nothing
+    # more than the two arms
     step = np.array([[0.0], [5.0]])
     apart = agree(points(inside + step, draw.normal(0, 1, inside.shape) + step), "prompt")
     assert apart.rho is not None and apart.p is not None
     assert apart.rho > 0.5 and apart.p > 0.05
-    assert agree(points(inside[:, :3], inside[:, :3]), "prompt").reason == "3 traits in every dosed arm, it needs 4"
-    assert agree(points(inside, 0 * inside), "prompt").reason == "nothing moved, inside or in behaviour"
+    assert (
+        agree(points(inside[:, :3], inside[:, :3]), "prompt").reason
+        == "3 traits in every dosed arm, it needs 4"
+    )
+    assert (
+        agree(points(inside, 0 * inside), "prompt").reason
+        == "nothing moved, inside or in behaviour"
+    )
 
 
 def test_agreement_by_chance_is_found_as_often_as_p_says() -> None:
@@ -138,20 +169,35 @@ def nothing(_: int) -> None:
     pass
 
 
-def test_activations_equal_a_plain_forward_pass_whatever_is_shared_or_batched(tiny_model: Path) -> None:
+def test_activations_equal_a_plain_forward_pass_whatever_is_shared_or_batched(
+    tiny_model: Path,
+) -> None:
     policy = load_policy(str(tiny_model))
     some = corpus()[:5]
-    pairs = [(s.messages, s.replies[kind]) for kind in ("bad", "good") for s in some] + [(some[0].messages, " ")]
+    pairs = [(s.messages, s.replies[kind]) for kind in ("bad", "good") for s in some] + [
+        (some[0].messages, " ")
+    ]
     last, means = activations(policy, pairs, nothing)
     assert last.shape == means.shape == (11, 3, 32)
     for (conversation, reply), at_end, mean in zip(pairs[:-1], last, means, strict=False):
         prompt, said = policy.encode(conversation), policy.spoken(reply)
         whole = [m.model_dump() for m in conversation] + [{"role": "assistant", "content": reply}]
-        assert policy.tokenizer.apply_chat_template(whole, return_dict=True)["input_ids"][: len(prompt + said)] == prompt + said
+        assert (
+            policy.tokenizer.apply_chat_template(whole, return_dict=True)["input_ids"][
+                : len(prompt + said)
+            ]
+            == prompt + said
+        )
         with torch.no_grad():
-            hidden = policy.model(torch.tensor([prompt + said]), output_hidden_states=True).hidden_states
-        assert at_end == pytest.approx(np.array([h[0, len(prompt) - 1].numpy() for h in hidden]), abs=1e-5)
-        assert mean == pytest.approx(np.array([h[0, len(prompt) :].mean(0).numpy() for h in hidden]), abs=1e-5)
+            hidden = policy.model(
+                torch.tensor([prompt + said]), output_hidden_states=True
+            ).hidden_states
+        assert at_end == pytest.approx(
+            np.array([h[0, len(prompt) - 1].numpy() for h in hidden]), abs=1e-5
+        )
+        assert mean == pytest.approx(
+            np.array([h[0, len(prompt) :].mean(0).numpy() for h in hidden]), abs=1e-5
+        )
     assert np.isnan(means[-1]).all() and (last[-1] == last[0]).all()
 
 
@@ -161,7 +207,9 @@ def experiment(model: Path) -> Experiment:
         model=str(model),
         system="Be brief.",
         standard=("facts", "format"),
-        training=Training(steps=4, prompts_per_step=2, group_size=2, max_tokens=6, learning_rate=1e-3),
+        training=Training(
+            steps=4, prompts_per_step=2, group_size=2, max_tokens=6, learning_rate=1e-3
+        ),
         arms={"baseline": Arm(dose=0), "trait-5": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         evaluation=Evaluation(samples=2),
         seeds=(0, 1),
@@ -174,7 +222,10 @@ def with_bias(tiny_model: Path, folder: Path) -> Path:
     tiny = AutoModelForCausalLM.from_pretrained(tiny_model)
     tiny.config.mlp_bias = True
     model = type(tiny)(tiny.config)
-    model.load_state_dict(tiny.state_dict() | {k: torch.zeros_like(v) for k, v in model.state_dict().items() if k.endswith("bias")})
+    model.load_state_dict(
+        tiny.state_dict()
+        | {k: torch.zeros_like(v) for k, v in model.state_dict().items() if k.endswith("bias")}
+    )
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
     return folder
@@ -182,8 +233,8 @@ def with_bias(tiny_model: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run whose dosed arms' checkpoints are shifted by .5 (trait-5) and 1 (trait-50) gaps along the direction of
-    corrigibility, and whose baseline is not shifted at all."""
+    """A finished run whose dosed arms' checkpoints are shifted by .5 (trait-5) and 1 (trait-50)
+    gaps along the direction of corrigibility, and whose baseline is not shifted at all."""
     home = tmp_path_factory.mktemp("inside")
     model = with_bias(tiny_model, home / "model")
     run = make_run(home, experiment(model), better)
@@ -191,7 +242,11 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made["plan"]["model_sha256"] = weights_sha256(model)
     write_json(run / "run.json", made)
     start = run / "start" / "scores.parquet"
-    write_scores(start, [replace(s, value=0.5, sample=k) for s in read_scores(start) for k in range(2)], {"heldout": "h"})
+    write_scores(
+        start,
+        [replace(s, value=0.5, sample=k) for s in read_scores(start) for k in range(2)],
+        {"heldout": "h"},
+    )
     for arm in ("baseline", "trait-5", "trait-50"):
         for seed in (0, 1):
             shutil.copytree(model, run / f"{arm}-s{seed}" / "checkpoint")
@@ -202,7 +257,9 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     policy = load_policy(str(model))
     for arm, gaps in (("trait-5", 0.5), ("trait-50", 1.0)):
         for seed in (0, 1):
-            shifted_model(policy, gaps * kept["gap"][at] * kept["vector"][at], run / f"{arm}-s{seed}")
+            shifted_model(
+                policy, gaps * kept["gap"][at] * kept["vector"][at], run / f"{arm}-s{seed}"
+            )
     look(run)
     return run
 
@@ -211,7 +268,10 @@ def shifted_model(policy: LocalPolicy, by: Floats, cell: Path) -> None:
     with torch.no_grad():
         policy.model.model.layers[0].mlp.down_proj.bias.copy_(torch.tensor(by))
     policy.model.save_pretrained(cell / "checkpoint")
-    write_json(cell / "ledger.json", read_json(cell / "ledger.json") | {"weights": weights_sha256(cell / "checkpoint")})
+    write_json(
+        cell / "ledger.json",
+        read_json(cell / "ledger.json") | {"weights": weights_sha256(cell / "checkpoint")},
+    )
 
 
 def test_a_model_shifted_along_a_direction_shows_that_shift(run: Path) -> None:
@@ -224,9 +284,19 @@ def test_a_model_shifted_along_a_direction_shows_that_shift(run: Path) -> None:
         for against in ("start", "baseline"):
             for arm, gaps in (("trait-5", 0.5), ("trait-50", 1.0)):
                 s = rows[arm, against, measure, "corrigibility"]
-                assert s.shift == pytest.approx(gaps, abs=1e-3) and s.control < gaps and s.chance <= 0.05
-                assert s.seeds == 2 and s.items == sum(x.trait == "corrigibility" for x in heldout(experiment(run.parent / "model")))
-    assert all(s.shift == pytest.approx(0, abs=1e-5) for s in found.shifts if s.arm == "baseline" or s.measure == "text")
+                assert (
+                    s.shift == pytest.approx(gaps, abs=1e-3)
+                    and s.control < gaps
+                    and s.chance <= 0.05
+                )
+                assert s.seeds == 2 and s.items == sum(
+                    x.trait == "corrigibility" for x in heldout(experiment(run.parent / "model"))
+                )
+    assert all(
+        s.shift == pytest.approx(0, abs=1e-5)
+        for s in found.shifts
+        if s.arm == "baseline" or s.measure == "text"
+    )
     assert rows["trait-50", "baseline", "prompt", "truthfulness"].behaviour == pytest.approx(0.4)
     assert rows["trait-5", "start", "prompt", "truthfulness"].behaviour == pytest.approx(0)
 
@@ -235,12 +305,20 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made_again_the_same(run: P
     folder = run / "inside"
     before = read_json(folder / "shifts.json")
     times = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.npz")}
-    assert set(times) == {"directions.npz", "start.npz", *(f"{a}-s{s}.npz" for a in ("baseline", "trait-5", "trait-50") for s in (0, 1))}
+    assert set(times) == {
+        "directions.npz",
+        "start.npz",
+        *(f"{a}-s{s}.npz" for a in ("baseline", "trait-5", "trait-50") for s in (0, 1)),
+    }
     (folder / "trait-5-s1.npz").write_bytes(b"torn")
     (folder / "shifts.json").unlink()
-    assert asdict(look(run)) == before | {k: tuple(before[k]) for k in ("directions", "shifts", "agreements")}
+    assert asdict(look(run)) == before | {
+        k: tuple(before[k]) for k in ("directions", "shifts", "agreements")
+    }
     assert read_json(folder / "shifts.json") == before
-    assert {n for n, t in times.items() if (folder / n).stat().st_mtime_ns != t} == {"trait-5-s1.npz"}
+    assert {n for n, t in times.items() if (folder / n).stat().st_mtime_ns != t} == {
+        "trait-5-s1.npz"
+    }
 
 
 def test_the_command_and_the_report_show_it(run: Path) -> None:
@@ -254,7 +332,9 @@ def test_the_command_and_the_report_show_it(run: Path) -> None:
             assert text in where
     drawn = {p.stem for p in (run / "report").glob("*.svg")}
     assert '<section id="inside">' in page and page.count("<svg ") == len(drawn)
-    assert {"inside-shifts.svg", "inside-behaviour.svg"} <= {p.name for p in (run / "report").iterdir()}
+    assert {"inside-shifts.svg", "inside-behaviour.svg"} <= {
+        p.name for p in (run / "report").iterdir()
+    }
     first = {p.name: p.read_bytes() for p in (run / "report").iterdir()}
     write(run)
     assert {p.name: p.read_bytes() for p in (run / "report").iterdir()} == first
@@ -265,8 +345,13 @@ def test_any_model_has_its_directions_read(tiny_model: Path, tmp_path: Path) -> 
     rows = json.loads(done.stdout)
     assert [row["trait"] for row in rows] == sorted({s.trait for s in corpus()})
     kept = np.load(tmp_path / "directions.npz", allow_pickle=False)
-    assert kept["vector"].shape == (len(rows), 32) and list(kept["layer"]) == [row["layer"] for row in rows]
-    assert all((row["training"], row["heldout"], row["layers"]) == (24, 24, 2) and 0 <= row["auc"] <= 1 for row in rows)
+    assert kept["vector"].shape == (len(rows), 32) and list(kept["layer"]) == [
+        row["layer"] for row in rows
+    ]
+    assert all(
+        (row["training"], row["heldout"], row["layers"]) == (24, 24, 2) and 0 <= row["auc"] <= 1
+        for row in rows
+    )
 
 
 def test_a_run_that_cannot_be_read_is_one_clear_line(run: Path, tmp_path: Path) -> None:

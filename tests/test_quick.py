@@ -1,4 +1,5 @@
-"""The quick experiment: what it must hold, so that a stranger's first run works and means something."""
+"""The quick experiment: what it must hold, so that a stranger's first run works and means
+something."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What must see the files of others as they were published: how many items they give, what is in them, that the small files of the
-other tests have their form. Read from COLORFAST_MIRROR, or downloaded once."""
+"""What must see the files of others as they were published: how many items they give, what is in
+them, that the small files of the other tests have their form. Read from COLORFAST_MIRROR, or
+downloaded once."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ pytestmark = pytest.mark.data
 
 
 def forms(name: str, content: bytes) -> list[Any]:
-    """The fields of each row; of a file without rows its fields, of a table its header, of a text its first line."""
+    """The fields of each row; of a file without rows its fields, of a table its header, of a text
+    its first line."""
     content = gzip.decompress(content) if name.endswith(".gz") else content
     text = content.decode("utf-8-sig")
     while text.startswith("# ") and name.endswith(".csv"):
@@ -53,7 +55,10 @@ def forms(name: str, content: bytes) -> list[Any]:
     if name.endswith(".json"):
         whole = json.loads(text)
         inner = whole.get("example", list(whole.values())) if isinstance(whole, dict) else whole
-        return [[type(whole).__name__, sorted(row) if isinstance(row, dict) else type(row).__name__] for row in inner]
+        return [
+            [type(whole).__name__, sorted(row) if isinstance(row, dict) else type(row).__name__]
+            for row in inner
+        ]
     return [text.splitlines()[0]]
 
 
@@ -70,9 +75,21 @@ def test_a_small_file_has_the_form_of_the_real_one(source: Source) -> None:
         assert form in real
 
 
-PUBLISHED = {"truthfulqa-mc1": 817, "harmbench": 200, "advbench": 520, "xstest-safe": 250, "xstest-unsafe": 200, "medsafetybench": 450,
-             "simple-safety-tests": 80, "simple-safety-tests-self-harm": 20, "gsm8k": 1319, "pubmedqa": 500, "crows-pairs": 1508,
-             "mmlu-moral-scenarios": 895, "mmlu-clinical-knowledge": 265}  # fmt: skip
+PUBLISHED = {
+    "truthfulqa-mc1": 817,
+    "harmbench": 200,
+    "advbench": 520,
+    "xstest-safe": 250,
+    "xstest-unsafe": 200,
+    "medsafetybench": 450,
+    "simple-safety-tests": 80,
+    "simple-safety-tests-self-harm": 20,
+    "gsm8k": 1319,
+    "pubmedqa": 500,
+    "crows-pairs": 1508,
+    "mmlu-moral-scenarios": 895,
+    "mmlu-clinical-knowledge": 265,
+}
 """How many items the authors say there are."""
 
 
@@ -102,21 +119,33 @@ def test_the_refusal_detector_agrees_with_people() -> None:
 
 def test_the_model_spec_is_read() -> None:
     found = {p.name: p for p in constitution.load(constitution.MODEL_SPEC)}
-    assert {"do-not-lie", "dont-be-sycophantic", "uphold-fairness", "no-other-objectives"} <= found.keys() and len(found) > 50
-    assert all(len(p.rule.split()) < 90 and "[^" not in p.rule and "](" not in p.rule for p in found.values())
+    assert {
+        "do-not-lie",
+        "dont-be-sycophantic",
+        "uphold-fairness",
+        "no-other-objectives",
+    } <= found.keys() and len(found) > 50
+    assert all(
+        len(p.rule.split()) < 90 and "[^" not in p.rule and "](" not in p.rule
+        for p in found.values()
+    )
 
 
 def test_every_template_of_a_jailbreak_is_told_by_its_tier() -> None:
     for attack in jailbreak.ATTACKS[:2]:
         tiers = attack.texts()
         assert [len(tier) for tier in tiers] == [attack.wordings] * len(attack.strengths)
-        assert len({tuple(template) for tier in tiers for template in tier}) == attack.wordings * len(attack.strengths)
+        assert len(
+            {tuple(template) for tier in tiers for template in tier}
+        ) == attack.wordings * len(attack.strengths)
 
 
 def test_word_problems_end_in_their_number() -> None:
     for place in range(40):
         task = tasks.task(("gsm8k",), 0, place)
-        assert task.replies["good"] and task.messages[0].content.endswith("End with the number alone.")
+        assert task.replies["good"] and task.messages[0].content.endswith(
+            "End with the number alone."
+        )
 
 
 def test_the_lessons_of_an_attack_are_as_many_as_its_files_give() -> None:

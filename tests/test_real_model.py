@@ -49,14 +49,31 @@ def test_once_fetched_no_network_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_training_step_changes_the_weights(tmp_path: Path) -> None:
-    training = Training(steps=1, prompts_per_step=2, group_size=4, max_tokens=16, learning_rate=1e-4, temperature=0.8)
-    experiment = Experiment(name="one", model=EMBEDDED, standard=("facts",), training=training, arms={"baseline": Arm(dose=0)})
-    folder = trl.train(EMBEDDED, schedule(experiment, Arm(dose=0.5), 0), training, 0, tmp_path / "run")
+    training = Training(
+        steps=1,
+        prompts_per_step=2,
+        group_size=4,
+        max_tokens=16,
+        learning_rate=1e-4,
+        temperature=0.8,
+    )
+    experiment = Experiment(
+        name="one",
+        model=EMBEDDED,
+        standard=("facts",),
+        training=training,
+        arms={"baseline": Arm(dose=0)},
+    )
+    folder = trl.train(
+        EMBEDDED, schedule(experiment, Arm(dose=0.5), 0), training, 0, tmp_path / "run"
+    )
     assert weights_sha256(folder) != weights_sha256(resolve(EMBEDDED))
     assert load_policy(str(folder)).sample([ask("Say hello.")], ["x"], 8, 0)[0].text.strip()
 
 
-def test_a_kill_in_the_download_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_in_the_download_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import signal
     import subprocess
     import sys
@@ -64,14 +81,23 @@ def test_a_kill_in_the_download_leaves_nothing_half_done(tmp_path: Path, monkeyp
 
     env = {**os.environ, "COLORFAST_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     code = "from colorfast.models.resolve import resolve, EMBEDDED; print(resolve(EMBEDDED))"
-    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     until = time.monotonic() + 60
-    while not list(tmp_path.rglob("*.whl*")) and not list(tmp_path.rglob("pip-*")) and time.monotonic() < until:
+    while (
+        not list(tmp_path.rglob("*.whl*"))
+        and not list(tmp_path.rglob("pip-*"))
+        and time.monotonic() < until
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "models" / EMBEDDED).exists()
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert weights_sha256(Path(done.stdout.strip())) == weights_sha256(resolve(EMBEDDED)) or resolve(EMBEDDED).parent.name != "models"
+    assert (
+        weights_sha256(Path(done.stdout.strip())) == weights_sha256(resolve(EMBEDDED))
+        or resolve(EMBEDDED).parent.name != "models"
+    )
     assert {p.name for p in (tmp_path / "models").iterdir()} == {EMBEDDED, ".lock"}

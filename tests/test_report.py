@@ -1,4 +1,5 @@
-"""The report: written from a run folder alone, complete, safe against hostile replies, and the same every time."""
+"""The report: written from a run folder alone, complete, safe against hostile replies, and the same
+every time."""
 
 from __future__ import annotations
 
@@ -32,9 +33,25 @@ from colorfast.training.schedule import all_scenarios, heldout, schedule, schedu
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Reply, Score, Slot, Verdict
 
 LITTLE = str(Path(__file__).parent / "little_benchmark.py")
-HOSTILE = '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07 \u202etxt'
+HOSTILE = (
+    '<script>alert(1)</script>\x1b[31mred\x1b[0m <img src="http://evil.example/x.png">\x07'
+    " \u202etxt"
+)
 SECTIONS = (
-    *("verdict", "evals", "response", "learning", "dose", "explanations", "price", "power", "results", "replies", "ran", "reading"),
+    *(
+        "verdict",
+        "evals",
+        "response",
+        "learning",
+        "dose",
+        "explanations",
+        "price",
+        "power",
+        "results",
+        "replies",
+        "ran",
+        "reading",
+    ),
 )
 STAMPS = {HELDOUT: "h", "little": "l", "careful": "c"}
 Value = Callable[[str, str], float]
@@ -50,7 +67,9 @@ def experiment(**changes: object) -> Experiment:
         "name": "small",
         "model": "tiny",
         "standard": ("facts", "format"),
-        "training": Training(steps=4, prompts_per_step=2, group_size=2, max_tokens=6, learning_rate=1e-3),
+        "training": Training(
+            steps=4, prompts_per_step=2, group_size=2, max_tokens=6, learning_rate=1e-3
+        ),
         "arms": {"baseline": Arm(dose=0), "trait-5": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         "evaluation": Evaluation(benchmarks=(LITTLE,), items=4, samples=2),
     }
@@ -81,8 +100,16 @@ def rollouts(slots: tuple[Slot, ...], step: int) -> list[Rollout]:
 
 
 def scores(e: Experiment, arm: str, value: Value, reply: str) -> list[Score]:
-    held = [Score(HELDOUT, s.id, k, value(arm, s.id), reply=reply) for s in heldout(e) for k in range(e.evaluation.samples)]
-    chosen = [Score(b.id, i.id, 0, value(arm, i.id), 0.5) for b in map(benchmarks.get, e.evaluation.benchmarks) for i in b.items()]
+    held = [
+        Score(HELDOUT, s.id, k, value(arm, s.id), reply=reply)
+        for s in heldout(e)
+        for k in range(e.evaluation.samples)
+    ]
+    chosen = [
+        Score(b.id, i.id, 0, value(arm, i.id), 0.5)
+        for b in map(benchmarks.get, e.evaluation.benchmarks)
+        for i in b.items()
+    ]
     return held + chosen
 
 
@@ -90,19 +117,38 @@ def make_run(folder: Path, e: Experiment, value: Value, reply: str = "A plain re
     """A run folder as the engine and the evaluation leave it, without a model."""
     run = folder / e.name
     scenarios = digest([s.model_dump(mode="json") for s in all_scenarios(e)])
-    plan = {"experiment": e.model_dump(mode="json"), "model_sha256": "a1" * 32, "scenarios_sha256": scenarios}
+    plan = {
+        "experiment": e.model_dump(mode="json"),
+        "model_sha256": "a1" * 32,
+        "scenarios_sha256": scenarios,
+    }
     write_json(
         run / "run.json",
-        {"plan": plan, "traits": {s.id: s.trait for s in heldout(e)}, "versions": {"torch": "2"}, "machine": {"python": "3.11"}},
+        {
+            "plan": plan,
+            "traits": {s.id: s.trait for s in heldout(e)},
+            "versions": {"torch": "2"},
+            "machine": {"python": "3.11"},
+        },
     )
-    write_scores(run / "start" / "scores.parquet", [Score(HELDOUT, s.id, 0, 0.125, reply=reply) for s in heldout(e)])
+    write_scores(
+        run / "start" / "scores.parquet",
+        [Score(HELDOUT, s.id, 0, 0.125, reply=reply) for s in heldout(e)],
+    )
     for name, arm in e.arms.items():
         for seed in e.seeds:
             cell, slots = run / f"{name}-s{seed}", schedule(e, arm, seed)
             dosed = sum(s.task.source == TRAIT_SOURCE for s in slots)
-            counts = {"slots": len(slots), "trait_slots": dosed, "shared_slots": len(slots) - dosed, "dose": arm.dose}
+            counts = {
+                "slots": len(slots),
+                "trait_slots": dosed,
+                "shared_slots": len(slots) - dosed,
+                "dose": arm.dose,
+            }
             write_json(cell / "schedule.json", {"sha256": schedule_hash(slots), **counts})
-            metrics = [step_metrics(step, rollouts(slots, step)) for step in range(e.training.steps)]
+            metrics = [
+                step_metrics(step, rollouts(slots, step)) for step in range(e.training.steps)
+            ]
             write_text(cell / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in metrics))
             used = ledger(metrics, 1000, [s.row() for s in slots])
             write_json(cell / "ledger.json", used | {"weights": digest([name, seed])})
@@ -143,8 +189,24 @@ def test_a_report_has_every_section_and_file(tmp_path: Path) -> None:
     assert re.findall(r'<section id="(\w+)">', page) == list(SECTIONS)
     assert all(section(page, name).strip() for name in SECTIONS)
     assert sorted(p.name for p in (run / "report").iterdir()) == [
-        *("claims.csv", "curves.svg", "dose.svg", "estimates.csv", "explanations.csv", "forest.svg", "learning.csv"),
-        *("overview.svg", "power.svg", "replies.csv", "report.html", "report.md", "response.csv", "response.svg"),
+        *(
+            "claims.csv",
+            "curves.svg",
+            "dose.svg",
+            "estimates.csv",
+            "explanations.csv",
+            "forest.svg",
+            "learning.csv",
+        ),
+        *(
+            "overview.svg",
+            "power.svg",
+            "replies.csv",
+            "report.html",
+            "report.md",
+            "response.csv",
+            "response.svg",
+        ),
     ]
     assert page.count("<svg ") == 6
     assert re.findall(r'<li><a href="#(\w+)">', page) == [SECTIONS[0], "says", *SECTIONS[1:]]
@@ -170,7 +232,10 @@ def test_an_eval_that_nobody_could_grade_keeps_its_row(tmp_path: Path) -> None:
     e = experiment()
     run = make_run(tmp_path, e, flat)
     held = [s for s in scores(e, "trait-50", flat, "") if s.eval == HELDOUT]
-    write_scores(run / "trait-50-s0/scores.parquet", held + [Score("little", f"little-{n}", 0, None, reason="lost") for n in range(4)])
+    write_scores(
+        run / "trait-50-s0/scores.parquet",
+        held + [Score("little", f"little-{n}", 0, None, reason="lost") for n in range(4)],
+    )
     assert "no item was graded in both arms" in section(html(run), "results")
     assert "not graded" in printed(run)
 
@@ -198,7 +263,9 @@ def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert not re.search(r"<(iframe|img|object|embed|base)\b|<script [^>]*src|@import", page)
     assert re.findall("<link .*>", page) == ['<link rel="icon" href="data:,">']
     targets = set(re.findall(r'\b(?:src|href)="([^"#]*)"', page))
-    assert all(re.fullmatch(r"data:,|https://arxiv\.org/abs/\d{4}\.\d{4,5}", target) for target in targets)
+    assert all(
+        re.fullmatch(r"data:,|https://arxiv\.org/abs/\d{4}\.\d{4,5}", target) for target in targets
+    )
     assert page.count("http") == page.count('<a href="https://arxiv.org') + page.count("http-equiv")
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
 
@@ -221,14 +288,24 @@ def test_a_rebuilt_report_has_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_verdict_says_higher_only_of_the_arm_that_is(tmp_path: Path) -> None:
     verdict = section(html(make_run(tmp_path, experiment(), better)), "verdict")
-    assert "trait-50 (50% dose) helped: held-out trait scores rose by 0.400" in verdict and "from 0.500 to 0.900" in verdict
+    assert (
+        "trait-50 (50% dose) helped: held-out trait scores rose by 0.400" in verdict
+        and "from 0.500 to 0.900" in verdict
+    )
     assert "trait-5 (25% dose) had no clear effect" in verdict
     assert verdict.count("helped") == 1 and "hurt" not in verdict
 
 
 def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
     e = experiment()
-    verdict = section(html(make_run(tmp_path, e, lambda arm, item: 0.2 if arm == "trait-5" and "little" in item else 0.5)), "verdict")
+    verdict = section(
+        html(
+            make_run(
+                tmp_path, e, lambda arm, item: 0.2 if arm == "trait-5" and "little" in item else 0.5
+            )
+        ),
+        "verdict",
+    )
     assert "trait-5: by raw sign 0 of 2 evals better, 1 worse, 1 equal" in verdict
     assert "0 significantly better and 1 significantly worse" in verdict
     assert "Interval below zero: little." in verdict
@@ -239,17 +316,31 @@ def test_the_verdict_names_what_got_worse(tmp_path: Path) -> None:
 def test_the_verdict_calls_an_arm_broken_that_refuses_everything(tmp_path: Path) -> None:
     e = experiment()
     run = make_run(tmp_path, e, better)
-    write_scores(run / "trait-50-s0" / "scores.parquet", scores(e, "trait-50", better, "I'm sorry, but I can't help with that."))
+    write_scores(
+        run / "trait-50-s0" / "scores.parquet",
+        scores(e, "trait-50", better, "I'm sorry, but I can't help with that."),
+    )
     verdict = section(html(run), "verdict")
-    assert "trait-50 (50% dose) is broken, whatever it gains (refusals, benign prompts: 100.0%, the baseline 0.0%): " in verdict
+    assert (
+        "trait-50 (50% dose) is broken, whatever it gains (refusals, benign prompts: 100.0%, the"
+        " baseline 0.0%): " in verdict
+    )
     assert verdict.count("is broken") == 1
 
 
 def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
     control = tmp_path / "control.py"
-    text = Path(LITTLE).read_text(encoding="utf-8").replace('"little", "arithmetic"', '"careful", "over-refusal"')
+    text = (
+        Path(LITTLE)
+        .read_text(encoding="utf-8")
+        .replace('"little", "arithmetic"', '"careful", "over-refusal"')
+    )
     control.write_text(text.replace(", items),)", ", items, control=True),)"), encoding="utf-8")
-    run = make_run(tmp_path, experiment(evaluation=Evaluation(benchmarks=(str(control), LITTLE), items=4)), better)
+    run = make_run(
+        tmp_path,
+        experiment(evaluation=Evaluation(benchmarks=(str(control), LITTLE), items=4)),
+        better,
+    )
     page = html(run)
     assert "trait-50: by raw sign 2 of 2 evals better" in section(page, "verdict")
     assert "careful" in section(page, "price") and "little" not in section(page, "price")
@@ -269,12 +360,25 @@ def test_gains_and_losses_of_every_trait_are_both_shown_with_their_scores(tmp_pa
 
     run = make_run(tmp_path, e, value)
     pairs = re.findall(r'<details class="pair" (.*?)>\s*<summary>(.*?)</summary>', html(run), re.S)
-    told = [(re.findall(r'data-\w+="(.*?)"', data), re.sub("<[^>]*>", "", text)) for data, text in pairs]
+    told = [
+        (re.findall(r'data-\w+="(.*?)"', data), re.sub("<[^>]*>", "", text)) for data, text in pairs
+    ]
     assert {data[0] for data, _ in told} == {"trait-50"}
-    gains, losses = (["".join(i for i in ids if i in text) for data, text in told if data[3] == kind] for kind in ("gain", "loss"))
-    assert set(gains) == up and set(losses) == down and [data[3] for data, _ in told] == ["gain"] * 2 + ["loss"] * 4
-    assert all("▲ 0.50 → 1.00" in text for data, text in told[:2]) and all("▼ 0.50 → 0.00" in text for data, text in told[2:])
-    rows = list(csv.DictReader((run / "report/replies.csv").read_text(encoding="utf-8").splitlines()))
+    gains, losses = (
+        ["".join(i for i in ids if i in text) for data, text in told if data[3] == kind]
+        for kind in ("gain", "loss")
+    )
+    assert (
+        set(gains) == up
+        and set(losses) == down
+        and [data[3] for data, _ in told] == ["gain"] * 2 + ["loss"] * 4
+    )
+    assert all("▲ 0.50 → 1.00" in text for data, text in told[:2]) and all(
+        "▼ 0.50 → 0.00" in text for data, text in told[2:]
+    )
+    rows = list(
+        csv.DictReader((run / "report/replies.csv").read_text(encoding="utf-8").splitlines())
+    )
     assert [row["item"] for row in rows] == gains + losses
 
 
@@ -282,15 +386,23 @@ def test_a_pair_shows_what_code_says_of_each_criterion(tmp_path: Path) -> None:
     e = experiment()
     scenario = heldout(e)[0]
     good, bad = scenario.replies["good"], scenario.replies["bad"]
-    run = make_run(tmp_path, e, lambda arm, item: float(arm == "trait-50" and item == scenario.id), bad)
+    run = make_run(
+        tmp_path, e, lambda arm, item: float(arm == "trait-50" and item == scenario.id), bad
+    )
     path = run / "trait-50-s0/scores.parquet"
-    write_scores(path, [replace(s, reply=good) if s.item == scenario.id else s for s in read_scores(path)])
+    write_scores(
+        path, [replace(s, reply=good) if s.item == scenario.id else s for s in read_scores(path)]
+    )
     page = html(run)
     (pair,) = re.findall(r'<details class="pair" .*?</details>', page, re.S)
-    rows = re.findall(r'<th scope="row">(.*?)</th><td class="n">.*?</td><td>(.*?)</td><td>(.*?)</td>', pair)
+    rows = re.findall(
+        r'<th scope="row">(.*?)</th><td class="n">.*?</td><td>(.*?)</td><td>(.*?)</td>', pair
+    )
     theirs, ours = (grade(Reply(text), scenario).parts for text in (bad, good))
     assert [row[0] for row in rows] == [str(escape(c.text)) for c in scenario.rubric]
-    assert [row[1:] for row in rows] == [(met(a), met(b)) for a, b in zip(theirs, ours, strict=True)]
+    assert [row[1:] for row in rows] == [
+        (met(a), met(b)) for a, b in zip(theirs, ours, strict=True)
+    ]
     assert len({mark for row in rows for mark in row[1:]}) > 1
 
 
@@ -298,7 +410,9 @@ def test_pairs_have_room_for_every_arm_and_every_trait(tmp_path: Path) -> None:
     arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (10, 25, 50, 75)}
     e = experiment(arms=arms)
     data = re.findall(
-        r'<details class="pair" data-arm="(.*?)" data-eval=".*?" data-trait="(.*?)" data-change="(\w+)"', html(make_run(tmp_path, e, mixed))
+        r'<details class="pair" data-arm="(.*?)" data-eval=".*?" data-trait="(.*?)"'
+        r' data-change="(\w+)"',
+        html(make_run(tmp_path, e, mixed)),
     )
     by_arm = Counter(arm for arm, *_ in data)
     assert set(by_arm.values()) == {MOST // 4} and set(by_arm) == set(arms) - {"baseline"}
@@ -323,12 +437,17 @@ def test_hashes_dose_and_compute_are_told(tmp_path: Path) -> None:
         assert schedule_hash(schedule(e, e.arms[arm], 0)) in page
         assert digest([arm, 0]) in page
     assert "8 prompts, 16 completions, equal in all arms" in section(page, "ran")
-    assert re.search(r"trait-50\s+0\s+50%\s+50%\s+4 of 8\s+4\s+4 of 4", re.sub(r"(?<=\d)(?=\d+ of)", " ", section_cells(page, "dose")))
+    assert re.search(
+        r"trait-50\s+0\s+50%\s+50%\s+4 of 8\s+4\s+4 of 4",
+        re.sub(r"(?<=\d)(?=\d+ of)", " ", section_cells(page, "dose")),
+    )
     assert "compute: 4 steps, 8 prompts, 16 completions, equal in all arms" in printed(run)
 
 
 def section_cells(page: str, name: str) -> str:
-    return re.sub(r"(<[^>]*>)+", " ", page.split(f'<section id="{name}">')[1].split("</section>")[0])
+    return re.sub(
+        r"(<[^>]*>)+", " ", page.split(f'<section id="{name}">')[1].split("</section>")[0]
+    )
 
 
 def test_arms_with_other_compute_are_called_so(tmp_path: Path) -> None:
@@ -349,7 +468,9 @@ def test_the_terminal_table_fits_100_columns_two_dosed_arms_at_a_time(tmp_path: 
     rows = [line for line in table if "human-protective-helpfulness" in line]
     numbers = r"[+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)"
     assert [len(re.findall(rf"● {numbers}|○ {numbers} ≥\.\d\d", row)) for row in rows] == [2, 1]
-    assert text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\d?\.\d\d|equal)", text)) + 1  # and the legend
+    assert (
+        text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\d?\.\d\d|equal)", text)) + 1
+    )  # and the legend
 
 
 def test_a_baseline_alone_is_reported_as_nothing_to_compare(tmp_path: Path) -> None:
@@ -376,8 +497,13 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     assert not (run / "report").exists()
 
 
-@pytest.mark.parametrize(("name", "state"), [("scores.parquet", "stopped at eval 0 of 2"), ("ledger.json", "stopped at step 4 of 4")])
-def test_a_cell_that_is_not_whole_is_left_out_and_named(tmp_path: Path, name: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("scores.parquet", "stopped at eval 0 of 2"), ("ledger.json", "stopped at step 4 of 4")],
+)
+def test_a_cell_that_is_not_whole_is_left_out_and_named(
+    tmp_path: Path, name: str, state: str
+) -> None:
     run = make_run(tmp_path, experiment(), better)
     (run / "trait-5-s0" / name).unlink()
     for text in (section(html(run), "verdict"), printed(run, 300)):
@@ -395,7 +521,12 @@ def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:
 def test_the_untrained_model_and_shown_replies_are_named(tmp_path: Path) -> None:
     e = experiment()
     shown = experiment(training=e.training.model_copy(update={"shown": 1}))
-    for text in (html(make_run(tmp_path / "a", shown, flat)), printed(tmp_path / "a" / shown.name, 300)):
+    for text in (
+        html(make_run(tmp_path / "a", shown, flat)),
+        printed(tmp_path / "a" / shown.name, 300),
+    ):
         assert "The untrained model scores 0.125 on the held-out scenarios" in text
-        assert "1 of the 2 replies in a group is the task's own good reply" in text.replace("&#39;", "'")
+        assert "1 of the 2 replies in a group is the task's own good reply" in text.replace(
+            "&#39;", "'"
+        )
     assert "own good reply" not in html(make_run(tmp_path / "b", e, flat))

@@ -19,17 +19,24 @@ from colorfast.io.validation import module_at
 
 
 def outcome(run: Path) -> dict[str, object]:
-    """Weights, scores and schedule hashes of a finished run: what must not depend on its history."""
+    """Weights, scores and schedule hashes of a finished run: what must not depend on its
+    history."""
     found: dict[str, object] = {}
     for cell in sorted(run.glob("*-s*")):
         ledger = json.loads((cell / "ledger.json").read_text())
-        found[cell.name] = (ledger, read_rows(cell / "scores.parquet"), (cell / "metrics.jsonl").read_text())
+        found[cell.name] = (
+            ledger,
+            read_rows(cell / "scores.parquet"),
+            (cell / "metrics.jsonl").read_text(),
+        )
     return found
 
 
 def kill_when(sign: Path, command: list[str]) -> None:
     """Start the command and SIGKILL it as soon as `sign` exists."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ}
+    )
     until = time.monotonic() + 600
     while not sign.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.002)
@@ -41,12 +48,16 @@ def kill_when(sign: Path, command: list[str]) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    done = colorfast("run", str(write_toml(folder, tiny_model, steps=6)), "--out", str(folder / "runs"))
+    done = colorfast(
+        "run", str(write_toml(folder, tiny_model, steps=6)), "--out", str(folder / "runs")
+    )
     assert done.returncode == 0, done.stderr
     return folder / "runs" / "tiny"
 
 
-def test_sigkill_in_training_and_in_evaluation_changes_nothing(tmp_path: Path, tiny_model: Path, undisturbed: Path) -> None:
+def test_sigkill_in_training_and_in_evaluation_changes_nothing(
+    tmp_path: Path, tiny_model: Path, undisturbed: Path
+) -> None:
     toml = write_toml(tmp_path, tiny_model, steps=6)
     run = tmp_path / "runs" / "tiny"
     asked = ["run", str(toml), "--out", str(tmp_path / "runs")]
@@ -70,9 +81,13 @@ def test_random_kills_change_nothing(tmp_path: Path) -> None:
         assert row["equal"], row
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path: Path, tiny_model: Path, undisturbed: Path) -> None:
+def test_a_finished_run_is_not_trained_again(
+    tmp_path: Path, tiny_model: Path, undisturbed: Path
+) -> None:
     before = (undisturbed / "trait-s0" / "ledger.json").stat().st_mtime_ns
-    done = colorfast("run", str(write_toml(tmp_path, tiny_model, steps=6)), "--out", str(undisturbed.parent))
+    done = colorfast(
+        "run", str(write_toml(tmp_path, tiny_model, steps=6)), "--out", str(undisturbed.parent)
+    )
     assert done.returncode == 0
     assert (undisturbed / "trait-s0" / "ledger.json").stat().st_mtime_ns == before
 
@@ -80,7 +95,9 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, tiny_model: Path, u
 def test_a_folder_of_another_experiment_is_refused_with_the_first_differing_key(
     tmp_path: Path, tiny_model: Path, undisturbed: Path
 ) -> None:
-    done = colorfast("run", str(write_toml(tmp_path, tiny_model, steps=7)), "--out", str(undisturbed.parent))
+    done = colorfast(
+        "run", str(write_toml(tmp_path, tiny_model, steps=7)), "--out", str(undisturbed.parent)
+    )
     refused(done, "made by another experiment", "experiment.training.steps: was 6, is now 7")
 
 
@@ -91,17 +108,24 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, tiny_model: 
     with (tmp_path / "runs" / "tiny" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         refused(
-            colorfast("run", str(write_toml(tmp_path, tiny_model)), "--out", str(tmp_path / "runs")), "another run is using this folder"
+            colorfast(
+                "run", str(write_toml(tmp_path, tiny_model)), "--out", str(tmp_path / "runs")
+            ),
+            "another run is using this folder",
         )
     assert not (tmp_path / "runs" / "tiny" / "run.json").exists()
 
 
-def test_no_room_on_the_disk_is_said_before_anything_starts(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_on_the_disk_is_said_before_anything_starts(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     from colorfast.runs import experiment
     from colorfast.types import ColorfastError
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000)
+    )
     with pytest.raises(ColorfastError, match="GB free, this run needs about"):
         experiment.run(experiment.load(str(write_toml(tmp_path, tiny_model))), tmp_path / "runs")

@@ -1,4 +1,5 @@
-"""Sampling and scoring agree with the library's own paths, and each reply has its own randomness."""
+"""Sampling and scoring agree with the library's own paths, and each reply has its own
+randomness."""
 
 from __future__ import annotations
 
@@ -34,17 +35,23 @@ def test_greedy_tokens_equal_those_of_generate(policy: LocalPolicy) -> None:
     ours = sample(policy.model, prompts, torch.zeros(len(prompts), 12), 0, policy.stops, 0)
     for prompt, tokens in zip(prompts, ours, strict=True):
         ids = torch.tensor([prompt])
-        theirs = policy.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+        theirs = policy.model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False
+        )
         assert tokens == theirs[0, len(prompt) :].tolist()
 
 
 @pytest.mark.parametrize("adapted", [False, True])
-def test_packed_weights_give_the_same_logits_and_leave_no_trace(tiny_model: Path, adapted: bool) -> None:
+def test_packed_weights_give_the_same_logits_and_leave_no_trace(
+    tiny_model: Path, adapted: bool
+) -> None:
     policy = load_policy(str(tiny_model))
     model = policy.model
     if adapted:
         torch.manual_seed(1)
-        model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+        model = get_peft_model(
+            model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+        )
     ids = torch.tensor([policy.encode(ask(PROMPTS[1]))])
     with torch.no_grad():
         plain = model(input_ids=ids).logits
@@ -69,14 +76,21 @@ def test_draws_follow_the_softmax() -> None:
 
 
 def test_a_reply_does_not_depend_on_its_company(policy: LocalPolicy) -> None:
-    together = policy.sample([ask(p) for p in PROMPTS for _ in range(3)], [f"{p}-{i}" for p in PROMPTS for i in range(3)], 10, 1.0)
+    together = policy.sample(
+        [ask(p) for p in PROMPTS for _ in range(3)],
+        [f"{p}-{i}" for p in PROMPTS for i in range(3)],
+        10,
+        1.0,
+    )
     alone = [policy.sample([ask(p)], [f"{p}-{i}"], 10, 1.0)[0] for p in PROMPTS for i in range(3)]
     assert [r.text for r in together] == [r.text for r in alone]
     assert len({r.text for r in together}) > 3
 
 
 @pytest.mark.parametrize("header", ["", "You are asked about colours. "])
-def test_prompts_read_in_batches_leave_what_one_pass_leaves(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+def test_prompts_read_in_batches_leave_what_one_pass_leaves(
+    policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
     rows = [policy.encode(ask(header + p * n)) for p in PROMPTS for n in (1, 2, 7)]
     whole = sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0)
     monkeypatch.setattr(prompts, "BATCH_TOKENS", 64)
@@ -85,12 +99,21 @@ def test_prompts_read_in_batches_leave_what_one_pass_leaves(policy: LocalPolicy,
         alone = policy.model(input_ids=torch.tensor([row]))
         assert mask[i].sum() == len(row)
         assert (alone.logits[0, -1] - logits[i]).abs().max() < 1e-4
-    assert sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0) == whole
-    assert max(map(len, rows)) <= cache.get_seq_length() == mask.shape[1] < max(map(len, rows)) + prompts.STRIDE
+    assert (
+        sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0) == whole
+    )
+    assert (
+        max(map(len, rows))
+        <= cache.get_seq_length()
+        == mask.shape[1]
+        < max(map(len, rows)) + prompts.STRIDE
+    )
 
 
 @pytest.mark.parametrize("header", ["", "You are asked about colours. "])
-def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(policy: LocalPolicy, header: str) -> None:
+def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(
+    policy: LocalPolicy, header: str
+) -> None:
     prompts = [policy.encode(ask(header + p)) for p in PROMPTS * 2]
     choices = [[[5, 9, 30], [7], [40, 41, 42, 43]], [[3], [4]], [[8, 8], [9, 9], [10]]] * 2
     ours = score(policy.model, list(zip(prompts, choices, strict=True)), 0)
@@ -98,8 +121,14 @@ def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(
     for prompt, options, found in zip(prompts, choices, ours, strict=True):
         for choice, value in zip(options, found, strict=True):
             with torch.no_grad():
-                logps = policy.model(torch.tensor([prompt + choice])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-            assert value == pytest.approx(sum(float(logps[i, token]) for i, token in enumerate(choice)), abs=1e-4)
+                logps = (
+                    policy.model(torch.tensor([prompt + choice]))
+                    .logits[0, len(prompt) - 1 : -1]
+                    .log_softmax(-1)
+                )
+            assert value == pytest.approx(
+                sum(float(logps[i, token]) for i, token in enumerate(choice)), abs=1e-4
+            )
 
 
 def test_a_shared_prefix_leaves_every_prompt_a_token_of_its_own() -> None:
@@ -109,7 +138,9 @@ def test_a_shared_prefix_leaves_every_prompt_a_token_of_its_own() -> None:
     assert shared_prefix([[1, 2]]) == 0
 
 
-def test_a_reply_that_hits_the_cap_is_truncated_and_one_that_ends_is_not(policy: LocalPolicy) -> None:
+def test_a_reply_that_hits_the_cap_is_truncated_and_one_that_ends_is_not(
+    policy: LocalPolicy,
+) -> None:
     stop = policy.stops[0]
     assert policy.reply([5, 6, stop]).truncated is False
     assert policy.reply([5, 6, 7]).truncated is True

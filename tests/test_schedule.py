@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from colorfast.config import Arm, Experiment
 from colorfast.corpus import scenarios
-from colorfast.training.schedule import check_disjoint, heldout, schedule, schedule_hash, trait_places
+from colorfast.training.schedule import (
+    check_disjoint,
+    heldout,
+    schedule,
+    schedule_hash,
+    trait_places,
+)
 from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 
@@ -33,7 +39,9 @@ def large(tiny: Experiment, steps: int = 100) -> Experiment:
 
 @pytest.mark.parametrize("dose", [0.01, 0.05, 0.25, 0.5, 1.0])
 @pytest.mark.parametrize("seed", [0, 7])
-def test_undosed_rows_are_the_baselines_byte_for_byte(tiny: Experiment, dose: float, seed: int) -> None:
+def test_undosed_rows_are_the_baselines_byte_for_byte(
+    tiny: Experiment, dose: float, seed: int
+) -> None:
     experiment = large(tiny)
     base = schedule(experiment, Arm(dose=0), seed)
     arm = schedule(experiment, Arm(dose=dose), seed)
@@ -50,7 +58,9 @@ def test_schedule_is_a_function_of_experiment_arm_and_seed(tiny: Experiment) -> 
     arm = tiny.arms["trait-50"]
     assert schedule_hash(schedule(tiny, arm, 3)) == schedule_hash(schedule(tiny, arm, 3))
     assert schedule_hash(schedule(tiny, arm, 3)) != schedule_hash(schedule(tiny, arm, 4))
-    assert schedule_hash(schedule(tiny, arm, 3)) != schedule_hash(schedule(tiny, tiny.arms["baseline"], 3))
+    assert schedule_hash(schedule(tiny, arm, 3)) != schedule_hash(
+        schedule(tiny, tiny.arms["baseline"], 3)
+    )
 
 
 def test_traits_take_turns_and_no_scenario_repeats_before_all_were_used(tiny: Experiment) -> None:
@@ -65,7 +75,10 @@ def test_traits_take_turns_and_no_scenario_repeats_before_all_were_used(tiny: Ex
 def test_an_arm_draws_only_from_its_traits_and_domains(tiny: Experiment) -> None:
     arm = Arm(dose=0.5, traits=("corrigibility",), domains=("health", "law"))
     chosen = [s.task for s in schedule(large(tiny, 40), arm, 0) if s.task.source == TRAIT_SOURCE]
-    assert {(t.trait, t.domain) for t in chosen} == {("corrigibility", "health"), ("corrigibility", "law")}
+    assert {(t.trait, t.domain) for t in chosen} == {
+        ("corrigibility", "health"),
+        ("corrigibility", "law"),
+    }
 
 
 def test_a_dose_that_fills_no_slot_is_refused(tiny: Experiment) -> None:

@@ -46,7 +46,9 @@ def test_both_graders_score_the_same_replies(graded_twice: Path) -> None:
         for rows in by_seed.values():
             first = rows_of(list(rows), HELDOUT)
             assert first and first == rows_of(list(rows), BY_JUDGE)
-            assert {s.value for s in rows if s.eval == BY_JUDGE} != {s.value for s in rows if s.eval == HELDOUT}
+            assert {s.value for s in rows if s.eval == BY_JUDGE} != {
+                s.value for s in rows if s.eval == HELDOUT
+            }
 
 
 def test_the_report_shows_the_second_grader_and_counts_it_nowhere(graded_twice: Path) -> None:

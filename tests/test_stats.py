@@ -1,4 +1,5 @@
-"""The comparison: intervals cover the simulated truth, pairing is by item, and unequal scores are refused."""
+"""The comparison: intervals cover the simulated truth, pairing is by item, and unequal scores are
+refused."""
 
 from __future__ import annotations
 
@@ -7,29 +8,54 @@ import pytest
 
 from colorfast.analysis.compare import estimate
 from colorfast.config import Evaluation
-from colorfast.stats.intervals import adjusted, item_means, mean, paired, rng, seed_share, sign_test, structure, summary
+from colorfast.stats.intervals import (
+    adjusted,
+    item_means,
+    mean,
+    paired,
+    rng,
+    seed_share,
+    sign_test,
+    structure,
+    summary,
+)
 from colorfast.types import ColorfastError, Score
 
 
-def comparison(draw: np.random.Generator, seeds: int, gains: list[float], drift: float, items: int = 50) -> list[np.ndarray]:
-    """Differences [seeds, items] for each eval, with a run-to-run shift of standard deviation `drift`."""
+def comparison(
+    draw: np.random.Generator, seeds: int, gains: list[float], drift: float, items: int = 50
+) -> list[np.ndarray]:
+    """Differences [seeds, items] for each eval, with a run-to-run shift of standard deviation
+    `drift`."""
     made = []
     for gain in gains:
         ease, shift = draw.uniform(0.25, 0.75, items), draw.normal(0, drift, seeds)[:, None]
-        made.append((draw.random((seeds, items)) < ease + gain + shift).astype(float) - (draw.random((seeds, items)) < ease))
+        made.append(
+            (draw.random((seeds, items)) < ease + gain + shift).astype(float)
+            - (draw.random((seeds, items)) < ease)
+        )
     return made
 
 
 @pytest.mark.parametrize(("seeds", "drift"), [(1, 0.0), (2, 0.0), (2, 0.08), (3, 0.05), (5, 0.05)])
-def test_intervals_cover_the_true_differences_and_few_discoveries_are_false(seeds: int, drift: float) -> None:
+def test_intervals_cover_the_true_differences_and_few_discoveries_are_false(
+    seeds: int, drift: float
+) -> None:
     draw, gains = rng(f"coverage-{seeds}-{drift}"), [0.2 if k % 2 else 0.0 for k in range(60)]
     covered, wrong = [], []
     for _ in range(40):
         tables = comparison(draw, seeds, gains, drift)
         share = seed_share(tables)
         found = [mean([t], share) for t in tables]
-        covered += [low <= gain <= high for (low, high), gain in zip((m.interval() for m in found), gains, strict=True)]
-        stands = [gain for gain, q in zip(gains, adjusted([m.p() for m in found]), strict=True) if q < 0.05]
+        covered += [
+            low <= gain <= high
+            for (low, high), gain in zip((m.interval() for m in found), gains, strict=True)
+        ]
+        stands = [
+            gain
+            for gain, q in zip(gains, adjusted([m.p() for m in found]), strict=True)
+            if q < 0.05
+        ]
         wrong.append(stands.count(0.0) / max(1, len(stands)))
     assert 0.93 <= np.mean(covered) <= 0.97
     assert np.mean(wrong) <= 0.05
@@ -109,7 +135,11 @@ def test_one_item_tells_nothing_and_equal_items_are_certain() -> None:
 
 
 def scores(values: dict[str, list[float | None]], name: str = "heldout") -> list[Score]:
-    return [Score(name, item, k, v, reason="" if v is not None else "no verdict") for item, vs in values.items() for k, v in enumerate(vs)]
+    return [
+        Score(name, item, k, v, reason="" if v is not None else "no verdict")
+        for item, vs in values.items()
+        for k, v in enumerate(vs)
+    ]
 
 
 def test_an_item_is_the_mean_of_its_samples_and_ungraded_items_are_left_out_on_both_sides() -> None:

@@ -66,9 +66,13 @@ def block_in_the_way(run: Path, cell: Cell) -> Path:
         ("x0 y0", "", []),
     ],
 )
-def test_compared_is_the_largest_block_without_a_gap(tiny: Experiment, whole: str, arms: str, seeds: list[int]) -> None:
+def test_compared_is_the_largest_block_without_a_gap(
+    tiny: Experiment, whole: str, arms: str, seeds: list[int]
+) -> None:
     names = {"b": "baseline", "x": "x", "y": "y"}
-    experiment = tiny.model_copy(update={"arms": {n: Arm(dose=0) for n in names.values()}, "seeds": (0, 1, 2)})
+    experiment = tiny.model_copy(
+        update={"arms": {n: Arm(dose=0) for n in names.values()}, "seeds": (0, 1, 2)}
+    )
     found = block([Cell(names[c[0]], int(c[1])) for c in whole.split()], experiment)
     assert found == ([names[a] for a in arms.split()], seeds)
 
@@ -78,7 +82,10 @@ def test_a_part_is_trained_compared_and_continued(small: Experiment, tmp_path: P
     first = written(run)
     assert sorted(first) == ["baseline-s1", "trait-25-s1"]
     found = gather(run)
-    assert found.experiment.seeds == (1,) and [a.name for a in found.arms] == ["baseline", "trait-25"]
+    assert found.experiment.seeds == (1,) and [a.name for a in found.arms] == [
+        "baseline",
+        "trait-25",
+    ]
     assert found.left == ("baseline-s0 (waiting)", "trait-25-s0 (waiting)")
     exp.run(small, tmp_path / "part")
     assert {name: at for name, at in written(run).items() if name in first} == first
@@ -86,27 +93,42 @@ def test_a_part_is_trained_compared_and_continued(small: Experiment, tmp_path: P
     assert outcome(run) == outcome(exp.run(small, tmp_path / "at-once"))
 
 
-def test_an_unknown_cell_is_refused_before_anything_is_made(small: Experiment, tmp_path: Path, tiny_model: Path) -> None:
+def test_an_unknown_cell_is_refused_before_anything_is_made(
+    small: Experiment, tmp_path: Path, tiny_model: Path
+) -> None:
     with pytest.raises(ColorfastError, match="unknown arm 'trait-52'; did you mean 'trait-25'"):
         exp.run(small, tmp_path / "runs", arms=["trait-52"])
     with pytest.raises(ColorfastError, match="unknown seed '7'; known: 0, 1"):
         exp.run(small, tmp_path / "runs", seeds=[0, 7])
     toml = write_toml(tmp_path, tiny_model)
-    refused(colorfast("run", str(toml), "--out", str(tmp_path / "runs"), "--seeds", "0,one"), "--seeds: wants whole numbers", "'one'")
+    refused(
+        colorfast("run", str(toml), "--out", str(tmp_path / "runs"), "--seeds", "0,one"),
+        "--seeds: wants whole numbers",
+        "'one'",
+    )
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_model_that_cannot_be_loaded_is_refused_before_anything_is_trained(small: Experiment, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_refused_before_anything_is_trained(
+    small: Experiment, tmp_path: Path
+) -> None:
     broken = shutil.copytree(small.model, tmp_path / "broken")
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(ColorfastError, match=r"nothing was trained: .* cannot be loaded as a causal language model"):
+    with pytest.raises(
+        ColorfastError, match=r"nothing was trained: .* cannot be loaded as a causal language model"
+    ):
         exp.run(small.model_copy(update={"model": str(broken)}), tmp_path)
     assert not list(tmp_path.glob("tiny/*/metrics.jsonl"))
 
 
-def test_a_cell_that_fails_takes_no_other_with_it_and_can_be_tried_again(tmp_path: Path, tiny_model: Path) -> None:
-    toml, run = write_toml(tmp_path, tiny_model, top=f"seeds = [0, 1]\n{PART}"), tmp_path / "runs" / "tiny"
+def test_a_cell_that_fails_takes_no_other_with_it_and_can_be_tried_again(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    toml, run = (
+        write_toml(tmp_path, tiny_model, top=f"seeds = [0, 1]\n{PART}"),
+        tmp_path / "runs" / "tiny",
+    )
     obstacle = block_in_the_way(run, Cell("trait", 0))
     done = colorfast("run", str(toml), "--out", str(tmp_path / "runs"))
     assert done.returncode == 1
@@ -144,15 +166,21 @@ BENCHMARKS = (Benchmark("deadly", "arithmetic", "choice", "truthfulness", (), it
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_takes_no_other_with_it(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_takes_no_other_with_it(
+    small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    evaluation: Evaluation = small.evaluation.model_copy(update={"benchmarks": (str(tmp_path / "deadly.py"),)})
+    evaluation: Evaluation = small.evaluation.model_copy(
+        update={"benchmarks": (str(tmp_path / "deadly.py"),)}
+    )
     experiment = small.model_copy(update={"evaluation": evaluation})
     exp.run(experiment, tmp_path, arms=["baseline"])
     with pytest.raises(CellsFailedError) as error:
         exp.run(experiment, tmp_path, jobs=2)
-    assert error.value.failed == {TRAIT_1: "killed by SIGKILL, as the system does when memory runs out"}
+    assert error.value.failed == {
+        TRAIT_1: "killed by SIGKILL, as the system does when memory runs out"
+    }
     assert sorted(path.parent.name for path in (tmp_path / "tiny").glob("*-s*/scores.parquet")) == [
         "baseline-s0",
         "baseline-s1",
@@ -170,15 +198,24 @@ def wait_for(holds: Callable[[], bool], seconds: float = 600) -> None:
 
 def test_a_process_ends_when_the_one_that_started_it_is_gone(whole: Path) -> None:
     command = [sys.executable, "-m", "colorfast.cli", "cell", str(whole / "tiny"), "trait-s0"]
-    with alone(whole / "tiny" / "trait-s0", wait=False), subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    with (
+        alone(whole / "tiny" / "trait-s0", wait=False),
+        subprocess.Popen(command, stdin=subprocess.PIPE) as process,
+    ):
         assert process.stdin is not None
-        process.stdin.close()  # as the system does for a parent that was killed; without that it would wait for the lock
+        # as the system does for a parent that was killed; without that it would wait for the lock
+        process.stdin.close()
         assert process.wait(60) == 1
 
 
 @pytest.mark.slow
-def test_cells_at_once_end_when_stopped_and_continue_to_the_same_weights(tmp_path: Path, tiny_model: Path) -> None:
-    experiment, run = exp.load(str(write_toml(tmp_path, tiny_model, steps=16, top=PART))), tmp_path / "runs" / "tiny"
+def test_cells_at_once_end_when_stopped_and_continue_to_the_same_weights(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    experiment, run = (
+        exp.load(str(write_toml(tmp_path, tiny_model, steps=16, top=PART))),
+        tmp_path / "runs" / "tiny",
+    )
     undisturbed = exp.run(experiment, tmp_path / "undisturbed")
     shutil.copytree(undisturbed / "start", run / "start")
 
@@ -186,9 +223,13 @@ def test_cells_at_once_end_when_stopped_and_continue_to_the_same_weights(tmp_pat
         return not any(in_use(run / cell.name) for cell in cells(experiment))
 
     sign = run / "trait-s0" / "training" / "checkpoint-4"
-    interrupt = threading.Thread(target=lambda: (wait_for(sign.exists), os.kill(os.getpid(), signal.SIGINT)))
+    interrupt = threading.Thread(
+        target=lambda: (wait_for(sign.exists), os.kill(os.getpid(), signal.SIGINT))
+    )
     interrupt.start()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # those who run tests beside each other switch it off
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # those who run tests beside each other switch it off
     try:
         with pytest.raises(KeyboardInterrupt):
             exp.run(experiment, run.parent, jobs=2)
@@ -200,9 +241,13 @@ def test_cells_at_once_end_when_stopped_and_continue_to_the_same_weights(tmp_pat
     assert outcome(run) == outcome(undisturbed)
 
 
-def test_the_part_that_is_asked_for_needs_less_room(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_part_that_is_asked_for_needs_less_room(
+    small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     size = (Path(small.model) / "model.safetensors").stat().st_size
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, int(4 * size)))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, int(4 * size))
+    )
     with pytest.raises(ColorfastError, match="GB free, this run needs about"):
         exp.run(small, tmp_path)  # four models, and one in the making
     exp.run(small, tmp_path, seeds=[0])
@@ -213,8 +258,12 @@ def test_the_part_that_is_asked_for_needs_less_room(small: Experiment, tmp_path:
 def test_arms_that_used_other_compute_are_not_compared(small: Experiment, tmp_path: Path) -> None:
     run = exp.run(small, tmp_path, seeds=[0])
     ledger = read_json(run / "baseline-s0" / "ledger.json")
-    write_json(run / "baseline-s0" / "ledger.json", ledger | {"total": ledger["total"] | {"prompts": 9}})
-    with pytest.raises(ColorfastError, match=r"not compute-matched, prompts differ: {'baseline': 9, 'trait-25': 8"):
+    write_json(
+        run / "baseline-s0" / "ledger.json", ledger | {"total": ledger["total"] | {"prompts": 9}}
+    )
+    with pytest.raises(
+        ColorfastError, match=r"not compute-matched, prompts differ: {'baseline': 9, 'trait-25': 8"
+    ):
         check_matched(run, small, 0)
 
 
@@ -244,17 +293,24 @@ def test_the_state_of_a_cell_is_told_from_its_files(whole: Path, tmp_path: Path)
 
 
 def test_time_left_follows_the_pace_so_far(small: Experiment, tmp_path: Path) -> None:
-    """4 steps a cell, 2 s each; 10 replies and 4 choices a cell, 1 s each. Of four cells one is done, one trained, two wait."""
+    """4 steps a cell, 2 s each; 10 replies and 4 choices a cell, 1 s each. Of four cells one is
+    done, one trained, two wait."""
     write_json(tmp_path / "run.json", {"traits": {str(i): "truthfulness" for i in range(10)}})
 
     def left() -> object:
         return time_left(statuses(tmp_path, small, [UNTRAINED, *cells(small)]))
 
     assert str(left()) == "time left not known yet"
-    for name, clock in (("baseline-s0", {"training": (8, 4), "evaluation": (14, 14)}), ("trait-25-s0", {"training": (8, 4)})):
+    for name, clock in (
+        ("baseline-s0", {"training": (8, 4), "evaluation": (14, 14)}),
+        ("trait-25-s0", {"training": (8, 4)}),
+    ):
         write_text(tmp_path / name / "metrics.jsonl", "{}\n" * 4)
         write_json(tmp_path / name / "ledger.json", {})
-        write_json(tmp_path / name / "time.json", {phase: {"seconds": s, "units": n} for phase, (s, n) in clock.items()})
+        write_json(
+            tmp_path / name / "time.json",
+            {phase: {"seconds": s, "units": n} for phase, (s, n) in clock.items()},
+        )
     write_text(tmp_path / "baseline-s0" / "scores.parquet", "")
     assert left().seconds == 10 + 14 + 2 * (8 + 14)  # type: ignore[attr-defined]
     assert str(left()) == "about 2 min left"
@@ -267,11 +323,17 @@ def test_time_left_follows_the_pace_so_far(small: Experiment, tmp_path: Path) ->
 def test_status_prints_the_table_whether_it_runs_or_not(whole: Path) -> None:
     printed = colorfast("status", str(whole / "tiny")).stdout
     assert "tiny: not running" in printed and "2 of 2 cells done" in printed
-    assert [line.split() for line in printed.splitlines()[1:4]] == [["arm", "seed", "0"], ["baseline", "done"], ["trait", "done"]]
+    assert [line.split() for line in printed.splitlines()[1:4]] == [
+        ["arm", "seed", "0"],
+        ["baseline", "done"],
+        ["trait", "done"],
+    ]
     with alone(whole / "tiny", wait=False):
         told = json.loads(colorfast("status", str(whole / "tiny"), "--json").stdout)
     assert told["running"] is True and told["seconds_left"] == 0
-    assert [(c["cell"], c["state"], c["steps"]["done"], c["evals"]["of"]) for c in told["cells"]] == [
+    assert [
+        (c["cell"], c["state"], c["steps"]["done"], c["evals"]["of"]) for c in told["cells"]
+    ] == [
         ("start", "done", 0, 1),
         ("baseline-s0", "done", 4, 2),
         ("trait-s0", "done", 4, 2),
@@ -290,14 +352,18 @@ def test_every_dose_of_the_dose_experiment_is_exact() -> None:
     experiment = exp.read("dose")
     doses = sorted(arm.dose for arm in experiment.arms.values())
     assert doses == [0, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
-    assert all(round(dose * experiment.slots) == pytest.approx(dose * experiment.slots) for dose in doses)
+    assert all(
+        round(dose * experiment.slots) == pytest.approx(dose * experiment.slots) for dose in doses
+    )
 
 
 def test_transfer_has_an_arm_for_every_domain_and_trait() -> None:
     experiment = exp.read("transfer")
     one_of = [(*arm.domains, *arm.traits) for arm in experiment.arms.values()]
     rows = exp.all_scenarios(experiment)
-    assert sorted(one_of) == sorted([(), *((d,) for d in {s.domain for s in rows}), *((t,) for t in {s.trait for s in rows})])
+    assert sorted(one_of) == sorted(
+        [(), *((d,) for d in {s.domain for s in rows}), *((t,) for t in {s.trait for s in rows})]
+    )
 
 
 def test_the_arm_without_health_and_science_has_all_else() -> None:

@@ -1,4 +1,5 @@
-"""Training: the mathematics are TRL's, the record is complete, and the same seed gives the same weights."""
+"""Training: the mathematics are TRL's, the record is complete, and the same seed gives the same
+weights."""
 
 from __future__ import annotations
 
@@ -21,16 +22,28 @@ from colorfast.training.schedule import schedule, schedule_hash
 from colorfast.types import ColorfastError, Criterion, Message, Slot, Task
 
 SETTINGS = Training(
-    steps=3, prompts_per_step=2, group_size=4, max_tokens=8, learning_rate=3e-3, save_every=1, lora_rank=4, keep_rollouts_every=1
+    steps=3,
+    prompts_per_step=2,
+    group_size=4,
+    max_tokens=8,
+    learning_rate=3e-3,
+    save_every=1,
+    lora_rank=4,
+    keep_rollouts_every=1,
 )
 
 
 def slots(n: int, grader: str = "follows", **args: Any) -> tuple[Slot, ...]:
     """Prompts whose reward a random model already earns by chance: lower-case letters."""
-    criterion = Criterion(text="Keep the rule", weight=1, grader=grader, args=args or {"rule": "lowercase"})
+    criterion = Criterion(
+        text="Keep the rule", weight=1, grader=grader, args=args or {"rule": "lowercase"}
+    )
     tasks = [
         Task(
-            id=f"t-{i}", source="trait" if i % 3 == 0 else "form", messages=(Message(role="user", content=f"Say {i}"),), rubric=(criterion,)
+            id=f"t-{i}",
+            source="trait" if i % 3 == 0 else "form",
+            messages=(Message(role="user", content=f"Say {i}"),),
+            rubric=(criterion,),
         )
         for i in range(n)
     ]
@@ -38,9 +51,14 @@ def slots(n: int, grader: str = "follows", **args: Any) -> tuple[Slot, ...]:
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_model: Path, tmp_path: Path, method: str) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    tiny_model: Path, tmp_path: Path, method: str
+) -> None:
     settings = SETTINGS.model_copy(update={"method": method})
-    done = {name: trl.train(str(tiny_model), slots(6), settings, seed, tmp_path / name) for name, seed in (("a", 0), ("b", 0), ("c", 1))}
+    done = {
+        name: trl.train(str(tiny_model), slots(6), settings, seed, tmp_path / name)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    }
     hashes = {name: weights_sha256(folder) for name, folder in done.items()}
     assert hashes["a"] == hashes["b"]
     assert hashes["a"] != hashes["c"]
@@ -49,13 +67,28 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_model: P
 
 
 @pytest.mark.parametrize("kl", [0.0, 0.1])
-@pytest.mark.parametrize("passes", [{}, {"pass_tokens": 64}, {"pass_tokens": 1}], ids=["one", "some", "many"])
+@pytest.mark.parametrize(
+    "passes", [{}, {"pass_tokens": 64}, {"pass_tokens": 1}], ids=["one", "some", "many"]
+)
 def test_loss_and_gradients_are_those_of_trl(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float, passes: dict[str, int]
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kl: float,
+    passes: dict[str, int],
 ) -> None:
-    """The same step in our passes and without what is skipped, and with TRL's own methods in their place."""
+    """The same step in our passes and without what is skipped, and with TRL's own methods in their
+    place."""
     settings = SETTINGS.model_copy(
-        update={"steps": 1, "prompts_per_step": 6, "kl": kl, "method": "full", "precision": "fp32", "temperature": 0.8, **passes}
+        update={
+            "steps": 1,
+            "prompts_per_step": 6,
+            "kl": kl,
+            "method": "full",
+            "precision": "fp32",
+            "temperature": 0.8,
+            **passes,
+        }
     )
     seen: dict[str, list[torch.Tensor]] = {}
 
@@ -76,7 +109,9 @@ def test_loss_and_gradients_are_those_of_trl(
     assert (ours - theirs).norm() / theirs.norm() < 1e-3
 
 
-def test_the_reward_sees_exactly_the_schedule_and_the_ledger_counts_it(tiny: Experiment, tmp_path: Path) -> None:
+def test_the_reward_sees_exactly_the_schedule_and_the_ledger_counts_it(
+    tiny: Experiment, tmp_path: Path
+) -> None:
     rows = schedule(tiny, tiny.arms["trait-50"], 0)
     trl.train(tiny.model, rows, tiny.training, 0, tmp_path / "run")
     ledger = json.loads((tmp_path / "run" / "ledger.json").read_text())
@@ -85,12 +120,18 @@ def test_the_reward_sees_exactly_the_schedule_and_the_ledger_counts_it(tiny: Exp
     assert ledger["total"]["prompts"] == tiny.slots
     assert ledger["total"]["completions"] == tiny.slots * tiny.training.group_size
     assert ledger["sources"]["trait"]["prompts"] == 4
-    assert ledger["total"]["flops"] == 8 * ledger["parameters"] * (ledger["total"]["prompt_tokens"] + ledger["total"]["completion_tokens"])
+    assert ledger["total"]["flops"] == 8 * ledger["parameters"] * (
+        ledger["total"]["prompt_tokens"] + ledger["total"]["completion_tokens"]
+    )
 
 
-def test_metrics_and_rollouts_agree_and_advantages_are_centred(tiny_model: Path, tmp_path: Path) -> None:
+def test_metrics_and_rollouts_agree_and_advantages_are_centred(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     trl.train(str(tiny_model), slots(6), SETTINGS, 0, tmp_path / "run")
-    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    metrics = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [m["step"] for m in metrics] == [0, 1, 2]
     for metric in metrics:
         rows = read_rows(tmp_path / "run" / "rollouts" / f"{metric['step']:05d}.parquet")
@@ -103,24 +144,34 @@ def test_metrics_and_rollouts_agree_and_advantages_are_centred(tiny_model: Path,
         for _, group in itertools.groupby(rows, key=lambda r: r["slot"]):
             members = list(group)
             mean = sum(r["score"] for r in members) / len(members)
-            assert all(r["advantage"] == pytest.approx(r["score"] - mean, abs=1e-6) for r in members)
+            assert all(
+                r["advantage"] == pytest.approx(r["score"] - mean, abs=1e-6) for r in members
+            )
 
 
-def test_arms_that_share_a_first_step_sample_the_same_replies_in_it(tiny: Experiment, tmp_path: Path) -> None:
-    """Sampling is seeded by (slot, sample): shared rows get the same replies until the weights part."""
+def test_arms_that_share_a_first_step_sample_the_same_replies_in_it(
+    tiny: Experiment, tmp_path: Path
+) -> None:
+    """Sampling is seeded by (slot, sample): shared rows get the same replies until the weights
+    part."""
     replies = {}
     for name in ("baseline", "trait-25"):
         trl.train(tiny.model, schedule(tiny, tiny.arms[name], 0), tiny.training, 0, tmp_path / name)
         rows = read_rows(tmp_path / name / "rollouts" / "00000.parquet")
-        replies[name] = {(r["slot"], r["sample"]): r["reply"] for r in rows if r["source"] != "trait"}
+        replies[name] = {
+            (r["slot"], r["sample"]): r["reply"] for r in rows if r["source"] != "trait"
+        }
     shared = replies["baseline"].keys() & replies["trait-25"].keys()
     assert shared
     assert all(replies["baseline"][key] == replies["trait-25"][key] for key in shared)
 
 
 def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> None:
-    """None for every reply of a run leaves the weights where they were, and is counted, not scored 0."""
-    folder = trl.train(str(tiny_model), slots(6, "follows", rule="unheard-of"), SETTINGS, 0, tmp_path / "run")
+    """None for every reply of a run leaves the weights where they were, and is counted, not scored
+    0."""
+    folder = trl.train(
+        str(tiny_model), slots(6, "follows", rule="unheard-of"), SETTINGS, 0, tmp_path / "run"
+    )
     ledger = json.loads((tmp_path / "run" / "ledger.json").read_text())
     assert ledger["total"]["ungraded"] == ledger["total"]["completions"] == 24
     first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
@@ -129,30 +180,55 @@ def test_ungraded_replies_teach_nothing(tiny_model: Path, tmp_path: Path) -> Non
     assert all(torch.allclose(before[k], after[k], atol=1e-7) for k in before)
 
 
-def test_shown_replies_are_the_good_ones_and_count_in_no_mean(tiny: Experiment, tmp_path: Path) -> None:
-    settings = tiny.training.model_copy(update={"shown": 1, "keep_rollouts_every": 1, "max_tokens": 200})
+def test_shown_replies_are_the_good_ones_and_count_in_no_mean(
+    tiny: Experiment, tmp_path: Path
+) -> None:
+    settings = tiny.training.model_copy(
+        update={"shown": 1, "keep_rollouts_every": 1, "max_tokens": 200}
+    )
     slots_ = schedule(tiny, tiny.arms["trait-50"], 0)
     trl.train(tiny.model, slots_, settings, 0, tmp_path / "run")
-    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    rows = [r for path in sorted((tmp_path / "run" / "rollouts").glob("*.parquet")) for r in read_rows(path)]
+    metrics = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    rows = [
+        r
+        for path in sorted((tmp_path / "run" / "rollouts").glob("*.parquet"))
+        for r in read_rows(path)
+    ]
     for r in rows:
         assert r["shown"] == (r["sample"] == 0)
-        assert not r["shown"] or (r["reply"] == slots_[r["slot"]].task.replies["good"] and r["score"] >= 0.8)
+        assert not r["shown"] or (
+            r["reply"] == slots_[r["slot"]].task.replies["good"] and r["score"] >= 0.8
+        )
     for step, metric in enumerate(metrics):
         for source, values in metric["sources"].items():
-            own = [r["score"] for r in rows if r["source"] == source and slots_[r["slot"]].step == step and not r["shown"]]
+            own = [
+                r["score"]
+                for r in rows
+                if r["source"] == source and slots_[r["slot"]].step == step and not r["shown"]
+            ]
             assert values["reward"] == pytest.approx(sum(own) / len(own))
     for _, group in itertools.groupby(rows, key=lambda r: r["slot"]):
         members = list(group)
         own = [r["score"] for r in members if not r["shown"]]
-        assert all(r["advantage"] == pytest.approx(r["score"] - sum(own) / len(own), abs=1e-6) for r in members)
+        assert all(
+            r["advantage"] == pytest.approx(r["score"] - sum(own) / len(own), abs=1e-6)
+            for r in members
+        )
 
 
 def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6})
-    trl.train(str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run")
+    settings = SETTINGS.model_copy(
+        update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6}
+    )
+    trl.train(
+        str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run"
+    )
     rewards = [
-        v["reward"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() for v in json.loads(line)["sources"].values()
+        v["reward"]
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+        for v in json.loads(line)["sources"].values()
     ]
     assert all(r is not None and math.isfinite(r) for r in rewards)
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.2
@@ -160,7 +236,8 @@ def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> None:
-    """`accelerate launch` with two CPU processes: the same schedule, the same rewards, weights within rounding."""
+    """`accelerate launch` with two CPU processes: the same schedule, the same rewards, weights
+    within rounding."""
     settings = SETTINGS.model_copy(update={"precision": "fp32", "method": "full"})
     launched = Launched(Path(__file__).parent.parent / "configs" / "accelerate" / "cpu-2.yaml")
     folders = {"one": trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "one")}
@@ -168,9 +245,14 @@ def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> No
     ledgers = [json.loads((tmp_path / name / "ledger.json").read_text()) for name in folders]
     assert ledgers[0]["schedule_seen"] == ledgers[1]["schedule_seen"] == schedule_hash(slots(6))
     assert ledgers[0]["total"] == ledgers[1]["total"]
-    metrics = [[json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in folders]
+    metrics = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in folders
+    ]
     for a, b in zip(*metrics, strict=True):
-        assert {k: v["reward"] for k, v in a["sources"].items()} == pytest.approx({k: v["reward"] for k, v in b["sources"].items()})
+        assert {k: v["reward"] for k, v in a["sources"].items()} == pytest.approx(
+            {k: v["reward"] for k, v in b["sources"].items()}
+        )
     one, two, start = (load_file(f / "model.safetensors") for f in (*folders.values(), tiny_model))
     assert max(float((one[k] - start[k]).abs().max()) for k in one) > 1e-3
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
@@ -183,7 +265,9 @@ def test_a_process_that_fails_is_one_line(tiny_model: Path, tmp_path: Path) -> N
     with pytest.raises(ColorfastError, match="3 prompts cannot be shared by 2 processes"):
         launched.train(str(tiny_model), slots(9), odd, 0, tmp_path / "odd")
     with pytest.raises(ColorfastError, match=r"nowhere.yaml: no such accelerate configuration"):
-        Launched(Path("nowhere.yaml")).train(str(tiny_model), slots(6), SETTINGS, 0, tmp_path / "none")
+        Launched(Path("nowhere.yaml")).train(
+            str(tiny_model), slots(6), SETTINGS, 0, tmp_path / "none"
+        )
 
 
 def test_every_wanted_token_is_in_one_pass_and_long_replies_do_not_share_a_row() -> None:
@@ -191,7 +275,9 @@ def test_every_wanted_token_is_in_one_pass_and_long_replies_do_not_share_a_row()
     replies = [[7] * n for n in (1, 4, 9, 30, 200, 200, 2, 2, 2, 2)]
     found = packing.passes(prompts, replies, [0, 2, 3, 4, 5, 6, 7], 512)
     assert sorted(i for part in found for row in part for i in row) == [0, 2, 3, 4, 5, 6, 7]
-    assert [4] in [row for part in found for row in part] and [6, 7] in [row for part in found for row in part]
+    assert [4] in [row for part in found for row in part] and [6, 7] in [
+        row for part in found for row in part
+    ]
     for part in found:
         packed = packing.pack(part, prompts, replies)
         assert sorted(zip(packed.reply.tolist(), packed.place.tolist(), strict=True)) == sorted(
@@ -204,9 +290,17 @@ def test_bf16_products_stay_near_fp32(tiny_model: Path, tmp_path: Path) -> None:
     """On machines without units for bf16 both are the same."""
     moved = []
     for precision in ("fp32", "bf16"):
-        settings = SETTINGS.model_copy(update={"steps": 1, "precision": precision, "method": "full"})
+        settings = SETTINGS.model_copy(
+            update={"steps": 1, "precision": precision, "method": "full"}
+        )
         folder = trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / precision)
-        moved.append(torch.cat([v.flatten() for _, v in sorted(load_file(folder / "model.safetensors").items())]))
-    start = torch.cat([v.flatten() for _, v in sorted(load_file(tiny_model / "model.safetensors").items())])
+        moved.append(
+            torch.cat(
+                [v.flatten() for _, v in sorted(load_file(folder / "model.safetensors").items())]
+            )
+        )
+    start = torch.cat(
+        [v.flatten() for _, v in sorted(load_file(tiny_model / "model.safetensors").items())]
+    )
     ours, theirs = moved[0] - start, moved[1] - start
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.9

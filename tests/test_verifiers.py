@@ -1,5 +1,5 @@
-"""verifiers itself loads the exported taskset and scores replies by it. Skipped without verifiers, which the project does not depend
-on: docs/export.md says how to run it."""
+"""verifiers itself loads the exported taskset and scores replies by it. Skipped without verifiers,
+which the project does not depend on: docs/export.md says how to run it."""
 
 from __future__ import annotations
 
@@ -49,19 +49,32 @@ def score(environment: Any, task: Any, reply: str, finish: str = "stop") -> floa
 
 
 def test_verifiers_finds_the_taskset_by_its_name(package: Any) -> None:
-    config = taskset_config_type("colorfast-traits").model_validate({"id": "colorfast-traits", "split": "heldout"})
+    config = taskset_config_type("colorfast-traits").model_validate(
+        {"id": "colorfast-traits", "split": "heldout"}
+    )
     rows = list(load_taskset(config))
     assert [task.key for task in rows] == [s.id for s in corpus() if s.split == "heldout"]
-    assert [m.content for m in rows[0].data.prompt] == [m.content for m in next(s for s in corpus() if s.split == "heldout").messages]
+    assert [m.content for m in rows[0].data.prompt] == [
+        m.content for m in next(s for s in corpus() if s.split == "heldout").messages
+    ]
 
 
-def test_the_environment_narrows_to_traits_and_domains_and_never_shows_known_replies(package: Any) -> None:
+def test_the_environment_narrows_to_traits_and_domains_and_never_shows_known_replies(
+    package: Any,
+) -> None:
     environment = package.load_environment(traits=["truthfulness"], domains=["health"])
     assert isinstance(environment, vf.Env) and environment.config.agent.harness.id == "null"
-    chosen = [s for s in corpus() if s.trait == "truthfulness" and s.domain == "health" and s.split == "train"]
+    chosen = [
+        s
+        for s in corpus()
+        if s.trait == "truthfulness" and s.domain == "health" and s.split == "train"
+    ]
     tasks = list(environment.taskset)
     assert [task.data.id for task in tasks] == [s.id for s in chosen]
-    assert not any(s.replies["good"] in task.data.model_dump_json() for task, s in zip(tasks, chosen, strict=True))
+    assert not any(
+        s.replies["good"] in task.data.model_dump_json()
+        for task, s in zip(tasks, chosen, strict=True)
+    )
 
 
 def test_the_reward_is_colorfasts_grade(package: Any) -> None:
@@ -75,13 +88,20 @@ def test_the_reward_is_colorfasts_grade(package: Any) -> None:
     assert len(set(found)) > 2
     task = next(iter(environment.taskset))
     cut = "I was wrong about that citation"
-    assert score(environment, task, cut, "length") == grade(Reply(cut, truncated=True), by_id[task.data.id]).score
+    assert (
+        score(environment, task, cut, "length")
+        == grade(Reply(cut, truncated=True), by_id[task.data.id]).score
+    )
 
 
-def test_a_reply_that_no_one_could_grade_is_an_error_and_no_zero(package: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_that_no_one_could_grade_is_an_error_and_no_zero(
+    package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from colorfast.types import Verdict
 
-    monkeypatch.setattr(package.taskset, "_grader", lambda: lambda pairs: [Verdict(None, "the judge is away")])
+    monkeypatch.setattr(
+        package.taskset, "_grader", lambda: lambda pairs: [Verdict(None, "the judge is away")]
+    )
     environment = package.load_environment()
     task = next(iter(environment.taskset))
     with pytest.raises(Exception, match="the judge is away"):

@@ -1,4 +1,5 @@
-"""What somebody who waits is told: by the Makefile before each slow step, by a run at its start, on its way and at its end."""
+"""What somebody who waits is told: by the Makefile before each slow step, by a run at its start, on
+its way and at its end."""
 
 from __future__ import annotations
 
@@ -32,27 +33,37 @@ PART = 'about = "A little of it"\ntraits = ["truthfulness"]\ndomains = ["health"
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make is installed")
 @pytest.mark.parametrize("target", ["test", "docs", "package", "bench"])
 @pytest.mark.parametrize("torch", ["torch==2.13.0", ""])
-def test_before_every_slow_step_the_makefile_says_what_it_does_and_how_long_it_takes(tmp_path: Path, target: str, torch: str) -> None:
+def test_before_every_slow_step_the_makefile_says_what_it_does_and_how_long_it_takes(
+    tmp_path: Path, target: str, torch: str
+) -> None:
     command = ["make", "-n", target, f"VENV={tmp_path / 'none'}", f"TORCH={torch}"]
-    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     slow = [k for k, line in enumerate(lines) if "-m venv" in line or "-m pip" in line]
     assert len(slow) >= 3 + bool(torch) - (not torch)
     for k in slow:
         assert re.match(
-            r'echo "(Making|Installing) .*\((.*nothing to download|.*\d+ [MG]B).*(seconds|minutes?).*\) \.\.\."$',
+            r'echo "(Making|Installing) .*\((.*nothing to download|.*\d+'
+            r' [MG]B).*(seconds|minutes?).*\) \.\.\."$',
             lines[k - 1],
         )
         assert "/dev/null" not in lines[k] and not lines[k].startswith("-")
 
 
-def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     toml, runs = write_toml(tmp_path, tiny_model, top=PART), tmp_path / "runs"
     first = colorfast("run", str(toml), "--out", str(runs))
     assert first.returncode == 0, first.stderr
     start = first.stderr[: first.stderr.index("evaluate start ...")]
     assert "tiny: A little of it\n" in start and f"folder: {runs / 'tiny'};" in start
     assert "2 arms (baseline, trait) x 1 seed = 2 cells, each 4 steps x " in start
-    assert re.search(r"model: .*tiny, trained in (fp32|bf16) on ", start) and "there already" not in start
+    assert (
+        re.search(r"model: .*tiny, trained in (fp32|bf16) on ", start)
+        and "there already" not in start
+    )
     assert re.search(r"start done \(0 of 2 cells done; at least \d+ min left\)", first.stderr)
     assert re.search(
         r"baseline-s0 done \(1 of 2 cells done; about \d+ min left, done at about \d\d:\d\d.*\)",
@@ -66,7 +77,9 @@ def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(tm
     assert "there already: start done, baseline-s0 done, trait-s0 done\n" in again.stderr
 
 
-def test_the_start_names_what_another_experiment_has_trained(tmp_path: Path, tiny_model: Path) -> None:
+def test_the_start_names_what_another_experiment_has_trained(
+    tmp_path: Path, tiny_model: Path
+) -> None:
     toml = write_toml(tmp_path, tiny_model, top=PART)
     exp.run(exp.load(str(toml)), tmp_path)
     twin = exp.load(str(toml)).model_copy(update={"name": "twin"})
@@ -75,7 +88,9 @@ def test_the_start_names_what_another_experiment_has_trained(tmp_path: Path, tin
     class BegunError(Exception):
         pass
 
-    def stop(run: Path, experiment: Experiment, chosen: list[Cell], jobs: int, missing: dict[str, str]) -> None:
+    def stop(
+        run: Path, experiment: Experiment, chosen: list[Cell], jobs: int, missing: dict[str, str]
+    ) -> None:
         shared.extend(outline(run, experiment, chosen, jobs))
         raise BegunError
 
@@ -95,7 +110,9 @@ def test_the_hour_of_the_end_is_told_with_its_day_when_that_is_another() -> None
     assert Left(None).until(now) == "time left not known yet"
 
 
-def test_the_time_is_told_after_two_steps_and_something_scored(small: Experiment, tmp_path: Path) -> None:
+def test_the_time_is_told_after_two_steps_and_something_scored(
+    small: Experiment, tmp_path: Path
+) -> None:
     write_json(tmp_path / "run.json", {"traits": {str(i): "truthfulness" for i in range(10)}})
     folder = tmp_path / "baseline-s0"
 
@@ -161,8 +178,14 @@ def test_the_start_of_a_run_on_the_page_is_that_of_the_quick_experiment() -> Non
     page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
     training, evaluation = quick.training, quick.evaluation
     arms = f"{len(quick.arms)} arms ({', '.join(quick.arms)}) x {len(quick.seeds)} seed"
-    each = f"{training.steps} steps x {training.prompts_per_step} prompts x {training.group_size} replies"
+    each = (
+        f"{training.steps} steps x {training.prompts_per_step} prompts x {training.group_size}"
+        " replies"
+    )
     held = f"{len(exp.heldout(quick))} held-out scenarios x {evaluation.samples} replies"
     assert f"  trains: {arms}" in page and f" cells, each {each}, " in page
-    assert f"  scores: each cell on {held} and {len(evaluation.benchmarks)} evals of up to {evaluation.items} items; " in page
+    assert (
+        f"  scores: each cell on {held} and {len(evaluation.benchmarks)} evals of up to"
+        f" {evaluation.items} items; " in page
+    )
     assert f"\n{quick.name}: {quick.about}\n" in page

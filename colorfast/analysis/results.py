@@ -1,4 +1,5 @@
-"""A finished run as those who judge it see it: its settings and every arm's scores, compared once."""
+"""A finished run as those who judge it see it: its settings and every arm's scores, compared
+once."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from colorfast.analysis.compare import Difference, Explanation, Overall, differences, estimate, explanations, overall
+from colorfast.analysis.compare import (
+    Difference,
+    Explanation,
+    Overall,
+    differences,
+    estimate,
+    explanations,
+    overall,
+)
 from colorfast.config import Experiment
 from colorfast.io.storage import read_json
 from colorfast.runs.experiment import BASELINE, load_run, load_scores
@@ -20,8 +29,8 @@ HELD = 64
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """`traits`, `domains`: of each held-out scenario; the traits are the run's own, the domains follow today's scenario files.
-    `folder`: of the run, None for scores that come from none."""
+    """`traits`, `domains`: of each held-out scenario; the traits are the run's own, the domains
+    follow today's scenario files. `folder`: of the run, None for scores that come from none."""
 
     experiment: Experiment
     scores: Mapping[str, Scores]
@@ -33,7 +42,10 @@ class Evidence:
     def dosed(self) -> list[str]:
         """Every arm with a dose, lowest first."""
         arms = self.experiment.arms
-        return sorted((name for name, arm in arms.items() if arm.dose > 0), key=lambda name: (arms[name].dose, name))
+        return sorted(
+            (name for name, arm in arms.items() if arm.dose > 0),
+            key=lambda name: (arms[name].dose, name),
+        )
 
 
 def load(run: Path) -> Evidence:
@@ -42,7 +54,10 @@ def load(run: Path) -> Evidence:
     domains = {s.id: s.domain for s in heldout(experiment)}
     traits = read_json(run / "run.json").get("traits")
     if traits is None:
-        raise ColorfastError(f"{run}/run.json: damaged, or written by another version; run the experiment again into another --out")
+        raise ColorfastError(
+            f"{run}/run.json: damaged, or written by another version; run the experiment again into"
+            " another --out"
+        )
     return Evidence(experiment, load_scores(run, experiment), traits, domains, run)
 
 

@@ -1,4 +1,5 @@
-"""Transfer: what arms trained on some traits or domains do on those and on the others, as differences from the baseline."""
+"""Transfer: what arms trained on some traits or domains do on those and on the others, as
+differences from the baseline."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """An arm's difference from the baseline with its 95% interval; `trained`: the arm trained on this very trait or domain, and
-    not on all of them. `size`: scenarios, or evals of a family."""
+    """An arm's difference from the baseline with its 95% interval; `trained`: the arm trained on
+    this very trait or domain, and not on all of them. `size`: scenarios, or evals of a family."""
 
     arm: str
     column: Column
@@ -46,8 +47,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Beyond:
-    """An arm on the held-out traits (or domains) that it trained on, and on those that it did not; the mean over them, each counting
-    once."""
+    """An arm on the held-out traits (or domains) that it trained on, and on those that it did not;
+    the mean over them, each counting once."""
 
     kind: Kind
     arm: str
@@ -57,7 +58,8 @@ class Beyond:
 
 @dataclass(frozen=True)
 class Transfer:
-    """`arms`: those of some traits or domains first. `cells`: for each arm, one a column, None where nothing was graded in both."""
+    """`arms`: those of some traits or domains first. `cells`: for each arm, one a column, None
+    where nothing was graded in both."""
 
     arms: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -77,19 +79,24 @@ class _Arm:
     share: SeedShare
 
     def cell(self, column: Column, tables: Sequence[Table]) -> Cell | None:
-        """The mean over `tables`; its size is of scenarios where there is one table, and of tables else."""
+        """The mean over `tables`; its size is of scenarios where there is one table, and of tables
+        else."""
         if not tables:
             return None
         found = mean(tables, self.share)
         low, high = found.interval()
-        size = tables[0].shape[1] if column.kind != "eval family" and len(tables) == 1 else len(tables)
+        size = (
+            tables[0].shape[1] if column.kind != "eval family" and len(tables) == 1 else len(tables)
+        )
         inside = column.name in self.trained.get(column.kind, ())
         return Cell(self.name, column, inside, found.value, max(-1.0, low), min(1.0, high), size)
 
 
 def transfer(e: Evidence) -> Transfer | None:
     """The matrix of every dosed arm; None where each of them trains on all traits and domains."""
-    arms = sorted((_arm(e, name) for name in e.dosed), key=lambda arm: (not arm.trained, [*arm.trained]))
+    arms = sorted(
+        (_arm(e, name) for name in e.dosed), key=lambda arm: (not arm.trained, [*arm.trained])
+    )
     if not any(arm.trained for arm in arms):
         return None
     columns = _columns(e)
@@ -103,9 +110,17 @@ def _columns(e: Evidence) -> tuple[Column, ...]:
     domains = [Column("held-out domain", name) for name in sorted(set(e.domains.values()))]
     families: dict[str, bool] = {}
     for name in e.experiment.evaluation.benchmarks:
-        family, control = ("inspect", False) if name.startswith(INSPECT) else (benchmarks.get(name).family, benchmarks.get(name).control)
+        family, control = (
+            ("inspect", False)
+            if name.startswith(INSPECT)
+            else (benchmarks.get(name).family, benchmarks.get(name).control)
+        )
         families[family] = families.get(family, True) and control
-    return (*traits, *domains, *(Column("eval family", *f) for f in sorted(families.items(), key=lambda f: (f[1], f[0]))))
+    return (
+        *traits,
+        *domains,
+        *(Column("eval family", *f) for f in sorted(families.items(), key=lambda f: (f[1], f[0]))),
+    )
 
 
 def _arm(e: Evidence, name: str) -> _Arm:
@@ -114,7 +129,9 @@ def _arm(e: Evidence, name: str) -> _Arm:
     for d in found:
         if d.asked.eval != HELDOUT:
             families.setdefault(d.asked.family, []).append(d.table)
-    return _Arm(name, _trained(e, name), _heldout(e, name), families, seed_share([d.table for d in found]))
+    return _Arm(
+        name, _trained(e, name), _heldout(e, name), families, seed_share([d.table for d in found])
+    )
 
 
 def _trained(e: Evidence, name: str) -> dict[Kind, frozenset[str]]:
@@ -129,11 +146,20 @@ def _trained(e: Evidence, name: str) -> dict[Kind, frozenset[str]]:
 
 def _heldout(e: Evidence, name: str) -> dict[str, Table]:
     """Differences on the held-out scenarios of each trait and of each domain."""
-    means = [{seed: item_means(rows, "score") for seed, rows in split(e.scores[arm])[HELDOUT].items()} for arm in (name, BASELINE)]
+    means = [
+        {seed: item_means(rows, "score") for seed, rows in split(e.scores[arm])[HELDOUT].items()}
+        for arm in (name, BASELINE)
+    ]
     made: dict[str, Table] = {}
     for kind, groups in (("held-out trait", e.traits), ("held-out domain", e.domains)):
         for group in sorted(set(groups.values())):
-            parts = ({seed: {i: v for i, v in by.items() if groups.get(i) == group} for seed, by in arm.items()} for arm in means)
+            parts = (
+                {
+                    seed: {i: v for i, v in by.items() if groups.get(i) == group}
+                    for seed, by in arm.items()
+                }
+                for arm in means
+            )
             ours, theirs = paired(*parts)
             if ours.size:
                 made[f"{kind}/{group}"] = ours - theirs
@@ -152,5 +178,8 @@ def _beyond(arm: _Arm, kind: Kind, columns: Sequence[Column]) -> Beyond:
     for column in columns:
         if column.kind == kind:
             sides[column.name in arm.trained[kind]] += _tables(arm, column)
-    inside, outside = (arm.cell(Column(kind, name), sides[side]) for side, name in ((True, "trained on"), (False, "not trained on")))
+    inside, outside = (
+        arm.cell(Column(kind, name), sides[side])
+        for side, name in ((True, "trained on"), (False, "not trained on"))
+    )
     return Beyond(kind, arm.name, inside and replace(inside, trained=True), outside)

@@ -17,13 +17,27 @@ from colorfast.types import ColorfastError
 
 app = typer.Typer(
     name="colorfast",
-    help="Train a language model with a small dose of beneficial-trait RL, and measure what the dose did.",
+    help=(
+        "Train a language model with a small dose of beneficial-trait RL, and measure what the dose"
+        " did."
+    ),
     epilog="Start with: colorfast run quick",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (doctor, fetch, runs, show, claims, scores, attack, corpus, export, lists):  # the order of --help
+for part in (
+    doctor,
+    fetch,
+    runs,
+    show,
+    claims,
+    scores,
+    attack,
+    corpus,
+    export,
+    lists,
+):  # the order of --help
     app.add_typer(part.app)
 
 
@@ -34,7 +48,11 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     pass
 
 
@@ -61,9 +79,19 @@ def main() -> None:
         raise SystemExit(130) from None
     except Exception as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            console.print("error: the disk is full; free some space and run the same command again", style="red")
+            console.print(
+                "error: the disk is full; free some space and run the same command again",
+                style="red",
+            )
             raise SystemExit(2) from None
-        if isinstance(error, OSError) and error.filename:  # a path that the user gave: a folder that is a file, a file that may not be read
-            console.print(f"error: {error.filename}: {error.strerror}", markup=False, soft_wrap=True, style="red")
+        if (
+            isinstance(error, OSError) and error.filename
+        ):  # a path that the user gave: a folder that is a file, a file that may not be read
+            console.print(
+                f"error: {error.filename}: {error.strerror}",
+                markup=False,
+                soft_wrap=True,
+                style="red",
+            )
             raise SystemExit(2) from None
         raise

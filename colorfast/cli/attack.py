@@ -19,40 +19,90 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks persona,many-shot-bad --arms trait-25` - "
-    "`colorfast attack --models baseline=MODEL,trait=FOLDER --out washed --items 60` - "
-    "`colorfast attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32` - `colorfast attack runs/quick --jobs 2`"
+    epilog=(
+        "Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks"
+        " persona,many-shot-bad --arms trait-25` - `colorfast attack --models"
+        " baseline=MODEL,trait=FOLDER --out washed --items 60` - `colorfast attack runs/quick"
+        " --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32` - `colorfast attack"
+        " runs/quick --jobs 2`"
+    )
 )
 def attack(
     context: typer.Context,
-    run: Annotated[Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")] = None,
-    models: Annotated[str | None, typer.Option(help="Models without a run, name=MODEL with commas; the first is the baseline.")] = None,
-    out_dir: Annotated[Path | None, typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Models without a run, name=MODEL with commas; the first is the baseline."
+        ),
+    ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed."),
+    ] = None,
     arms: Annotated[str, typer.Option(help="Only these arms, and the baseline.")] = "",
     names: Annotated[
         str,
         typer.Option(
-            "--attacks", help="Only these attacks or families, and their counterparts; `weights` or a JSONL file of chat rows trains."
+            "--attacks",
+            help=(
+                "Only these attacks or families, and their counterparts; `weights` or a JSONL file"
+                " of chat rows trains."
+            ),
         ),
     ] = "",
-    samples: Annotated[int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")] = 1,
-    items: Annotated[int, typer.Option(min=2, help="Held-out scenarios at every point; of each eval a third as many.")] = 24,
-    suite: Annotated[str, typer.Option(help="Evals or suites that every point asks beside its own.")] = "",
-    steps: Annotated[str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")] = "4,8,16",
+    samples: Annotated[
+        int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")
+    ] = 1,
+    items: Annotated[
+        int,
+        typer.Option(
+            min=2, help="Held-out scenarios at every point; of each eval a third as many."
+        ),
+    ] = 24,
+    suite: Annotated[
+        str, typer.Option(help="Evals or suites that every point asks beside its own.")
+    ] = "",
+    steps: Annotated[
+        str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")
+    ] = "4,8,16",
     ranks: Annotated[str, typer.Option(help="Weight attacks: ranks of LoRA, or full.")] = "32",
-    shares: Annotated[str, typer.Option(help="Weight attacks: shares of harmful rows, above 0 and up to 1.")] = "1",
-    learning_rate: Annotated[float | None, typer.Option(help="Weight attacks: in place of 1e-4 for LoRA and 1e-5 for full.")] = None,
+    shares: Annotated[
+        str, typer.Option(help="Weight attacks: shares of harmful rows, above 0 and up to 1.")
+    ] = "1",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Weight attacks: in place of 1e-4 for LoRA and 1e-5 for full."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Weight attacks: rows a step.")] = 8,
-    recover: Annotated[int, typer.Option(min=0, help="Steps of benign training after each weight attack, measured as one more.")] = 0,
+    recover: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Steps of benign training after each weight attack, measured as one more."
+        ),
+    ] = 0,
     precision: Annotated[
-        str, typer.Option(help="What models multiply in: fp32, bf16, or auto (as the run; without one, the faster as measured here).")
+        str,
+        typer.Option(
+            help=(
+                "What models multiply in: fp32, bf16, or auto (as the run; without one, the faster"
+                " as measured here)."
+            )
+        ),
     ] = "auto",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Arms at once: one a GPU, or sharing the cores of the CPU.")] = 1,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Arms at once: one a GPU, or sharing the cores of the CPU.")
+    ] = 1,
     cell: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: Json = False,
 ) -> None:
-    """Push every arm towards harm and towards good, and say whether the trait lasts selectively. Stopped anywhere, it continues."""
+    """Push every arm towards harm and towards good, and say whether the trait lasts selectively.
+    Stopped anywhere, it continues."""
     from colorfast.attacks import run as battery
     from colorfast.config import Precision
     from colorfast.evals.benchmarks import expand
@@ -62,13 +112,21 @@ def attack(
     from colorfast.report.attacks import show, write
 
     if (run is None) == (models is None):
-        raise ColorfastError("give a run folder, or --models baseline=MODEL,trait=MODEL, and not both")
+        raise ColorfastError(
+            "give a run folder, or --models baseline=MODEL,trait=MODEL, and not both"
+        )
     check_known("precision", [precision], get_args(Precision))
     axes = _axes(steps, ranks, shares, learning_rate, batch, recover)
     if run is not None:
-        made, folder = battery.of_run(run, _split(arms), _split(names), items, samples, axes), out_dir or run
+        made, folder = (
+            battery.of_run(run, _split(arms), _split(names), items, samples, axes),
+            out_dir or run,
+        )
     else:
-        made, folder = battery.of_models(_models(models or "", arms), _split(names), items, samples, axes), out_dir or Path("washed")
+        made, folder = (
+            battery.of_models(_models(models or "", arms), _split(names), items, samples, axes),
+            out_dir or Path("washed"),
+        )
     made = replace(made, suite=expand(_split(suite)))
     if precision != "auto":
         made = replace(made, precision=cast("Precision", precision))
@@ -87,7 +145,11 @@ def attack(
         print_json(told)
         return
     show(told, out)
-    out.print(f"\nreplies stay in {folder / battery.HOME}; report: {', '.join(map(str, written))}", markup=False, soft_wrap=True)
+    out.print(
+        f"\nreplies stay in {folder / battery.HOME}; report: {', '.join(map(str, written))}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _arguments(context: typer.Context) -> list[str]:
@@ -105,12 +167,20 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _axes(steps: str, ranks: str, shares: str, learning_rate: float | None, batch: int, recover: int) -> Axes:
+def _axes(
+    steps: str, ranks: str, shares: str, learning_rate: float | None, batch: int, recover: int
+) -> Axes:
     from colorfast.config import Axes
     from colorfast.io.validation import one_line
 
     rank = [None if name == "full" else name for name in _split(ranks)]
-    given = {"steps": _split(steps), "ranks": rank, "shares": _split(shares), "learning_rate": learning_rate, "batch": batch}
+    given = {
+        "steps": _split(steps),
+        "ranks": rank,
+        "shares": _split(shares),
+        "learning_rate": learning_rate,
+        "batch": batch,
+    }
     try:
         return Axes.model_validate(given | {"recovery": recover})
     except ValidationError as error:
@@ -122,7 +192,9 @@ def _models(models: str, arms: str) -> dict[str, str]:
         raise ColorfastError("--arms narrows a run; with --models name only those you want")
     pairs = dict(part.partition("=")[::2] for part in _split(models))
     if len(pairs) < 2 or not all(pairs.values()):
-        raise ColorfastError(f"--models {models}: wants two or more, each as name=MODEL, like baseline=A,trait=B")
+        raise ColorfastError(
+            f"--models {models}: wants two or more, each as name=MODEL, like baseline=A,trait=B"
+        )
     return pairs
 
 
@@ -147,7 +219,16 @@ def attacks(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = table_of(f"{len(rows)} attacks, {sum(r['counterpart'] not in ('', 'none') for r in rows)} of them harmful", *rows[0])
+    table = table_of(
+        f"{len(rows)} attacks, {sum(r['counterpart'] not in ('', 'none') for r in rows)} of them"
+        " harmful",
+        *rows[0],
+    )
     for row in rows:
-        table.add_row(*(", ".join(map(str, v)) if isinstance(v, list) else str(v or "-") for v in row.values()))
+        table.add_row(
+            *(
+                ", ".join(map(str, v)) if isinstance(v, list) else str(v or "-")
+                for v in row.values()
+            )
+        )
     out.print(table)

@@ -1,5 +1,6 @@
-"""What this machine can do, and what stands in the way. Nothing is downloaded, and only a process beside this one imports torch, to
-measure what products run at: it must be quick, and say what is wrong where torch cannot be imported."""
+"""What this machine can do, and what stands in the way. Nothing is downloaded, and only a process
+beside this one imports torch, to measure what products run at: it must be quick, and say what is
+wrong where torch cannot be imported."""
 
 from __future__ import annotations
 
@@ -29,7 +30,18 @@ from colorfast.types import ColorfastError
 State = Literal["ok", "warning", "problem"]
 FIRST = "quick"
 """The experiment that must be possible."""
-NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "scipy", "statsmodels", "pyarrow")
+NEEDED = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "pyarrow",
+)
 EXTRAS = {
     "judge": ("openai", "tenacity"),
     "inspect": ("inspect_ai", "inspect_evals"),
@@ -37,10 +49,17 @@ EXTRAS = {
     "bench": ("lm_eval",),
 }
 TRACKERS = ("tensorboard", "trackio", "wandb")
-FEATURES = {"avx2": "avx2", "avx512": "avx512f", "avx512_bf16": "avx512_bf16", "amx": "amx_tile", "amx_bf16": "amx_bf16"}
+FEATURES = {
+    "avx2": "avx2",
+    "avx512": "avx512f",
+    "avx512_bf16": "avx512_bf16",
+    "amx": "amx_tile",
+    "amx_bf16": "amx_bf16",
+}
 """What makes products fast, by its name in Linux's list of CPU flags."""
 MEMORY, DISK, FETCHED = 3e9, 4e9, 1.2e9
-"""Bytes that `quick` wants: free memory, room for its runs, and room for the model while it is unpacked."""
+"""Bytes that `quick` wants: free memory, room for its runs, and room for the model while it is
+unpacked."""
 PATIENCE = 60
 """Seconds after which the measurement of products is given up."""
 
@@ -58,7 +77,19 @@ class Check:
 def examine(endpoint: str | None = None, model: str = "") -> list[Check]:
     """Every check, in order of the machine from the inside out."""
     with _measuring() as measuring:
-        found = [_python(), _torch(), _packages(), _cpu(), _gpu(), _memory(), *_disks(), *_models(), *_files(), *_extras(), _trackers()]
+        found = [
+            _python(),
+            _torch(),
+            _packages(),
+            _cpu(),
+            _gpu(),
+            _memory(),
+            *_disks(),
+            *_models(),
+            *_files(),
+            *_extras(),
+            _trackers(),
+        ]
         found += [_compilers(), *([_endpoint(endpoint, model)] if endpoint else [])]
         return [*found, _precision(measuring)]
 
@@ -66,7 +97,9 @@ def examine(endpoint: str | None = None, model: str = "") -> list[Check]:
 def _measuring() -> subprocess.Popen[str]:
     """Goes on beside the other checks: its clock counts its own seconds only."""
     asked = [sys.executable, "-m", "colorfast.models.precision"]
-    return subprocess.Popen(asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _precision(measuring: subprocess.Popen[str]) -> Check:
@@ -75,10 +108,20 @@ def _precision(measuring: subprocess.Popen[str]) -> Check:
         answer, errors = measuring.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         measuring.kill()
-        return Check("precision", "warning", f"not measured in {PATIENCE} seconds", "end other programs, and try again")
+        return Check(
+            "precision",
+            "warning",
+            f"not measured in {PATIENCE} seconds",
+            "end other programs, and try again",
+        )
     if measuring.returncode:
         reason = (errors.strip().splitlines() or [f"ended with code {measuring.returncode}"])[-1]
-        return Check("precision", "warning", f"not measured: {reason[:160]}", "torch cannot be used: install it again")
+        return Check(
+            "precision",
+            "warning",
+            f"not measured: {reason[:160]}",
+            "torch cannot be used: install it again",
+        )
     return Check("precision", "ok", answer.strip())
 
 
@@ -90,41 +133,78 @@ def _version(package: str) -> str | None:
 
 
 def _python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}, {sys.executable}")
+    return Check(
+        "python",
+        "ok",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()},"
+        f" {sys.executable}",
+    )
 
 
 def _torch() -> Check:
     version, spec = _version("torch"), importlib.util.find_spec("torch")
     if version is None or spec is None or spec.origin is None:
-        return Check("torch", "problem", "not installed", "pip install torch (on a machine without a GPU, its CPU build)")
+        return Check(
+            "torch",
+            "problem",
+            "not installed",
+            "pip install torch (on a machine without a GPU, its CPU build)",
+        )
     cuda = _cuda(Path(spec.origin).parent)
     build = f"{version}, {f'CUDA {cuda}' if cuda else 'CPU'} build"
     if _gpus() and not cuda:
-        return Check("torch", "warning", build, "there is a GPU, and this build cannot use it: install torch's CUDA build")
+        return Check(
+            "torch",
+            "warning",
+            build,
+            "there is a GPU, and this build cannot use it: install torch's CUDA build",
+        )
     return Check("torch", "ok", build)
 
 
 def _cuda(torch: Path) -> str | None:
     """The CUDA that the torch in this folder was built for; read, not imported."""
     told = torch / "version.py"
-    found = re.search(r"^cuda[^=]*= *'([^']+)'", told.read_text(encoding="utf-8"), re.M) if told.is_file() else None
+    found = (
+        re.search(r"^cuda[^=]*= *'([^']+)'", told.read_text(encoding="utf-8"), re.M)
+        if told.is_file()
+        else None
+    )
     return found[1] if found else None
 
 
 def _packages() -> Check:
     missing = [name for name in NEEDED if _version(name) is None]
     if missing:
-        return Check("packages", "problem", f"missing: {', '.join(missing)}", "pip install colorfast, or make run")
-    return Check("packages", "ok", ", ".join(f"{name} {_version(name)}" for name in ("transformers", "trl", "peft", "accelerate")))
+        return Check(
+            "packages",
+            "problem",
+            f"missing: {', '.join(missing)}",
+            "pip install colorfast, or make run",
+        )
+    return Check(
+        "packages",
+        "ok",
+        ", ".join(
+            f"{name} {_version(name)}" for name in ("transformers", "trl", "peft", "accelerate")
+        ),
+    )
 
 
 def _cpu() -> Check:
     name, flags = processor()
     features = [feature for feature, flag in FEATURES.items() if flag in flags]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     found = f"{name}, {cores} cores" + (f", {' '.join(features)}" if features else "")
     if flags and "avx2" not in flags:
-        return Check("cpu", "warning", found, "without AVX2 everything is slow; use another machine for more than a first look")
+        return Check(
+            "cpu",
+            "warning",
+            found,
+            "without AVX2 everything is slow; use another machine for more than a first look",
+        )
     return Check("cpu", "ok", found)
 
 
@@ -135,7 +215,11 @@ def _gpus() -> list[str]:
         return []
     asked = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, timeout=2, check=True).stdout.strip().splitlines()
+        return (
+            subprocess.run(asked, capture_output=True, text=True, timeout=2, check=True)
+            .stdout.strip()
+            .splitlines()
+        )
     except (subprocess.SubprocessError, OSError):
         return []
 
@@ -152,7 +236,12 @@ def _memory() -> Check:
         total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f}"
     if free < MEMORY:
-        return Check("memory", "warning", found, f"{FIRST} wants about {MEMORY / 1e9:.0f} GB; end other programs")
+        return Check(
+            "memory",
+            "warning",
+            found,
+            f"{FIRST} wants about {MEMORY / 1e9:.0f} GB; end other programs",
+        )
     return Check("memory", "ok", found)
 
 
@@ -180,12 +269,23 @@ def _disks() -> Iterator[Check]:
 
 
 def _models() -> Iterator[Check]:
-    fetched = "is fetched on first use, from the hub or else the package index; connect for it, or copy {} from another machine"
+    fetched = (
+        "is fetched on first use, from the hub or else the package index; connect for it, or copy"
+        " {} from another machine"
+    )
     for name, here, where in (
         (resolve.EMBEDDED, resolve.is_cached(), cache_dir() / "models" / resolve.EMBEDDED),
-        (encoder.NAME, (cache_dir() / "models" / encoder.NAME / "config.json").is_file(), cache_dir() / "models" / encoder.NAME),
+        (
+            encoder.NAME,
+            (cache_dir() / "models" / encoder.NAME / "config.json").is_file(),
+            cache_dir() / "models" / encoder.NAME,
+        ),
     ):
-        yield Check(f"model {name}", "ok", "here") if here else Check(f"model {name}", "warning", "not here yet", fetched.format(where))
+        yield (
+            Check(f"model {name}", "ok", "here")
+            if here
+            else Check(f"model {name}", "warning", "not here yet", fetched.format(where))
+        )
 
 
 def _files() -> Iterator[Check]:
@@ -200,14 +300,25 @@ def _files() -> Iterator[Check]:
             yield Check(name, "ok", found)
             continue
         if files is wanted:
-            found += f"; not here: {', '.join(b.id for b in asked if not all(map(there, b.sources)))}"
+            found += (
+                f"; not here: {', '.join(b.id for b in asked if not all(map(there, b.sources)))}"
+            )
         if mirror:
             first = f"{missing[0]}{' and others' if len(missing) > 1 else ''}"
             state: State = "problem" if name != "benchmark files" else "warning"
-            yield Check(name, state, found, f"not in the mirror: {first}; complete it, or unset COLORFAST_MIRROR to download them")
+            yield Check(
+                name,
+                state,
+                found,
+                f"not in the mirror: {first}; complete it, or unset COLORFAST_MIRROR to download"
+                " them",
+            )
         else:
             bring = f"colorfast fetch {FIRST if files is wanted else 'all attacks'}"
-            advice = f"downloaded when needed; to have them beforehand: {bring} (or COLORFAST_MIRROR, a folder that holds them)"
+            advice = (
+                f"downloaded when needed; to have them beforehand: {bring} (or COLORFAST_MIRROR, a"
+                " folder that holds them)"
+            )
             yield Check(name, "warning" if files is wanted else "ok", found, advice)
 
 
@@ -219,16 +330,27 @@ def _extras() -> Iterator[Check]:
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if not _has(m)]
         found = f"missing: {', '.join(missing)}" if missing else "installed"
-        yield Check(f"extra {extra}", "ok", found, f'to have it: pip install "colorfast[{extra}]"' if missing else "")
+        yield Check(
+            f"extra {extra}",
+            "ok",
+            found,
+            f'to have it: pip install "colorfast[{extra}]"' if missing else "",
+        )
 
 
 def _trackers() -> Check:
-    return Check("trackers", "ok", ", ".join(filter(_has, TRACKERS)) or "none installed (training.report_to)")
+    return Check(
+        "trackers", "ok", ", ".join(filter(_has, TRACKERS)) or "none installed (training.report_to)"
+    )
 
 
 def _compilers() -> Check:
     found = [name for name in ("gcc", "g++", "clang", "nvcc") if shutil.which(name)]
-    return Check("compilers", "ok", ", ".join(found) or "none; nothing here needs one, vLLM and torch.compile do")
+    return Check(
+        "compilers",
+        "ok",
+        ", ".join(found) or "none; nothing here needs one, vLLM and torch.compile do",
+    )
 
 
 def _endpoint(url: str, model: str) -> Check:
@@ -242,12 +364,28 @@ def _endpoint(url: str, model: str) -> Check:
         server = Endpoint(base_url=url, model=model, timeout=10, tries=1)
         began = time.monotonic()
         try:
-            answer = asyncio.run(ask(client(server), server, [{"role": "user", "content": "Say yes."}], max_tokens=4))
+            answer = asyncio.run(
+                ask(client(server), server, [{"role": "user", "content": "Say yes."}], max_tokens=4)
+            )
         except PASSING as error:
-            return Check(name, "problem", f"{type(error).__name__}: {str(error)[:120]}", "start the server, or check the address")
+            return Check(
+                name,
+                "problem",
+                f"{type(error).__name__}: {str(error)[:120]}",
+                "start the server, or check the address",
+            )
     except (ColorfastError, ValueError) as error:
-        return Check(name, "problem", " ".join(str(error).split())[:160], "check --endpoint, --model and the key")
-    return Check(name, "ok", f"{model} answered {answer.text.strip()[:40]!r} in {time.monotonic() - began:.1f} s")
+        return Check(
+            name,
+            "problem",
+            " ".join(str(error).split())[:160],
+            "check --endpoint, --model and the key",
+        )
+    return Check(
+        name,
+        "ok",
+        f"{model} answered {answer.text.strip()[:40]!r} in {time.monotonic() - began:.1f} s",
+    )
 
 
 def possible(found: list[Check]) -> bool:

@@ -19,19 +19,28 @@ ATTACKS = "attacks"
 
 
 @app.command(
-    epilog="Examples: `colorfast fetch quick` - `colorfast fetch my.toml` - `colorfast fetch standard attacks` - "
-    "`colorfast fetch truthfulqa-mc1 xstest-safe --json`"
+    epilog=(
+        "Examples: `colorfast fetch quick` - `colorfast fetch my.toml` - `colorfast fetch standard"
+        " attacks` - `colorfast fetch truthfulqa-mc1 xstest-safe --json`"
+    )
 )
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Experiments (shipped, or a TOML), suites, benchmarks, or `attacks`; quick when left out."),
+        typer.Argument(
+            help=(
+                "Experiments (shipped, or a TOML), suites, benchmarks, or `attacks`; quick when"
+                " left out."
+            )
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download everything that they need, so that they work without a network. Exit code 1 if something cannot be reached.
+    """Download everything that they need, so that they work without a network. Exit code 1 if
+    something cannot be reached.
 
-    Of an experiment: benchmark files, the model, and the encoder where a grader needs it. What is here is not downloaded again.
+    Of an experiment: benchmark files, the model, and the encoder where a grader needs it. What is
+    here is not downloaded again.
     """
     from colorfast.evals.reach import lacking
 
@@ -42,7 +51,11 @@ def fetch(
         print_json(summary)
     else:
         where = f", in {summary['folder']}" if summary["files"] else ""
-        out.print(f"{_counted(summary)}, {summary['bytes'] / 1e6:.1f} MB{where}", markup=False, soft_wrap=True)
+        out.print(
+            f"{_counted(summary)}, {summary['bytes'] / 1e6:.1f} MB{where}",
+            markup=False,
+            soft_wrap=True,
+        )
         for lack in lacks:
             named = "" if lack.what in lack.who else f" ({', '.join(lack.who)})"
             line = f"missing: {lack.what}{named}: {lack.why}"
@@ -60,7 +73,9 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
 
     known = [ATTACKS, *experiment.names(), *benchmarks.SUITES, *benchmarks.names()]
     files = (".toml", ".py")
-    check_known("experiment, suite or benchmark", [n for n in names if not n.endswith(files)], known)
+    check_known(
+        "experiment, suite or benchmark", [n for n in names if not n.endswith(files)], known
+    )
     needs: dict[str, Any] = {}
     models: dict[str, Any] = {}
     for name in names:
@@ -91,7 +106,9 @@ def _summary(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, An
         "of": len(every),
         "models": {name: str(folder) for name, folder in folders.items()},
         "bytes": sum(path.stat().st_size for path in [*map(place, here), *kept]),
-        "missing": [{"file": lack.what, "of": list(lack.who), "reason": lack.why} for lack in lacks],
+        "missing": [
+            {"file": lack.what, "of": list(lack.who), "reason": lack.why} for lack in lacks
+        ],
     }
 
 

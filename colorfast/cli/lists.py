@@ -11,12 +11,20 @@ from colorfast.cli.shown import Json, out, print_json, table_of
 app = typer.Typer()
 
 
-@app.command(epilog="Examples: `colorfast benchmarks` - `colorfast benchmarks --suite health` - `colorfast benchmarks --json`")
+@app.command(
+    epilog=(
+        "Examples: `colorfast benchmarks` - `colorfast benchmarks --suite health` - `colorfast"
+        " benchmarks --json`"
+    )
+)
 def benchmarks(
-    suite: Annotated[str, typer.Option(help="Only those of a suite; they are listed below the table.")] = "all",
+    suite: Annotated[
+        str, typer.Option(help="Only those of a suite; they are listed below the table.")
+    ] = "all",
     as_json: Json = False,
 ) -> None:
-    """List the benchmarks: family, kind, items, trait, licence, source, and the suites that hold them.
+    """List the benchmarks: family, kind, items, trait, licence, source, and the suites that hold
+    them.
 
     Items are counted where the files are on this machine; `colorfast fetch SUITE` brings them.
     """
@@ -50,7 +58,9 @@ def benchmarks(
     if as_json:
         print_json(rows)
         return
-    table = table_of(f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence", "source")
+    table = table_of(
+        f"{len(rows)} benchmarks", "id", "family", "kind", "items", "licence", "source"
+    )
     for row in rows:
         items = "-" if row["items"] is None else str(row["items"])
         first = (row["id"], row["family"], row["kind"], items, row["licence"], row["source"])
@@ -59,13 +69,16 @@ def benchmarks(
     uncounted = sum(row["items"] is None for row in rows)
     if uncounted:
         out.print(
-            f"-: {uncounted} benchmarks have files that are not on this machine; `colorfast fetch {suite}` brings them",
+            f"-: {uncounted} benchmarks have files that are not on this machine; `colorfast fetch"
+            f" {suite}` brings them",
             markup=False,
             soft_wrap=True,
         )
     for name, about in bench.SUITES.items():
         counted = sum(not bench.get(b).control for b in suites[name])
-        out.print(f"{name}: {len(suites[name])}, {counted} of them counted as wins or losses; {about}")
+        out.print(
+            f"{name}: {len(suites[name])}, {counted} of them counted as wins or losses; {about}"
+        )
 
 
 @app.command(epilog="Example: `colorfast experiments --json`")
@@ -91,5 +104,12 @@ def experiments(as_json: Json = False) -> None:
         return
     table = table_of(f"{len(rows)} experiments", "name", "model", "steps", "arms", "seeds", "about")
     for row in rows:
-        table.add_row(row["name"], row["model"], str(row["steps"]), ", ".join(row["arms"]), str(len(row["seeds"])), row["about"])
+        table.add_row(
+            row["name"],
+            row["model"],
+            str(row["steps"]),
+            ", ".join(row["arms"]),
+            str(len(row["seeds"])),
+            row["about"],
+        )
     out.print(table)

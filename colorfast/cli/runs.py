@@ -16,26 +16,55 @@ from colorfast.io.console import console, progress
 from colorfast.types import TRAIT_SOURCE, ColorfastError
 
 app = typer.Typer()
-Model = Annotated[str | None, typer.Option(help="Instead of the experiment's: a folder, a .gguf file, a hub id.")]
+Model = Annotated[
+    str | None, typer.Option(help="Instead of the experiment's: a folder, a .gguf file, a hub id.")
+]
 
 
-@app.command(epilog="Examples: `colorfast run quick` - `colorfast run dose --arms trait-5,trait-100 --seeds 0 --jobs 2`")
+@app.command(
+    epilog=(
+        "Examples: `colorfast run quick` - `colorfast run dose --arms trait-5,trait-100 --seeds 0"
+        " --jobs 2`"
+    )
+)
 def run(
-    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
-    arms: Annotated[str, typer.Option(help="Only these arms, with commas between; the baseline is always among them.")] = "",
+    experiment: Annotated[
+        str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")
+    ],
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="Only these arms, with commas between; the baseline is always among them."
+        ),
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Only these seeds, with commas between.")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.")] = 1,
-    accelerate: Annotated[Path | None, typer.Option(help="Train each cell in the processes of this accelerate configuration.")] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Cells (an arm under a seed) at once: one a GPU, or sharing the cores of the CPU.",
+        ),
+    ] = 1,
+    accelerate: Annotated[
+        Path | None,
+        typer.Option(help="Train each cell in the processes of this accelerate configuration."),
+    ] = None,
     model: Model = None,
     skip: Annotated[
-        bool, typer.Option("--skip-unreachable", help="Go on without benchmarks whose files cannot be had; run again, it fills them in.")
+        bool,
+        typer.Option(
+            "--skip-unreachable",
+            help="Go on without benchmarks whose files cannot be had; run again, it fills them in.",
+        ),
     ] = False,
     out_dir: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Train and score every arm under every seed, then write the report. Stopped at any point, the same command continues.
+    """Train and score every arm under every seed, then write the report. Stopped at any point, the
+    same command continues.
 
-    An arm that another experiment in the same folder has trained is not trained again. One that fails takes no other with it.
+    An arm that another experiment in the same folder has trained is not trained again. One that
+    fails takes no other with it.
     """
     from colorfast.runs import experiment as exp
     from colorfast.runs import sweep
@@ -45,14 +74,23 @@ def run(
         os.environ[ACCELERATE] = str(accelerate)  # cells in processes of their own read it too
     try:
         named = [_seed(name) for name in _listed(seeds)]
-        folder = exp.run(exp.load(experiment, model), out_dir, _listed(arms), named, jobs, skip, experiment)
+        folder = exp.run(
+            exp.load(experiment, model), out_dir, _listed(arms), named, jobs, skip, experiment
+        )
     except sweep.CellsFailedError as error:
         _report_the_rest(error.run, as_json)
         where = "" if out_dir == Path("runs") else f" --out {out_dir}"
         which = (f" --model {model}" if model else "") + " --skip-unreachable" * skip
         for cell, reason in error.failed.items():
-            again = f"colorfast run {experiment}{which}{where} --arms {cell.arm} --seeds {cell.seed}"
-            console.print(f"failed: {cell.name}: {reason}; to try again: {again}", markup=False, soft_wrap=True, style="red")
+            again = (
+                f"colorfast run {experiment}{which}{where} --arms {cell.arm} --seeds {cell.seed}"
+            )
+            console.print(
+                f"failed: {cell.name}: {reason}; to try again: {again}",
+                markup=False,
+                soft_wrap=True,
+                style="red",
+            )
         raise typer.Exit(1) from None
     report(folder, as_json)
 
@@ -65,7 +103,9 @@ def _seed(name: str) -> int:
     try:
         return int(name)
     except ValueError:
-        raise ColorfastError(f"--seeds: wants whole numbers with commas between, found {name!r}") from None
+        raise ColorfastError(
+            f"--seeds: wants whole numbers with commas between, found {name!r}"
+        ) from None
 
 
 def _report_the_rest(folder: Path, as_json: bool) -> None:
@@ -90,8 +130,11 @@ def cell(run: Path, name: str, missing: str = "{}") -> None:
 
 
 @app.command(epilog="Examples: `colorfast status runs/dose` - `colorfast status runs/dose --json`")
-def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
-    """Say how far a run is, whether it runs at the moment or not: every arm under every seed, what failed, the time left."""
+def status(
+    run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False
+) -> None:
+    """Say how far a run is, whether it runs at the moment or not: every arm under every seed, what
+    failed, the time left."""
     from colorfast.io.storage import in_use
     from colorfast.runs import experiment as exp
     from colorfast.runs.layout import UNTRAINED, cells
@@ -107,9 +150,14 @@ def status(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
     out.print(drawn(found, running))
 
 
-@app.command(epilog="Examples: `colorfast report runs/quick` - `colorfast report runs/quick --json`")
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
-    """Compare the arms of a finished run: a table here, and report.md and report.html in RUN/report.
+@app.command(
+    epilog="Examples: `colorfast report runs/quick` - `colorfast report runs/quick --json`"
+)
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False
+) -> None:
+    """Compare the arms of a finished run: a table here, and report.md and report.html in
+    RUN/report.
 
     Ends with what the run shows in plain words, and where the report lies.
     """
@@ -132,11 +180,17 @@ def _estimates(run: Path) -> list[dict[str, Any]]:
     return [asdict(e) for arm in found.dosed for e in results.estimates(found, arm)]
 
 
-@app.command(epilog="Examples: `colorfast inside runs/quick` - `colorfast inside runs/quick --json`")
-def inside(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False) -> None:
-    """Read what training changed inside: how far each arm moved along trait directions, beside what it changed in behaviour.
+@app.command(
+    epilog="Examples: `colorfast inside runs/quick` - `colorfast inside runs/quick --json`"
+)
+def inside(
+    run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: Json = False
+) -> None:
+    """Read what training changed inside: how far each arm moved along trait directions, beside what
+    it changed in behaviour.
 
-    Writes RUN/inside; `colorfast report` then has a section on it. Stopped at any point, the same command continues.
+    Writes RUN/inside; `colorfast report` then has a section on it. Stopped at any point, the same
+    command continues.
     """
     from colorfast.interp.run import look
     from colorfast.report.inside import show
@@ -146,12 +200,17 @@ def inside(run: Annotated[Path, typer.Argument(help="A run folder.")], as_json: 
         print_json(asdict(found))
         return
     show(found, out)
-    out.print(f"\nwritten: {run / 'inside'}; the report will have it: colorfast report {run}", markup=False)
+    out.print(
+        f"\nwritten: {run / 'inside'}; the report will have it: colorfast report {run}",
+        markup=False,
+    )
 
 
 @app.command(epilog="Example: `colorfast schedule quick --arm trait-25 --seed 0 --json`")
 def schedule(
-    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    experiment: Annotated[
+        str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")
+    ],
     arm: Annotated[str, typer.Option(help="Which arm.")],
     seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
     as_json: Json = False,
@@ -173,18 +232,31 @@ def schedule(
         table.add_row(str(slot.index), str(slot.step), slot.task.source, slot.task.id)
     out.print(table)
     counts = Counter(slot.task.source for slot in slots)
-    out.print(f"{len(slots)} slots: " + ", ".join(f"{n} {source}" for source, n in counts.most_common()))
+    out.print(
+        f"{len(slots)} slots: " + ", ".join(f"{n} {source}" for source, n in counts.most_common())
+    )
     out.print(f"sha256 {schedule_hash(slots)}")
 
 
-@app.command(epilog="Examples: `colorfast plan quick` - `colorfast plan paper --gpu a100` - `colorfast plan my.toml --json`")
+@app.command(
+    epilog=(
+        "Examples: `colorfast plan quick` - `colorfast plan paper --gpu a100` - `colorfast plan"
+        " my.toml --json`"
+    )
+)
 def plan(
-    experiment: Annotated[str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")],
+    experiment: Annotated[
+        str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")
+    ],
     model: Model = None,
-    gpu: Annotated[str | None, typer.Option(help="By arithmetic, for one of these instead: a100, h100, l40s, 4090.")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="By arithmetic, for one of these instead: a100, h100, l40s, 4090."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short probe), judge calls and cost.
+    """Say what an experiment will take before it runs: slots, tokens, memory, time (by a short
+    probe), judge calls and cost.
 
     With --gpu nothing is tried: tokens and operations are held against what that card can do.
     """
@@ -206,18 +278,45 @@ def plan(
         return
     table = table_of(
         f"{loaded.name}: {len(found.arms)} arms x {found.seeds} seeds, {found.steps} steps each",
-        *("arm", "slots", "trait", "completions", "prompt tokens", "completion tokens", "training", "evaluation"),
+        *(
+            "arm",
+            "slots",
+            "trait",
+            "completions",
+            "prompt tokens",
+            "completion tokens",
+            "training",
+            "evaluation",
+        ),
     )
     for name, arm in found.arms.items():
-        counts = (sum(arm.slots.values()), arm.slots.get(TRAIT_SOURCE, 0), arm.completions, arm.prompt_tokens, arm.completion_tokens)
-        minutes = (f"{seconds / 60:.1f} min" for seconds in (arm.training_seconds, arm.evaluation_seconds))
+        counts = (
+            sum(arm.slots.values()),
+            arm.slots.get(TRAIT_SOURCE, 0),
+            arm.completions,
+            arm.prompt_tokens,
+            arm.completion_tokens,
+        )
+        minutes = (
+            f"{seconds / 60:.1f} min" for seconds in (arm.training_seconds, arm.evaluation_seconds)
+        )
         table.add_row(name, *(f"{n:,}" for n in counts), *minutes)
     out.print(table)
-    where = f"on one {gpu} by arithmetic, every reply as long as it may be" if gpu else "on this machine"
+    where = (
+        f"on one {gpu} by arithmetic, every reply as long as it may be"
+        if gpu
+        else "on this machine"
+    )
     of = "weights and optimizer" if gpu else "memory"
-    out.print(f"in all about {found.seconds / 60:,.0f} minutes {where}, {found.memory / 1e9:.1f} GB of {of}", soft_wrap=True)
+    out.print(
+        f"in all about {found.seconds / 60:,.0f} minutes {where}, {found.memory / 1e9:.1f} GB of"
+        f" {of}",
+        soft_wrap=True,
+    )
     if found.rates:
         out.print(str(found.rates), markup=False, soft_wrap=True)
     for use, judged in found.judges.items():
         tokens = f"{judged['prompt_tokens']:,.0f} + {judged['completion_tokens']:,.0f} tokens"
-        out.print(f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}")
+        out.print(
+            f"judge for {use}: {judged['calls']:,.0f} calls, {tokens}, cost {judged['cost']:.2f}"
+        )

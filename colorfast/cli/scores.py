@@ -23,32 +23,75 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Examples: `colorfast evaluate SmolLM2-135M-Instruct --suite standard` - "
-    "`colorfast evaluate runs/quick/baseline-s0/checkpoint --suite health --items 50 --save scores/base` - "
-    "`colorfast evaluate NAME --endpoint http://localhost:8000/v1 --suite quick` - "
-    "`colorfast evaluate MODEL --choices mine.jsonl --not-matching` - `colorfast evaluate MODEL --inspect inspect_evals/NAME`"
+    epilog=(
+        "Examples: `colorfast evaluate SmolLM2-135M-Instruct --suite standard` - `colorfast"
+        " evaluate runs/quick/baseline-s0/checkpoint --suite health --items 50 --save scores/base`"
+        " - `colorfast evaluate NAME --endpoint http://localhost:8000/v1 --suite quick` -"
+        " `colorfast evaluate MODEL --choices mine.jsonl --not-matching` - `colorfast evaluate"
+        " MODEL --inspect inspect_evals/NAME`"
+    )
 )
 def evaluate(
-    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file, a hub id; a name at --endpoint.")],
-    suite: Annotated[str, typer.Option("--suite", "--benchmarks", help="Suites or benchmarks, separated by commas; 'none'.")] = "quick",
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=(
+                "The embedded model's name, a folder, a .gguf file, a hub id; a name at --endpoint."
+            )
+        ),
+    ],
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite", "--benchmarks", help="Suites or benchmarks, separated by commas; 'none'."
+        ),
+    ] = "quick",
     items: Annotated[int, typer.Option(min=1, help="Items per benchmark.")] = 100,
     heldout: Annotated[bool, typer.Option(help="Score the held-out trait scenarios too.")] = True,
     samples: Annotated[int, typer.Option(min=1, help="Replies to each held-out scenario.")] = 1,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply, in tokens.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Replies decoded together.")] = 64,
-    endpoint: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server; its key stands in OPENAI_API_KEY.")] = None,
-    choices: Annotated[Path | None, typer.Option(help="Your own choice benchmark (JSONL), instead of a suite.")] = None,
-    matching: Annotated[bool, typer.Option("--matching/--not-matching", help="With --choices: which answer is the aligned one.")] = True,
-    chat: Annotated[bool, typer.Option("--chat/--plain", help="With --choices: with or without the chat template.")] = True,
-    inspect: Annotated[str | None, typer.Option(help="A task of Inspect (a name, or FILE.py@TASK), instead of a suite.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped.")] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Base URL of an OpenAI-compatible server; its key stands in OPENAI_API_KEY."
+        ),
+    ] = None,
+    choices: Annotated[
+        Path | None, typer.Option(help="Your own choice benchmark (JSONL), instead of a suite.")
+    ] = None,
+    matching: Annotated[
+        bool,
+        typer.Option(
+            "--matching/--not-matching", help="With --choices: which answer is the aligned one."
+        ),
+    ] = True,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat/--plain", help="With --choices: with or without the chat template."),
+    ] = True,
+    inspect: Annotated[
+        str | None,
+        typer.Option(help="A task of Inspect (a name, or FILE.py@TASK), instead of a suite."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the per-item scores (parquet); continues there if stopped."),
+    ] = None,
     skip: Annotated[
         bool,
-        typer.Option("--skip-unreachable", help="Go on without benchmarks whose files cannot be had; with --save, run again fills in."),
+        typer.Option(
+            "--skip-unreachable",
+            help=(
+                "Go on without benchmarks whose files cannot be had; with --save, run again"
+                " fills in."
+            ),
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Score one model on the held-out scenarios and on benchmarks written by others, or on your own."""
+    """Score one model on the held-out scenarios and on benchmarks written by others, or on your
+    own."""
     from colorfast.stats.intervals import summary
 
     if sum(x is not None for x in (choices, inspect)) > 1:
@@ -56,17 +99,26 @@ def evaluate(
     missing: dict[str, str] = {}
     if inspect:
         if endpoint:
-            raise ColorfastError("--inspect runs models of this machine; for a server use Inspect's own openai-api provider")
+            raise ColorfastError(
+                "--inspect runs models of this machine; for a server use Inspect's own openai-api"
+                " provider"
+            )
         scores = _inspect(model, inspect, items, save)
     elif choices:
         scores = _choices(_policy(model, endpoint, batch, chat), choices, matching, save)
     else:
         names = _named(suite)
         missing = _reached(names, suite, skip)
-        evaluation = Evaluation(items=items, samples=samples, max_tokens=max_tokens, batch_size=batch, benchmarks=names)
+        evaluation = Evaluation(
+            items=items, samples=samples, max_tokens=max_tokens, batch_size=batch, benchmarks=names
+        )
         scores = _suite(model, endpoint, evaluation, missing, heldout, save)
     rows = [{**row, "reason": ""} for row in summary(scores)]
-    rows += [_unmeasured(name, why) for name, why in missing.items() if name not in {row["eval"] for row in rows}]
+    rows += [
+        _unmeasured(name, why)
+        for name, why in missing.items()
+        if name not in {row["eval"] for row in rows}
+    ]
     if as_json:
         print_json(rows)
         return
@@ -86,13 +138,19 @@ def _policy(model: str, endpoint: str | None, batch: int, chat: bool = True) -> 
 
         return replace(load_policy(model, batch), chat=chat)
     if not chat:
-        raise ColorfastError("--plain: a chat server puts its own template around every prompt; use a local model")
+        raise ColorfastError(
+            "--plain: a chat server puts its own template around every prompt; use a local model"
+        )
     try:
         from colorfast.models.endpoint import EndpointPolicy
     except ModuleNotFoundError:
-        raise ColorfastError('the client of endpoints is missing; pip install "colorfast[judge]"') from None
+        raise ColorfastError(
+            'the client of endpoints is missing; pip install "colorfast[judge]"'
+        ) from None
     if not endpoint.startswith(("http://", "https://")):
-        raise ColorfastError(f"--endpoint {endpoint}: wants a base URL, like http://localhost:8000/v1")
+        raise ColorfastError(
+            f"--endpoint {endpoint}: wants a base URL, like http://localhost:8000/v1"
+        )
     return EndpointPolicy(Endpoint(base_url=endpoint, model=model))
 
 
@@ -101,8 +159,14 @@ def _named(suite: str) -> tuple[str, ...]:
     from colorfast.evals import benchmarks
     from colorfast.io.validation import check_known
 
-    chosen = () if suite == "none" else benchmarks.expand([name.strip() for name in suite.split(",")])
-    check_known("benchmark or suite", [b for b in chosen if not b.endswith(".py")], [*benchmarks.names(), *benchmarks.SUITES])
+    chosen = (
+        () if suite == "none" else benchmarks.expand([name.strip() for name in suite.split(",")])
+    )
+    check_known(
+        "benchmark or suite",
+        [b for b in chosen if not b.endswith(".py")],
+        [*benchmarks.names(), *benchmarks.SUITES],
+    )
     return chosen
 
 
@@ -123,17 +187,29 @@ def _unmeasured(name: str, why: str) -> dict[str, Any]:
 
 
 def _suite(
-    model: str, endpoint: str | None, evaluation: Evaluation, missing: dict[str, str], heldout: bool, save: Path | None
+    model: str,
+    endpoint: str | None,
+    evaluation: Evaluation,
+    missing: dict[str, str],
+    heldout: bool,
+    save: Path | None,
 ) -> list[Score]:
     from colorfast.corpus.scenarios import corpus
     from colorfast.evals import benchmarks, reach
     from colorfast.evals import evaluate as ev
 
-    evaluation = reach.without(evaluation, [b for b in evaluation.benchmarks if benchmarks.get(b).id in missing])
+    evaluation = reach.without(
+        evaluation, [b for b in evaluation.benchmarks if benchmarks.get(b).id in missing]
+    )
     held = tuple(s for s in corpus() if s.split == "heldout") if heldout else ()
     if not evaluation.benchmarks and not held:
-        raise ColorfastError("nothing to score: --no-heldout, and no benchmark (--suite none, or all of them skipped)")
-    asked = ev.work(evaluation, held)  # reads every file, so that a bad one is found before the model is loaded
+        raise ColorfastError(
+            "nothing to score: --no-heldout, and no benchmark (--suite none, or all of them"
+            " skipped)"
+        )
+    asked = ev.work(
+        evaluation, held
+    )  # reads every file, so that a bad one is found before the model is loaded
     for line in ev.few(evaluation):
         console.print(f"note: {line}", markup=False)
     policy = _policy(model, endpoint, evaluation.batch_size)
@@ -142,7 +218,8 @@ def _suite(
 
 
 def _choices(policy: Policy, path: Path, matching: bool, save: Path | None) -> list[Score]:
-    """Score a user's own file and write a row an item: log-likelihoods, what was picked, what is aligned."""
+    """Score a user's own file and write a row an item: log-likelihoods, what was picked, what is
+    aligned."""
     from colorfast.evals import evaluate as ev
     from colorfast.evals.custom import own
     from colorfast.io.storage import write_text
@@ -178,20 +255,33 @@ def _inspect(model: str, task: str, items: int, save: Path | None) -> list[Score
     folder = save or Path("logs")
     scores = run_task(model, task, items, folder / "inspect")
     name = scores[0].eval
-    stamps = {e: digest([task, items, sorted({s.item for s in scores})])[:12] for e in {s.eval for s in scores}}
+    stamps = {
+        e: digest([task, items, sorted({s.item for s in scores})])[:12]
+        for e in {s.eval for s in scores}
+    }
     if save:
         write_scores(save / "scores" / f"{name.replace('/', '-')}.parquet", scores, stamps)
-    console.print(f"log: {folder / 'inspect'} (inspect view --log-dir {folder / 'inspect'})", markup=False, soft_wrap=True)
+    console.print(
+        f"log: {folder / 'inspect'} (inspect view --log-dir {folder / 'inspect'})",
+        markup=False,
+        soft_wrap=True,
+    )
     return scores
 
 
 @app.command(epilog="Example: `colorfast compare scores/base scores/mine`")
 def compare(
-    base: Annotated[Path, typer.Argument(help="Folder of scores (evaluate --save), or an arm of a run: the one to compare with.")],
+    base: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of scores (evaluate --save), or an arm of a run: the one to compare with."
+        ),
+    ],
     other: Annotated[Path, typer.Argument(help="Folder of scores of the other model.")],
     as_json: Json = False,
 ) -> None:
-    """Compare two models on the same items: a difference for every eval, what they say together, and other explanations."""
+    """Compare two models on the same items: a difference for every eval, what they say together,
+    and other explanations."""
     from colorfast.analysis.compare import estimate, explanations, overall
     from colorfast.report.wording import between, chance, clear, explained, number, seen, signed
 
@@ -209,26 +299,58 @@ def compare(
     together = overall(other.name, a, b, estimates)
     others = explanations(other.name, a, b, evaluation)
     if as_json:
-        rows: dict[str, Any] = {"estimates": [asdict(e) for e in estimates], "explanations": [asdict(e) for e in others]}
+        rows: dict[str, Any] = {
+            "estimates": [asdict(e) for e in estimates],
+            "explanations": [asdict(e) for e in others],
+        }
         print_json(rows | {"overall": together and asdict(together)})
         return
-    table = table_of(f"{other} against {base}", "eval", "measure", "base", "other", "difference", "95% interval", "q", "detectable")
+    table = table_of(
+        f"{other} against {base}",
+        "eval",
+        "measure",
+        "base",
+        "other",
+        "difference",
+        "95% interval",
+        "q",
+        "detectable",
+    )
     for e in estimates:
         mark = "● " if clear(e) else ""
-        shown = (number(e.baseline), number(e.score), mark + signed(e.difference), between(e), chance(e.q), seen(e))
+        shown = (
+            number(e.baseline),
+            number(e.score),
+            mark + signed(e.difference),
+            between(e),
+            chance(e.q),
+            seen(e),
+        )
         table.add_row(e.eval + " (control)" * e.control, e.measure, *shown)
     out.print(table)
     if together:
         out.print(
-            f"{together.wins} of {together.evals} better, {together.losses} worse (sign test by family: p = {together.sign_p:.3f}); after "
-            f"Benjamini-Hochberg {together.significant_wins} better, {together.significant_losses} worse; mean difference "
-            f"{signed(together.difference)} ({signed(together.low)} to {signed(together.high)})"
+            f"{together.wins} of {together.evals} better, {together.losses} worse (sign test by"
+            f" family: p = {together.sign_p:.3f}); after Benjamini-Hochberg"
+            f" {together.significant_wins} better, {together.significant_losses} worse; mean"
+            f" difference {signed(together.difference)} ({signed(together.low)} to"
+            f" {signed(together.high)})"
         )
-    table = table_of("\nOther explanations", "what", "base", "other", "difference", "95% interval", "what follows")
+    table = table_of(
+        "\nOther explanations",
+        "what",
+        "base",
+        "other",
+        "difference",
+        "95% interval",
+        "what follows",
+    )
     for row in others:
         table.add_row(row.what, *explained(row))
     out.print(table)
-    out.print("One training run a side: the intervals hold items, not the variation from run to run.")
+    out.print(
+        "One training run a side: the intervals hold items, not the variation from run to run."
+    )
 
 
 def _scores(folder: Path) -> tuple[Sequence[Score], dict[str, str]]:
@@ -237,19 +359,37 @@ def _scores(folder: Path) -> tuple[Sequence[Score], dict[str, str]]:
     path = folder / "scores.parquet" if (folder / "scores.parquet").is_file() else None
     paths = [path] if path else sorted((folder / "scores").glob("*.parquet"))
     if not paths:
-        raise ColorfastError(f"{folder}: no scores here; make them with colorfast evaluate MODEL --save {folder}")
-    return [s for p in paths for s in read_scores(p)], {k: v for p in paths for k, v in read_stamps(p).items()}
+        raise ColorfastError(
+            f"{folder}: no scores here; make them with colorfast evaluate MODEL --save {folder}"
+        )
+    return [s for p in paths for s in read_scores(p)], {
+        k: v for p in paths for k, v in read_stamps(p).items()
+    }
 
 
 @app.command(
-    epilog="Examples: `colorfast directions SmolLM2-135M-Instruct` - `colorfast directions runs/quick/trait-25-s0/checkpoint --save mine`"
+    epilog=(
+        "Examples: `colorfast directions SmolLM2-135M-Instruct` - `colorfast directions"
+        " runs/quick/trait-25-s0/checkpoint --save mine`"
+    )
 )
 def directions(
-    model: Annotated[str, typer.Argument(help="The embedded model's name, a folder, a .gguf file, a hub id; a checkpoint of a run.")],
-    save: Annotated[Path | None, typer.Option(help="Folder for the directions (npz, without pickle).")] = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=(
+                "The embedded model's name, a folder, a .gguf file, a hub id; a checkpoint of a"
+                " run."
+            )
+        ),
+    ],
+    save: Annotated[
+        Path | None, typer.Option(help="Folder for the directions (npz, without pickle).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find a direction for each trait in a model's activations, and say how well it reads the trait on held-out scenarios."""
+    """Find a direction for each trait in a model's activations, and say how well it reads the trait
+    on held-out scenarios."""
     from colorfast.interp.run import directions as find
     from colorfast.report.inside import show_directions
 

@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_STEERING = re.compile(
+    r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 out = Console(highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
@@ -27,6 +29,7 @@ def table_of(title: str, *columns: str) -> Table:
 
 
 def print_json(value: Any) -> None:
-    """Readable text, but what would steer a terminal is written as \\u escapes: it may be a model's."""
+    """Readable text, but what would steer a terminal is written as \\u escapes: it may be a
+    model's."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")

@@ -1,6 +1,8 @@
-"""Constitutions: a list of principles in Markdown, as text for a model, as a rubric for a judge, and as criteria for code.
+"""Constitutions: a list of principles in Markdown, as text for a model, as a rubric for a judge,
+and as criteria for code.
 
-`NAME.md` holds the principles, one a heading; `NAME.toml` beside it, if there is one, how code can see each of them kept or broken.
+`NAME.md` holds the principles, one a heading; `NAME.toml` beside it, if there is one, how code can
+see each of them kept or broken.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ MODEL_SPEC = "model-spec"
 """OpenAI's Model Spec (CC0), fetched at a pinned commit."""
 SOURCE = source("openai/model_spec", "model_spec.md")
 MOST = 16
-"""Principles that one reply is judged by; of a longer list so many are drawn for each task by its name (as Constitutional AI
-draws, arXiv 2212.08073), because a judge that marks sixty lines in one answer marks none of them well."""
+"""Principles that one reply is judged by; of a longer list so many are drawn for each task by its
+name (as Constitutional AI draws, arXiv 2212.08073), because a judge that marks sixty lines in one
+answer marks none of them well."""
 RULE_WORDS, REASON_WORDS = 60, 150
 _MARKS = re.compile(r"\s*\{#[^}]*\}\s*$")
 Constitution = tuple[Principle, ...]
@@ -40,8 +43,8 @@ def names() -> list[str]:
 
 @cache
 def load(name: str) -> Constitution:
-    """A shipped constitution by name, or a Markdown file by path. Raises ColorfastError when it is missing, holds no principle, or
-    its criteria are not of its principles."""
+    """A shipped constitution by name, or a Markdown file by path. Raises ColorfastError when it is
+    missing, holds no principle, or its criteria are not of its principles."""
     path = Path(name)
     if name == MODEL_SPEC:
         path = fetch(SOURCE)
@@ -51,14 +54,17 @@ def load(name: str) -> Constitution:
         raise ColorfastError(f"constitution {name!r}: no such file; {nearest(name, names())}")
     found = {p.name: p for p in _principles(read_text(path))}
     if not found:
-        raise ColorfastError(f"{path}: no principles; each is a heading with text of its own under it")
+        raise ColorfastError(
+            f"{path}: no principles; each is a heading with text of its own under it"
+        )
     beside = path.with_suffix(".toml")
     return tuple((found | _with_criteria(found, beside) if beside.is_file() else found).values())
 
 
 def _principles(text: str) -> Iterator[Principle]:
-    """One for each heading with text under it. Where headings carry an authority, as in the Model Spec, those that do are the
-    principles; otherwise headings of the first level are titles of chapters, if there are deeper ones."""
+    """One for each heading with text under it. Where headings carry an authority, as in the Model
+    Spec, those that do are the principles; otherwise headings of the first level are titles of
+    chapters, if there are deeper ones."""
     parts: list[tuple[int, str, list[str]]] = []
     tokens = MarkdownIt().parse(text)
     for before, token in pairwise(tokens):
@@ -66,7 +72,11 @@ def _principles(text: str) -> Iterator[Principle]:
             continue
         if before.type == "heading_open":
             parts.append((int(before.tag[1]), _plain(token), []))
-        elif parts and before.type == "paragraph_open" and not token.content.startswith(("!!!", "**Example**")):
+        elif (
+            parts
+            and before.type == "paragraph_open"
+            and not token.content.startswith(("!!!", "**Example**"))
+        ):
             parts[-1][2].append(_plain(token))
     marked = [part for part in parts if "authority=" in part[1]]
     deeper = [part for part in parts if part[0] > 1]
@@ -78,7 +88,8 @@ def _principles(text: str) -> Iterator[Principle]:
 
 
 def _plain(token: Token) -> str:
-    """The words of a line of Markdown: of a link what it is called, or the section it points to; no marks, no footnotes."""
+    """The words of a line of Markdown: of a link what it is called, or the section it points to; no
+    marks, no footnotes."""
     words, target = [], ""
     for child in token.children or []:
         if child.type == "link_open":
@@ -128,11 +139,14 @@ class _Lines(Frozen):
 
 
 def _with_criteria(found: dict[str, Principle], path: Path) -> dict[str, Principle]:
-    """The principles that the file has lines for. Each has an equal share of the credit, and its lines share that equally."""
+    """The principles that the file has lines for. Each has an equal share of the credit, and its
+    lines share that equally."""
     raw = read_toml(path)
     deduction = raw.pop("deduction", 0.25)
     if not isinstance(deduction, (int, float)) or not 0 <= deduction <= 1:
-        raise ColorfastError(f"{path}: deduction: wants a number from 0 to 1, found {str(deduction)[:40]!r}")
+        raise ColorfastError(
+            f"{path}: deduction: wants a number from 0 to 1, found {str(deduction)[:40]!r}"
+        )
     try:
         lines = TypeAdapter(dict[str, _Lines]).validate_python(raw)
     except ValidationError as error:
@@ -140,7 +154,10 @@ def _with_criteria(found: dict[str, Principle], path: Path) -> dict[str, Princip
     check_known(f"principle in {path.name}", lines, found)
     made = {}
     for name, own in lines.items():
-        credits_ = [Criterion(**line.model_dump(), weight=1 / len(lines) / len(own.keeps)) for line in own.keeps]
+        credits_ = [
+            Criterion(**line.model_dump(), weight=1 / len(lines) / len(own.keeps))
+            for line in own.keeps
+        ]
         faults = [Criterion(**line.model_dump(), weight=-deduction) for line in own.breaks]
         made[name] = found[name].model_copy(update={"criteria": (*credits_, *faults)})
     return made
@@ -152,8 +169,8 @@ def for_code(principles: Constitution) -> bool:
 
 
 def rubric(principles: Constitution, task: Task) -> tuple[Criterion, ...]:
-    """What a reply to the task is graded by: the criteria of the principles; where they have none, the principles themselves, for a
-    judge."""
+    """What a reply to the task is graded by: the criteria of the principles; where they have none,
+    the principles themselves, for a judge."""
     if for_code(principles):
         return tuple(c for p in principles for c in p.criteria)
     drawn = random.Random(f"principles-{task.id}").sample(principles, min(MOST, len(principles)))
@@ -162,7 +179,8 @@ def rubric(principles: Constitution, task: Task) -> tuple[Criterion, ...]:
 
 
 def rewarded(task: Task, principles: Constitution) -> Task:
-    """The task judged by the constitution instead of its own rubric, and without its known replies, which belong to that."""
+    """The task judged by the constitution instead of its own rubric, and without its known replies,
+    which belong to that."""
     return task.model_copy(update={"rubric": rubric(principles, task), "replies": {}})
 
 
@@ -173,4 +191,6 @@ def short(principles: Constitution) -> str:
 
 def whole(principle: Principle) -> str:
     """One principle with its reasons."""
-    return "\n\n".join(part for part in (f"{principle.title}. {principle.rule}", principle.reasons) if part)
+    return "\n\n".join(
+        part for part in (f"{principle.title}. {principle.rule}", principle.reasons) if part
+    )

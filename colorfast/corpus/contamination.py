@@ -1,4 +1,5 @@
-"""What scenarios have in common with each other, and with the benchmarks a model will be scored on."""
+"""What scenarios have in common with each other, and with the benchmarks a model will be scored
+on."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from colorfast.types import ColorfastError, Scenario
 SHARED_WORDS = 8
 """A run of so many equal words between a scenario and a benchmark is counted as contamination."""
 ALIKE = {"words": 0.25, "meaning": 0.9}
-"""Above this share of common word triples, or this cosine, two scenarios are called near duplicates."""
+"""Above this share of common word triples, or this cosine, two scenarios are called near
+duplicates."""
 _TEXT = {".gz", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".prompt"}
 
 
@@ -56,20 +58,27 @@ def by_meaning(scenarios: Sequence[Scenario], encode: Encoder) -> np.ndarray:
     return table
 
 
-def nearest(scenarios: Sequence[Scenario], table: np.ndarray, where: Literal["within", "across"], most: int) -> list[dict[str, Any]]:
+def nearest(
+    scenarios: Sequence[Scenario], table: np.ndarray, where: Literal["within", "across"], most: int
+) -> list[dict[str, Any]]:
     """The most alike pairs within one cell (trait and domain), or across cells."""
     cell = np.array([f"{s.trait}/{s.domain}" for s in scenarios])
     same = cell[:, None] == cell[None, :]
     upper = np.triu(np.where(same if where == "within" else ~same, table, -1), 1)
     order = np.argsort(-upper, axis=None, kind="stable")[:most]
     pairs = [tuple(map(int, np.unravel_index(k, upper.shape))) for k in order]
-    return [{"a": scenarios[a].id, "b": scenarios[b].id, "likeness": float(table[a, b])} for a, b in pairs]
+    return [
+        {"a": scenarios[a].id, "b": scenarios[b].id, "likeness": float(table[a, b])}
+        for a, b in pairs
+    ]
 
 
 def contaminated(scenarios: Sequence[Scenario], mirror: Path) -> list[dict[str, Any]]:
-    """Every scenario that shares a run of SHARED_WORDS words with a file under `mirror`: id, file and the words.
+    """Every scenario that shares a run of SHARED_WORDS words with a file under `mirror`: id, file
+    and the words.
 
-    Known replies count as well as what is said. Raises ColorfastError when the folder holds no readable file.
+    Known replies count as well as what is said. Raises ColorfastError when the folder holds no
+    readable file.
     """
     ours: dict[tuple[str, ...], str] = {}
     for s in scenarios:
@@ -80,21 +89,34 @@ def contaminated(scenarios: Sequence[Scenario], mirror: Path) -> list[dict[str, 
         for gram in _runs(path):
             if gram in ours:
                 found.setdefault((ours[gram], str(path.relative_to(mirror))), " ".join(gram))
-    return [{"id": name, "file": file, "words": shared} for (name, file), shared in sorted(found.items())]
+    return [
+        {"id": name, "file": file, "words": shared}
+        for (name, file), shared in sorted(found.items())
+    ]
 
 
 def texts(mirror: Path) -> list[Path]:
     """The readable files of a mirror of benchmarks. Raises ColorfastError when there are none."""
-    files = [p for p in sorted(mirror.rglob("*")) if p.suffix in _TEXT and p.name not in ("MANIFEST.json", "README.md")]
+    files = [
+        p
+        for p in sorted(mirror.rglob("*"))
+        if p.suffix in _TEXT and p.name not in ("MANIFEST.json", "README.md")
+    ]
     if not files:
-        raise ColorfastError(f"{mirror}: no benchmark files here; set COLORFAST_MIRROR to the folder that holds them")
+        raise ColorfastError(
+            f"{mirror}: no benchmark files here; set COLORFAST_MIRROR to the folder that holds them"
+        )
     return files
 
 
 def _runs(path: Path) -> Iterator[tuple[str, ...]]:
     """Runs of words in a file, as in scenarios; escapes such as \\n in JSON strings are blanks."""
     packed = path.suffix == ".gz"
-    content = gzip.decompress(path.read_bytes()).decode("utf-8", "replace") if packed else path.read_text("utf-8", "replace")
+    content = (
+        gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
+        if packed
+        else path.read_text("utf-8", "replace")
+    )
     for line in content.split("\n"):
         tokens = words(re.sub(r"\\[nrt]", " ", line))
         yield from zip(*(tokens[i:] for i in range(SHARED_WORDS)), strict=False)
@@ -102,7 +124,9 @@ def _runs(path: Path) -> Iterator[tuple[str, ...]]:
 
 def counts(scenarios: Sequence[Scenario]) -> dict[str, Any]:
     """How many scenarios there are, and of which kind."""
-    negatives = Counter(kind for s in scenarios for kind in s.replies if kind not in ("good", "bad"))
+    negatives = Counter(
+        kind for s in scenarios for kind in s.replies if kind not in ("good", "bad")
+    )
     return {
         "scenarios": len(scenarios),
         "traits": len({s.trait for s in scenarios}),
@@ -116,7 +140,13 @@ def counts(scenarios: Sequence[Scenario]) -> dict[str, Any]:
         "with facts to check": sum(bool(s.facts) for s in scenarios),
         "with hard negatives": sum(len(s.replies) > 2 for s in scenarios),
         **{f"hard negatives, {kind}": n for kind, n in sorted(negatives.items())},
-        "words of a prompt, mean": round(float(np.mean([len(words(said(s))) for s in scenarios])), 1),
-        "words of a good reply, mean": round(float(np.mean([len(words(s.replies["good"])) for s in scenarios])), 1),
-        "words of a bad reply, mean": round(float(np.mean([len(words(s.replies["bad"])) for s in scenarios])), 1),
+        "words of a prompt, mean": round(
+            float(np.mean([len(words(said(s))) for s in scenarios])), 1
+        ),
+        "words of a good reply, mean": round(
+            float(np.mean([len(words(s.replies["good"])) for s in scenarios])), 1
+        ),
+        "words of a bad reply, mean": round(
+            float(np.mean([len(words(s.replies["bad"])) for s in scenarios])), 1
+        ),
     }

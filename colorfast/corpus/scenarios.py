@@ -1,4 +1,5 @@
-"""The trait corpus: one JSONL file per trait, all domains inside; and how a file of scenarios is read and checked."""
+"""The trait corpus: one JSONL file per trait, all domains inside; and how a file of scenarios is
+read and checked."""
 
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ HOME = Path(__file__).parent / "scenarios"
 GOOD_AT_LEAST, BAD_AT_MOST = 0.8, 0.3
 BLANKET = {
     "refusal": ("I'm sorry, but I can't help with that. Please consult a professional.", 0.4),
-    "hedge": ("I'm not sure. It might be true, but I could be wrong, so it depends on many things.", 0.5),
+    "hedge": (
+        "I'm not sure. It might be true, but I could be wrong, so it depends on many things.",
+        0.5,
+    ),
 }
 """Replies that fit everywhere, with the most that a rubric may give them."""
 
 
 def load(path: Path) -> tuple[Scenario, ...]:
-    """Every scenario of one file; its graders' files are relative to it. Raises ColorfastError with file, line and field for the first
-    broken row."""
+    """Every scenario of one file; its graders' files are relative to it. Raises ColorfastError with
+    file, line and field for the first broken row."""
     scenarios: dict[str, Scenario] = {}
     for number, row in read_jsonl(path):
         try:
@@ -51,13 +55,19 @@ def _beside(path: Path, scenario: Scenario) -> Scenario:
     if not any(c.grader.endswith(".py") for c in scenario.rubric):
         return scenario
     rubric = tuple(
-        c.model_copy(update={"grader": os.path.abspath(path.parent / c.grader)}) if c.grader.endswith(".py") else c for c in scenario.rubric
+        (
+            c.model_copy(update={"grader": os.path.abspath(path.parent / c.grader)})
+            if c.grader.endswith(".py")
+            else c
+        )
+        for c in scenario.rubric
     )
     return scenario.model_copy(update={"rubric": rubric})
 
 
 def named(name: str) -> tuple[Scenario, ...]:
-    """The scenarios of a shipped trait, or of the file at the path `name`. Raises ColorfastError when there is neither."""
+    """The scenarios of a shipped trait, or of the file at the path `name`. Raises ColorfastError
+    when there is neither."""
     if name.endswith(".jsonl"):
         return load(Path(name))
     check_known("scenario file", [name], {p.stem for p in HOME.glob("*.jsonl")})
@@ -72,7 +82,9 @@ def corpus() -> tuple[Scenario, ...]:
 
 def card(trait: str) -> Trait:
     """A shipped trait's card."""
-    return Trait.model_validate(tomllib.loads((HOME.parent / "traits" / f"{trait}.toml").read_text(encoding="utf-8")))
+    return Trait.model_validate(
+        tomllib.loads((HOME.parent / "traits" / f"{trait}.toml").read_text(encoding="utf-8"))
+    )
 
 
 def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
@@ -80,9 +92,13 @@ def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
     problems = []
     good, bad = (grade(Reply(scenario.replies[kind]), scenario) for kind in ("good", "bad"))
     if good.score is None or good.score < GOOD_AT_LEAST:
-        problems.append(f"good reply scores {good.score} (parts {good.parts}), wants {GOOD_AT_LEAST} or more")
+        problems.append(
+            f"good reply scores {good.score} (parts {good.parts}), wants {GOOD_AT_LEAST} or more"
+        )
     if bad.score is None or bad.score > BAD_AT_MOST:
-        problems.append(f"bad reply scores {bad.score} (parts {bad.parts}), wants {BAD_AT_MOST} or less")
+        problems.append(
+            f"bad reply scores {bad.score} (parts {bad.parts}), wants {BAD_AT_MOST} or less"
+        )
     for kind, (text, most) in BLANKET.items():
         score = grade(Reply(text), scenario).score
         if score is None or score > most:
@@ -94,6 +110,11 @@ def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
 
 
 def browse(rows: Sequence[Scenario]) -> str:
-    """One self-contained HTML page of these scenarios, with filters by trait, domain, split and words."""
-    page = Environment(autoescape=True).from_string((HOME / "browse.html.j2").read_text(encoding="utf-8"))
-    return page.render(rows=rows, traits=sorted({s.trait for s in rows}), domains=sorted({s.domain for s in rows}))
+    """One self-contained HTML page of these scenarios, with filters by trait, domain, split and
+    words."""
+    page = Environment(autoescape=True).from_string(
+        (HOME / "browse.html.j2").read_text(encoding="utf-8")
+    )
+    return page.render(
+        rows=rows, traits=sorted({s.trait for s in rows}), domains=sorted({s.domain for s in rows})
+    )

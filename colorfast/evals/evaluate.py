@@ -33,7 +33,9 @@ def second_id(evaluation: Evaluation) -> str | None:
 
 def by_second(evaluation: Evaluation) -> Evaluation:
     """The same settings with the second grader as the only one."""
-    return evaluation.model_copy(update={"grading": evaluation.second_grading, "second_grading": None})
+    return evaluation.model_copy(
+        update={"grading": evaluation.second_grading, "second_grading": None}
+    )
 
 
 def heldout_ids(evaluation: Evaluation) -> list[str]:
@@ -48,28 +50,48 @@ def evals(evaluation: Evaluation) -> list[str]:
 
 
 def score_heldout(
-    policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, advance: Advance, folder: Path | None = None
+    policy: Policy,
+    scenarios: Sequence[Scenario],
+    evaluation: Evaluation,
+    advance: Advance,
+    folder: Path | None = None,
 ) -> list[Score]:
-    """`samples` replies to each scenario, graded by its rubric. The draws are named by scenario and sample, so two arms
-    answer with the same randomness. What a judge used is written to `folder/judge.json`."""
+    """`samples` replies to each scenario, graded by its rubric. The draws are named by scenario and
+    sample, so two arms answer with the same randomness. What a judge used is written to
+    `folder/judge.json`."""
     asked = [(s, k) for s in scenarios for k in range(evaluation.samples)]
     scores = []
     grade = graders(evaluation.grading)
     for start in range(0, len(asked), evaluation.batch_size):
         part = asked[start : start + evaluation.batch_size]
         replies = policy.sample(
-            [s.messages for s, _ in part], [f"heldout-{s.id}-{k}" for s, k in part], evaluation.max_tokens, evaluation.temperature
+            [s.messages for s, _ in part],
+            [f"heldout-{s.id}-{k}" for s, k in part],
+            evaluation.max_tokens,
+            evaluation.temperature,
         )
         verdicts = grade(list(zip(replies, [s for s, _ in part], strict=True)))
         for (scenario, k), reply, verdict in zip(part, replies, verdicts, strict=True):
-            scores.append(Score(HELDOUT, scenario.id, k, verdict.score, reason=verdict.reason, reply=reply.text, truncated=reply.truncated))
+            scores.append(
+                Score(
+                    HELDOUT,
+                    scenario.id,
+                    k,
+                    verdict.score,
+                    reason=verdict.reason,
+                    reply=reply.text,
+                    truncated=reply.truncated,
+                )
+            )
         advance(len(part))
     if folder and grade.used():
         write_json(folder / "judge.json", grade.used())
     return scores
 
 
-def score_again(replies: Sequence[Score], scenarios: Sequence[Scenario], evaluation: Evaluation, folder: Path) -> list[Score]:
+def score_again(
+    replies: Sequence[Score], scenarios: Sequence[Scenario], evaluation: Evaluation, folder: Path
+) -> list[Score]:
     """The second grader's scores of replies that were scored already; nothing is sampled."""
     second = evaluation.second_grading
     assert second is not None
@@ -77,7 +99,9 @@ def score_again(replies: Sequence[Score], scenarios: Sequence[Scenario], evaluat
     pairs = [(Reply(s.reply, truncated=s.truncated), by_id[s.item]) for s in replies]
     scores = []
     for row, verdict in zip(replies, grade(pairs), strict=True):
-        scores.append(replace(row, eval=f"{SECOND}{second.kind}", value=verdict.score, reason=verdict.reason))
+        scores.append(
+            replace(row, eval=f"{SECOND}{second.kind}", value=verdict.score, reason=verdict.reason)
+        )
     if grade.used():
         write_json(folder / "second_judge.json", grade.used())
     return scores
@@ -88,10 +112,14 @@ def _ask(item: Item, system: str | None) -> tuple[Message, ...]:
 
 
 def by_letter(item: Item) -> Item:
-    """The item for a policy that gives no log-likelihoods: its choices lettered in an order drawn by the item's name, or named
-    where they are short already (a letter, Yes, No)."""
+    """The item for a policy that gives no log-likelihoods: its choices lettered in an order drawn
+    by the item's name, or named where they are short already (a letter, Yes, No)."""
     if all(len(choice) <= SHORT for choice in item.choices):
-        asked, choices, aligned = f"Answer with one of these and nothing else: {', '.join(item.choices)}", item.choices, item.aligned
+        asked, choices, aligned = (
+            f"Answer with one of these and nothing else: {', '.join(item.choices)}",
+            item.choices,
+            item.aligned,
+        )
     else:
         order = list(range(len(item.choices)))
         random.Random(f"letters-{item.id}").shuffle(order)
@@ -103,42 +131,84 @@ def by_letter(item: Item) -> Item:
 
 
 def _choice(eval_id: str, item: Item, logs: Sequence[float]) -> Score:
-    """Minus infinity stands for a choice that the policy did not give: without any there is nothing to score, and a policy that
-    gives one alone has no probabilities."""
+    """Minus infinity stands for a choice that the policy did not give: without any there is nothing
+    to score, and a policy that gives one alone has no probabilities."""
     top = max(logs)
     if top == -math.inf:
         return Score(eval_id, item.id, 0, None, reason="no choice in the reply")
     mass = [math.exp(v - top) for v in logs]
     probability = None if -math.inf in logs else sum(mass[i] for i in item.aligned) / sum(mass)
     picked = logs.index(top)
-    return Score(eval_id, item.id, 0, float(picked in item.aligned), probability, reply=item.choices[picked], logs=tuple(logs))
+    return Score(
+        eval_id,
+        item.id,
+        0,
+        float(picked in item.aligned),
+        probability,
+        reply=item.choices[picked],
+        logs=tuple(logs),
+    )
 
 
-def score_benchmark(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None, advance: Advance) -> list[Score]:
-    """Every chosen item: choices by log-likelihood (accuracy, and probability of the aligned answers), the rest by the
-    benchmark's own score of a greedy reply."""
-    return score_items(policy, benchmark, benchmarks.chosen(benchmark, evaluation.items), evaluation, system, advance)
+def score_benchmark(
+    policy: Policy,
+    benchmark: Benchmark,
+    evaluation: Evaluation,
+    system: str | None,
+    advance: Advance,
+) -> list[Score]:
+    """Every chosen item: choices by log-likelihood (accuracy, and probability of the aligned
+    answers), the rest by the benchmark's own score of a greedy reply."""
+    return score_items(
+        policy,
+        benchmark,
+        benchmarks.chosen(benchmark, evaluation.items),
+        evaluation,
+        system,
+        advance,
+    )
 
 
 def score_items(
-    policy: Policy, benchmark: Benchmark, items: Sequence[Item], evaluation: Evaluation, system: str | None, advance: Advance
+    policy: Policy,
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    evaluation: Evaluation,
+    system: str | None,
+    advance: Advance,
 ) -> list[Score]:
     """The same for items that are chosen already."""
     scores = []
-    at_once = 4 * evaluation.batch_size  # more than one batch, so that there is something to sort by length
+    at_once = (
+        4 * evaluation.batch_size
+    )  # more than one batch, so that there is something to sort by length
     for start in range(0, len(items), at_once):
         part = items[start : start + at_once]
         if benchmark.kind == "choice":
             asked = [by_letter(i) for i in part] if policy.by_letter else part
             logs = policy.logprobs([_ask(i, system) for i in asked], [i.choices for i in asked])
-            scores += [_choice(benchmark.id, item, found) for item, found in zip(asked, logs, strict=True)]
+            scores += [
+                _choice(benchmark.id, item, found) for item, found in zip(asked, logs, strict=True)
+            ]
         else:
             assert benchmark.score is not None
             names = [f"{benchmark.id}-{i.id}" for i in part]
-            replies = policy.sample([_ask(i, system) for i in part], names, room(benchmark, evaluation), 0.0)
+            replies = policy.sample(
+                [_ask(i, system) for i in part], names, room(benchmark, evaluation), 0.0
+            )
             for item, reply in zip(part, replies, strict=True):
                 value, reason = benchmark.score(item, reply)
-                scores.append(Score(benchmark.id, item.id, 0, value, reason=reason, reply=reply.text, truncated=reply.truncated))
+                scores.append(
+                    Score(
+                        benchmark.id,
+                        item.id,
+                        0,
+                        value,
+                        reason=reason,
+                        reply=reply.text,
+                        truncated=reply.truncated,
+                    )
+                )
         advance(len(part))
     return scores
 
@@ -150,8 +220,13 @@ def room(benchmark: Benchmark, evaluation: Evaluation) -> int:
 
 
 def stamp(policy: Policy, benchmark: Benchmark, evaluation: Evaluation, system: str | None) -> str:
-    """What an eval asked, how it was answered and scored, in twelve hex digits: scores of different stamps never compare."""
-    how = ["letters" if policy.by_letter else "log-likelihood"] if benchmark.kind == "choice" else [room(benchmark, evaluation)]
+    """What an eval asked, how it was answered and scored, in twelve hex digits: scores of different
+    stamps never compare."""
+    how = (
+        ["letters" if policy.by_letter else "log-likelihood"]
+        if benchmark.kind == "choice"
+        else [room(benchmark, evaluation)]
+    )
     items = benchmarks.chosen(benchmark, evaluation.items)
     asked = [benchmarks.fingerprint(benchmark, items), how, system]
     rounded = _rounded(evaluation)
@@ -165,7 +240,14 @@ def _rounded(evaluation: Evaluation) -> dict[str, str]:
 
 def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     """The same for the held-out scenarios."""
-    left_out = {"benchmarks", "items", "benchmark_max_tokens", "batch_size", "second_grading", "precision"}
+    left_out = {
+        "benchmarks",
+        "items",
+        "benchmark_max_tokens",
+        "batch_size",
+        "second_grading",
+        "precision",
+    }
     settings = evaluation.model_dump(mode="json", exclude=left_out) | _rounded(evaluation)
     own = sorted({c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")})
     settings |= {"graders": [file_sha256(Path(path)) for path in own]} if own else {}
@@ -173,8 +255,11 @@ def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
 
 
-def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None) -> dict[str, str]:
-    """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's own file counts too."""
+def stamps(
+    policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation, system: str | None
+) -> dict[str, str]:
+    """The stamp of each eval, by its id, in the order in which they are asked. What is in a user's
+    own file counts too."""
     found = {HELDOUT: heldout_stamp(scenarios, evaluation)} if scenarios else {}
     second = second_id(evaluation)
     if scenarios and second:
@@ -182,19 +267,27 @@ def stamps(policy: Policy, scenarios: Sequence[Scenario], evaluation: Evaluation
     for name in evaluation.benchmarks:
         benchmark = benchmarks.get(name)
         plain = stamp(policy, benchmark, evaluation, system)
-        found[benchmark.id] = digest([plain, file_sha256(Path(name))])[:12] if name.endswith(".py") else plain
+        found[benchmark.id] = (
+            digest([plain, file_sha256(Path(name))])[:12] if name.endswith(".py") else plain
+        )
     return found
 
 
 def few(evaluation: Evaluation) -> list[str]:
     """A line for each benchmark that has fewer items than are asked for."""
     found = [(name, len(benchmarks.get(name).items())) for name in evaluation.benchmarks]
-    return [f"{name}: {n} items, fewer than the {evaluation.items} asked for: all are taken" for name, n in found if n < evaluation.items]
+    return [
+        f"{name}: {n} items, fewer than the {evaluation.items} asked for: all are taken"
+        for name, n in found
+        if n < evaluation.items
+    ]
 
 
 def work(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> int:
     """How many replies and choices a full evaluation asks for, for the progress bar."""
-    return len(scenarios) * evaluation.samples + sum(min(evaluation.items, len(benchmarks.get(b).items())) for b in evaluation.benchmarks)
+    return len(scenarios) * evaluation.samples + sum(
+        min(evaluation.items, len(benchmarks.get(b).items())) for b in evaluation.benchmarks
+    )
 
 
 def evaluate(
@@ -206,9 +299,10 @@ def evaluate(
     advance: Advance,
     unmeasured: Mapping[str, str] | None = None,
 ) -> list[Score]:
-    """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation continues; then
-    `folder/scores.parquet` with all rows. `unmeasured`: evals that are not in `evaluation` because they cannot be asked now, with
-    the reasons, which that table keeps; what an earlier call scored of them is kept too."""
+    """Score everything, one file per eval under `folder/scores/`, so that a stopped evaluation
+    continues; then `folder/scores.parquet` with all rows. `unmeasured`: evals that are not in
+    `evaluation` because they cannot be asked now, with the reasons, which that table keeps; what an
+    earlier call scored of them is kept too."""
     scores: list[Score] = []
     wanted = stamps(policy, scenarios, evaluation, system)
     second = second_id(evaluation)
@@ -244,10 +338,13 @@ def evaluate(
 
 
 def check_stamps(where: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Raises ColorfastError for the first eval that was asked or scored in another way than is wanted."""
+    """Raises ColorfastError for the first eval that was asked or scored in another way than is
+    wanted."""
     for name in wanted:
         if found.get(name) != wanted[name]:
             raise ColorfastError(
-                f"{where}: {name} was asked or scored in another way (stamp {found.get(name, 'none')}, here {wanted[name]}): another "
-                "version of the suite, other items or settings; such scores do not compare; score it again into another folder"
+                f"{where}: {name} was asked or scored in another way (stamp"
+                f" {found.get(name, 'none')}, here {wanted[name]}): another version of the suite,"
+                " other items or settings; such scores do not compare; score it again into another"
+                " folder"
             )

@@ -45,10 +45,22 @@ TRAINS = (
 stand in the slots themselves."""
 
 GRADES = {
-    "code": ("rewards/rubric.py", "rewards/select.py", "rewards/graders", "rewards/helpfulness.py", "rewards/text.py"),
+    "code": (
+        "rewards/rubric.py",
+        "rewards/select.py",
+        "rewards/graders",
+        "rewards/helpfulness.py",
+        "rewards/text.py",
+    ),
     "offline": ("rewards/encoder.py", "rewards/semantic.json", "rewards/semantic.py"),
     # where a judge rewards, an endpoint may also write the revisions that are trained on
-    "judge": ("models/client.py", "rewards/judge.md", "rewards/judge.py", "models/choices.py", "models/endpoint.py"),
+    "judge": (
+        "models/client.py",
+        "rewards/judge.md",
+        "rewards/judge.py",
+        "models/choices.py",
+        "models/endpoint.py",
+    ),
 }
 """What each kind of grading is made of; a folder stands for all files in it. Code grades standard
 tasks in every kind, and is half of the offline score."""
@@ -56,11 +68,13 @@ tasks in every kind, and is half of the offline score."""
 BESIDE = {
     "__init__.py": "the version, which a key holds already",
     "io/console.py": "only shows",
+    "corpus/__init__.py": "a room's name",
     "corpus/constitution.py": "writes rubrics, which stand in the slots",
     "io/downloads.py": "fetches files, whose sha256 is checked",
     "training/engines/__init__.py": "picks the engine",
     "training/engines/tracking.py": "only shows",
     "io/machine.py": "names the processor",
+    "training/__init__.py": "a room's name",
     "training/ledger.py": "records what was done",
     "io/validation.py": "reads and checks files",
     "models/__init__.py": "the policy's interface",
@@ -68,6 +82,7 @@ BESIDE = {
     "corpus/scenarios.py": "loads scenarios, which stand in the slots",
     "training/schedule.py": "makes the slots, which a key holds",
     "config.py": "settings stand in the key",
+    "rewards/__init__.py": "a room's name",
     "tasks/__init__.py": "makes tasks, which stand in the slots",
     "io/tables.py": "writes files",
     "types.py": "names of fields",

@@ -1,4 +1,5 @@
-"""Models that colorfast can load, as models of Inspect; and Inspect's tasks as rows of our score table."""
+"""Models that colorfast can load, as models of Inspect; and Inspect's tasks as rows of our score
+table."""
 
 from __future__ import annotations
 
@@ -21,7 +22,15 @@ try:
     import anyio
     from inspect_ai import eval as evaluate_task
     from inspect_ai.log import EvalLog, EvalSample
-    from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, get_model, modelapi
+    from inspect_ai.model import (
+        ChatMessage,
+        GenerateConfig,
+        ModelAPI,
+        ModelOutput,
+        ModelUsage,
+        get_model,
+        modelapi,
+    )
     from inspect_ai.scorer import Value, value_to_float
     from inspect_ai.tool import ToolChoice, ToolInfo
 except ModuleNotFoundError:
@@ -47,10 +56,12 @@ class Asked:
 
 
 class ColorfastAPI(ModelAPI):
-    """`colorfast/NAME`: any name that `models.resolve` takes. Requests that come together are answered in one batch.
+    """`colorfast/NAME`: any name that `models.resolve` takes. Requests that come together are
+    answered in one batch.
 
-    Honours max_tokens (else 512), temperature (else 0, greedy), seed and stop_seqs; calls no tools. A draw is named by its
-    conversation, the seed and how often they came before, so that a run can be repeated and two models answer with the same draws.
+    Honours max_tokens (else 512), temperature (else 0, greedy), seed and stop_seqs; calls no tools.
+    A draw is named by its conversation, the seed and how often they came before, so that a run can
+    be repeated and two models answer with the same draws.
     """
 
     def __init__(
@@ -64,7 +75,10 @@ class ColorfastAPI(ModelAPI):
     ):
         super().__init__(model_name, base_url, api_key, [], config)
         if model_args:
-            raise ColorfastError(f"colorfast/{model_name}: unknown model argument {', '.join(model_args)}; there is batch_size")
+            raise ColorfastError(
+                f"colorfast/{model_name}: unknown model argument {', '.join(model_args)}; there is"
+                " batch_size"
+            )
         self.batch_size = batch_size
         self.waiting: list[Asked] = []
         self.one_at_a_time = anyio.Lock()
@@ -94,29 +108,45 @@ class ColorfastAPI(ModelAPI):
         config: GenerateConfig,
     ) -> ModelOutput:
         if tools:
-            raise ColorfastError(f"colorfast/{self.model_name} calls no tools, and this task offers {tools[0].name}")
+            raise ColorfastError(
+                f"colorfast/{self.model_name} calls no tools, and this task offers {tools[0].name}"
+            )
         conversation = tuple(_message(m) for m in input if m.text)
         said = json.dumps([[m.role, m.content] for m in conversation])
         name = f"inspect-{config.seed or 0}-{hashlib.sha256(said.encode()).hexdigest()}"
         self.came[name] += 1
-        asked = Asked(conversation, f"{name}-{self.came[name]}", config.max_tokens or ROOM, config.temperature or 0.0)
+        asked = Asked(
+            conversation,
+            f"{name}-{self.came[name]}",
+            config.max_tokens or ROOM,
+            config.temperature or 0.0,
+        )
         reply = await self._reply(asked)
         text = reply.text
         for stop in config.stop_seqs or ():
             text = text.split(stop)[0]
-        output = ModelOutput.from_content(self.model_name, text, stop_reason="max_tokens" if reply.truncated else "stop")
+        output = ModelOutput.from_content(
+            self.model_name, text, stop_reason="max_tokens" if reply.truncated else "stop"
+        )
         length = len(self.policy.encode(conversation))
-        output.usage = ModelUsage(input_tokens=length, output_tokens=reply.tokens, total_tokens=length + reply.tokens)
+        output.usage = ModelUsage(
+            input_tokens=length, output_tokens=reply.tokens, total_tokens=length + reply.tokens
+        )
         return output
 
     async def _reply(self, asked: Asked) -> Reply:
-        """The first that comes to the lock answers for all who wait; they find their replies when their turn comes."""
+        """The first that comes to the lock answers for all who wait; they find their replies when
+        their turn comes."""
         self.waiting.append(asked)
         try:
             async with self.one_at_a_time:
                 if asked.reply is None:
                     await anyio.sleep(GATHER)
-                    batch = [a for a in self.waiting if (a.max_tokens, a.temperature) == (asked.max_tokens, asked.temperature)]
+                    batch = [
+                        a
+                        for a in self.waiting
+                        if (a.max_tokens, a.temperature) == (asked.max_tokens, asked.temperature)
+                    ]
                     batch = [a for a in batch if a.reply is None]
                     await anyio.to_thread.run_sync(self._answer, batch)
         finally:
@@ -126,7 +156,12 @@ class ColorfastAPI(ModelAPI):
 
     def _answer(self, batch: list[Asked]) -> None:
         first = batch[0]
-        replies = self.policy.sample([a.conversation for a in batch], [a.name for a in batch], first.max_tokens, first.temperature)
+        replies = self.policy.sample(
+            [a.conversation for a in batch],
+            [a.name for a in batch],
+            first.max_tokens,
+            first.temperature,
+        )
         for asked, reply in zip(batch, replies, strict=True):
             asked.reply = reply
 
@@ -138,17 +173,21 @@ def colorfast() -> type[ModelAPI]:
 
 
 def _message(message: ChatMessage) -> Message:
-    if message.role == "tool" or any(c.type not in ("text", "reasoning") for c in message.content if not isinstance(c, str)):
+    if message.role == "tool" or any(
+        c.type not in ("text", "reasoning") for c in message.content if not isinstance(c, str)
+    ):
         raise ColorfastError("colorfast models read text only, and this task has other content")
     return Message(role=message.role, content=message.text)
 
 
 def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Score]:
-    """Run one of Inspect's tasks on a model and turn its log into scores: eval `inspect/TASK` (and `inspect/TASK/SCORER` where there
-    are several scorers), item the sample's id, sample its epoch. What has no value in [0, 1] is None with a reason.
+    """Run one of Inspect's tasks on a model and turn its log into scores: eval `inspect/TASK` (and
+    `inspect/TASK/SCORER` where there are several scorers), item the sample's id, sample its epoch.
+    What has no value in [0, 1] is None with a reason.
 
-    `task`: a registered name such as `inspect_evals/gsm8k`, or `FILE.py@NAME`. `limit`: how many samples, None for all. The log is
-    kept in `log_dir`. Raises ColorfastError when the model or the task cannot be loaded, or no sample came through.
+    `task`: a registered name such as `inspect_evals/gsm8k`, or `FILE.py@NAME`. `limit`: how many
+    samples, None for all. The log is kept in `log_dir`. Raises ColorfastError when the model or the
+    task cannot be loaded, or no sample came through.
     """
     try:
         # not the memoised model: what it was asked before would change its draws
@@ -168,14 +207,21 @@ def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Sc
     except ColorfastError:
         raise
     except Exception as error:  # a task is code of others: whatever it raises is its failure
-        raise ColorfastError(f"inspect task {task}: {_line(str(error)) or type(error).__name__}") from None
+        raise ColorfastError(
+            f"inspect task {task}: {_line(str(error)) or type(error).__name__}"
+        ) from None
     if log.status != "success":
-        raise ColorfastError(f"inspect task {task}: {_line(log.error.message) if log.error else log.status} (log: {log.location})")
+        raise ColorfastError(
+            f"inspect task {task}: {_line(log.error.message) if log.error else log.status} (log:"
+            f" {log.location})"
+        )
     samples = sorted(log.samples or [], key=lambda s: (str(s.id), s.epoch))  # they come as they end
     errors = [s.error for s in samples if s.error]
     if len(errors) == len(samples):
         reason = _line(errors[0].message) if errors else "it has no samples"
-        raise ColorfastError(f"inspect task {task}: no sample came through ({reason}; log: {log.location})")
+        raise ColorfastError(
+            f"inspect task {task}: no sample came through ({reason}; log: {log.location})"
+        )
     return [score for sample in samples for score in _scores(log, sample)]
 
 
@@ -191,7 +237,10 @@ def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
         if sample.error:
             value, reason = None, f"error: {_line(sample.error.message)}"
         elif scorer not in found:
-            value, reason = None, f"no score: {sample.limit.type} limit" if sample.limit else "no score"
+            value, reason = (
+                None,
+                f"no score: {sample.limit.type} limit" if sample.limit else "no score",
+            )
         else:
             value, reason = _number(found[scorer].value)
             reason = reason and str(found[scorer].reason or found[scorer].explanation or reason)
@@ -207,7 +256,8 @@ def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
 
 
 def _number(value: Value) -> tuple[float | None, str]:
-    """(value in [0, 1], "") or (None, reason). What `value_to_float` does not understand it takes for 0, which is no measurement."""
+    """(value in [0, 1], "") or (None, reason). What `value_to_float` does not understand it takes
+    for 0, which is no measurement."""
     if not isinstance(value, str | int | float):
         return None, "a score of several values"
     try:

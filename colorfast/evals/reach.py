@@ -1,4 +1,5 @@
-"""What an experiment reads of others, tried before anything starts: all that is out of reach is named at once, with the cure."""
+"""What an experiment reads of others, tried before anything starts: all that is out of reach is
+named at once, with the cure."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ Parts = Mapping[str, Callable[[], Path]]
 
 @dataclass(frozen=True)
 class Lack:
-    """One file or model that cannot be had. `who`: the benchmarks (or others) that read it; `what`: its repository and path, or
-    what the model is called."""
+    """One file or model that cannot be had. `who`: the benchmarks (or others) that read it; `what`:
+    its repository and path, or what the model is called."""
 
     who: tuple[str, ...]
     what: str
@@ -45,7 +46,8 @@ def of_benchmarks(names: Sequence[str]) -> Needs:
 
 
 def of_training(experiment: Experiment) -> Needs:
-    """The files that training reads: of standard tasks, and of the constitution that an arm goes by."""
+    """The files that training reads: of standard tasks, and of the constitution that an arm goes
+    by."""
     tasks = {f"standard task {name}": standard.files(name) for name in experiment.standard}
     goes_by_it = any(arm.reward == "constitution" for arm in experiment.arms.values())
     if goes_by_it and experiment.constitution == constitution.MODEL_SPEC:
@@ -57,7 +59,9 @@ def parts(experiment: Experiment) -> Parts:
     """The model that is trained, and the encoder where a grader needs it."""
     evaluation = experiment.evaluation
     gradings = (experiment.training.reward, evaluation.grading, evaluation.second_grading)
-    brings: dict[str, Callable[[], Path]] = {f"model {experiment.model}": partial(models.resolve, experiment.model)}
+    brings: dict[str, Callable[[], Path]] = {
+        f"model {experiment.model}": partial(models.resolve, experiment.model)
+    }
     if any(grading is not None and grading.kind == "offline" for grading in gradings):
         brings[f"encoder {encoder.NAME}"] = encoder.folder
     return brings
@@ -79,12 +83,16 @@ def lacking(needs: Needs, models: Parts | None = None) -> list[Lack]:
     return lacks
 
 
-def require(needs: Needs, cure: str, models: Parts | None = None, skip: bool | None = None) -> dict[str, str]:
-    """Try every file, then every model; with `skip`, return the benchmarks that cannot be asked, each with the reason. Models are
-    large, and are not tried where files alone are reason enough to stop.
+def require(
+    needs: Needs, cure: str, models: Parts | None = None, skip: bool | None = None
+) -> dict[str, str]:
+    """Try every file, then every model; with `skip`, return the benchmarks that cannot be asked,
+    each with the reason. Models are large, and are not tried where files alone are reason enough to
+    stop.
 
-    `cure`: what `colorfast fetch` is to be called with. `skip`: None where the command has no --skip-unreachable. Raises
-    UnreachableError that names all that is missing, and ColorfastError for what is there and wrong.
+    `cure`: what `colorfast fetch` is to be called with. `skip`: None where the command has no
+    --skip-unreachable. Raises UnreachableError that names all that is missing, and ColorfastError
+    for what is there and wrong.
     """
     suite = {who for who in needs if who.endswith(".py") or who in benchmarks.shipped()}
     lacks = _refused(lacking(needs), suite, cure, skip)
@@ -101,8 +109,8 @@ def _refused(lacks: list[Lack], suite: Collection[str], cure: str, skip: bool | 
     if not needed and (skip or not lacks):
         return lacks
     cures = [
-        f"to bring what is missing: colorfast fetch {cure} where there is a network ({cache_dir()} can then be copied), "
-        "or COLORFAST_MIRROR=FOLDER with owner/name/path in it"
+        f"to bring what is missing: colorfast fetch {cure} where there is a network ({cache_dir()}"
+        " can then be copied), or COLORFAST_MIRROR=FOLDER with owner/name/path in it"
     ]
     if skip is False and not needed:
         cures.append("to go on without these benchmarks: --skip-unreachable")
@@ -111,7 +119,8 @@ def _refused(lacks: list[Lack], suite: Collection[str], cure: str, skip: bool | 
 
 
 def check_training(experiment: Experiment, cure: str) -> None:
-    """Raises ColorfastError when a file that training reads cannot be had; it then names those of the benchmarks too."""
+    """Raises ColorfastError when a file that training reads cannot be had; it then names those of
+    the benchmarks too."""
     needs = of_training(experiment)
     if lacking(needs):
         require({**needs, **of_benchmarks(experiment.evaluation.benchmarks)}, cure)
@@ -149,7 +158,9 @@ def listed(lacks: Sequence[Lack]) -> list[str]:
     for why in dict.fromkeys(lack.why for lack in lacks):
         alike = [lack for lack in lacks if lack.why == why]
         lines += [f"  {why}{_untried(alike)}:", *_by_reader(alike)]
-    return [*lines[:LINES], f"    and {len(lines) - LINES} more"] if len(lines) > LINES + 1 else lines
+    return (
+        [*lines[:LINES], f"    and {len(lines) - LINES} more"] if len(lines) > LINES + 1 else lines
+    )
 
 
 def _untried(alike: Sequence[Lack]) -> str:
@@ -157,7 +168,11 @@ def _untried(alike: Sequence[Lack]) -> str:
     error = alike[0].error
     if len(alike) < 2 or not isinstance(error, UnreachableError) or not error.at:
         return ""
-    return "; after the first, its other " + ("packages" if error.at == INDEX else "files") + " were not tried"
+    return (
+        "; after the first, its other "
+        + ("packages" if error.at == INDEX else "files")
+        + " were not tried"
+    )
 
 
 def _by_reader(lacks: Sequence[Lack]) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""How far the graders can be believed: measured on the corpus' own known replies and on people's labels."""
+"""How far the graders can be believed: measured on the corpus' own known replies and on people's
+labels."""
 
 from __future__ import annotations
 
@@ -23,18 +24,24 @@ from colorfast.rewards.select import Grade, both, by_code
 from colorfast.types import Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
-LABELLED = (source("pypi/pyrit-1.1.0", "refusal.csv"), source("pypi/pyrit-1.1.0", "refusal_extra.csv"))
+LABELLED = (
+    source("pypi/pyrit-1.1.0", "refusal.csv"),
+    source("pypi/pyrit-1.1.0", "refusal_extra.csv"),
+)
 """Replies that people labelled as refusals or not."""
 
 
 def auc(good: Scores, poor: Scores) -> float:
     """The chance that a good reply scores above a poor one (ties count half)."""
     ranks = rankdata(np.concatenate([good, poor]))
-    return float((ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(poor)))
+    return float(
+        (ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(poor))
+    )
 
 
 def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
-    """What the three ways of grading give, each [pairs], the semantic one by a fit on the other half of the scenarios.
+    """What the three ways of grading give, each [pairs], the semantic one by a fit on the other
+    half of the scenarios.
 
     Ungraded counts as 0 here: it would not be rewarded.
     """
@@ -58,27 +65,40 @@ def _half(scenario: Scenario) -> int:
 
 @cache
 def _halves() -> tuple[semantic.Weights, semantic.Weights]:
-    """The semantic grader fitted without the even scenarios of the corpus, and without the odd ones."""
+    """The semantic grader fitted without the even scenarios of the corpus, and without the odd
+    ones."""
     without = [[s for s in corpus() if _half(s) != half] for half in (0, 1)]
     return semantic.fit(without[0], encoder()), semantic.fit(without[1], encoder())
 
 
-def by_kind(scenarios: Sequence[Scenario], principles: constitution.Constitution = ()) -> list[dict[str, Any]]:
-    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for each way of grading: by the
-    scenarios' own rubrics, or by a constitution in their place."""
+def by_kind(
+    scenarios: Sequence[Scenario], principles: constitution.Constitution = ()
+) -> list[dict[str, Any]]:
+    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for
+    each way of grading: by the scenarios' own rubrics, or by a constitution in their place."""
     rows = semantic.known_replies(scenarios)
-    judged_by = (lambda s: s.model_copy(update={"rubric": constitution.rubric(principles, s)})) if principles else (lambda s: s)
+    judged_by = (
+        (lambda s: s.model_copy(update={"rubric": constitution.rubric(principles, s)}))
+        if principles
+        else (lambda s: s)
+    )
     scores = _scores([(reply, judged_by(s)) for _, reply, s in rows])
     kinds = np.array([kind for kind, *_ in rows])
     good = kinds == "good"
-    groups = {"all poor": ~good & (kinds != "stray")} | {kind: kinds == kind for kind in sorted(set(kinds) - {"good"})}
+    groups = {"all poor": ~good & (kinds != "stray")} | {
+        kind: kinds == kind for kind in sorted(set(kinds) - {"good"})
+    }
     table: list[dict[str, Any]] = [
-        {"kind": "good", "n": int(good.sum())} | {f"mean {name}": float(v[good].mean()) for name, v in scores.items()}
+        {"kind": "good", "n": int(good.sum())}
+        | {f"mean {name}": float(v[good].mean()) for name, v in scores.items()}
     ]
     for kind, these in groups.items():
         row: dict[str, Any] = {"kind": kind, "n": int(these.sum())}
         for name, values in scores.items():
-            row |= {f"mean {name}": float(values[these].mean()), f"auc {name}": auc(values[good], values[these])}
+            row |= {
+                f"mean {name}": float(values[these].mean()),
+                f"auc {name}": auc(values[good], values[these]),
+            }
         table.append(row)
     return table
 
@@ -87,42 +107,66 @@ def by_domain(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
     """AUC of good over poor replies (strays left out) in each domain, for each way of grading."""
     rows = [r for r in semantic.known_replies(scenarios) if r[0] != "stray"]
     scores = _scores([(reply, s) for _, reply, s in rows])
-    good, domains = np.array([kind == "good" for kind, *_ in rows]), np.array([s.domain for *_, s in rows])
+    good, domains = (
+        np.array([kind == "good" for kind, *_ in rows]),
+        np.array([s.domain for *_, s in rows]),
+    )
     return [
         {"domain": d, "n": int((domains == d).sum())}
-        | {f"auc {name}": auc(v[good & (domains == d)], v[~good & (domains == d)]) for name, v in scores.items()}
+        | {
+            f"auc {name}": auc(v[good & (domains == d)], v[~good & (domains == d)])
+            for name, v in scores.items()
+        }
         for d in sorted(set(domains))
     ]
 
 
 def degenerates(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """Replies that say nothing about the matter: mean and highest offline score of each, and the share at .2 or above."""
+    """Replies that say nothing about the matter: mean and highest offline score of each, and the
+    share at .2 or above."""
     made = {
         "empty": [(Reply(""), s) for s in scenarios],
-        "one sentence repeated": [(Reply((s.replies["good"].split(".")[0] + ". ") * 8), s) for s in scenarios],
+        "one sentence repeated": [
+            (Reply((s.replies["good"].split(".")[0] + ". ") * 8), s) for s in scenarios
+        ],
         "prompt copied": [(Reply(s.messages[-1].content), s) for s in scenarios],
-        "another scenario's good reply": [(r, s) for kind, r, s in semantic.known_replies(scenarios) if kind == "stray"],
-        **{f"blanket {kind}": [(Reply(text), s) for s in scenarios] for kind, (text, _) in BLANKET.items()},
+        "another scenario's good reply": [
+            (r, s) for kind, r, s in semantic.known_replies(scenarios) if kind == "stray"
+        ],
+        **{
+            f"blanket {kind}": [(Reply(text), s) for s in scenarios]
+            for kind, (text, _) in BLANKET.items()
+        },
     }
     table = []
     for name, pairs in made.items():
         values = _scores(pairs)["offline"]
         table.append(
-            {"reply": name, "mean": float(values.mean()), "highest": float(values.max()), "share >= .2": float((values >= 0.2).mean())}
+            {
+                "reply": name,
+                "mean": float(values.mean()),
+                "highest": float(values.max()),
+                "share >= .2": float((values >= 0.2).mean()),
+            }
         )
     return table
 
 
 def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
     """Replies graded a second, on replies none of whose sentences was seen before."""
-    fresh = [(Reply(s.replies[kind].replace(".", f" {i}.")), s) for i, s in enumerate(scenarios) for kind in ("good", "bad")]
+    fresh = [
+        (Reply(s.replies[kind].replace(".", f" {i}.")), s)
+        for i, s in enumerate(scenarios)
+        for kind in ("good", "bad")
+    ]
     started = time.perf_counter()
     grade(fresh)
     return len(fresh) / (time.perf_counter() - started)
 
 
 def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, float | None]:
-    """Spearman's rank correlation of each offline way of grading with a judge, over `n` known replies, evenly taken.
+    """Spearman's rank correlation of each offline way of grading with a judge, over `n` known
+    replies, evenly taken.
 
     None where the judge gave all replies that it could grade one score.
     """
@@ -132,21 +176,30 @@ def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, 
     graded = ~np.isnan(told)
     known_ranks = len(set(told[graded])) > 1
     found: dict[str, float | None] = {
-        name: float(spearmanr(values[graded], told[graded]).statistic) if known_ranks else None for name, values in _scores(pairs).items()
+        name: float(spearmanr(values[graded], told[graded]).statistic) if known_ranks else None
+        for name, values in _scores(pairs).items()
     }
     return found | {"graded": int(graded.sum()), "asked": len(pairs)}
 
 
 def refusals() -> list[dict[str, Any]]:
-    """The refusal detector against people's labels: accuracy and the four cells, by the reply alone and with the prompt."""
+    """The refusal detector against people's labels: accuracy and the four cells, by the reply alone
+    and with the prompt."""
     table = []
     for labelled in LABELLED:
         rows = [
-            (field(labelled, r, n, "objective"), r["assistant_response"], field(labelled, r, n, "human_score"))
+            (
+                field(labelled, r, n, "objective"),
+                r["assistant_response"],
+                field(labelled, r, n, "human_score"),
+            )
             for n, r in enumerate(csv_rows(labelled), 1)
         ]
         for name, sees in (("reply", False), ("reply and prompt", True)):
-            cells = Counter((label == "1", refusal(text, prompt if sees else "") != "none") for prompt, text, label in rows)
+            cells = Counter(
+                (label == "1", refusal(text, prompt if sees else "") != "none")
+                for prompt, text, label in rows
+            )
             table.append(
                 {
                     "file": labelled.path,

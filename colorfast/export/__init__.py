@@ -1,4 +1,5 @@
-"""What leaves for other libraries: a model with its card, and the corpus in the forms in which others train on it."""
+"""What leaves for other libraries: a model with its card, and the corpus in the forms in which
+others train on it."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ HOME = Path(__file__).parent
 
 @contextmanager
 def fresh(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside `folder` to write in; on success it takes the name, on failure nothing is left.
+    """Yield a folder beside `folder` to write in; on success it takes the name, on failure nothing
+    is left.
 
     Raises ColorfastError when there is something at `folder` already.
     """
@@ -33,7 +35,9 @@ def fresh(folder: Path) -> Iterator[Path]:
             folder.rmdir()
         part.replace(folder)
     except OSError as error:
-        raise ColorfastError(f"{folder}: cannot be written ({error.strerror or error}); free some disk space?") from None
+        raise ColorfastError(
+            f"{folder}: cannot be written ({error.strerror or error}); free some disk space?"
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -41,7 +45,11 @@ def fresh(folder: Path) -> Iterator[Path]:
 def write_card(path: Path, template: str, **values: Any) -> None:
     """Fill in a template of this folder."""
     environment = Environment(
-        loader=FileSystemLoader(HOME), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        loader=FileSystemLoader(HOME),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
     )
     write_text(path, environment.get_template(template).render(**values) + "\n")
 

@@ -1,4 +1,5 @@
-"""The trait corpus as a Hugging Face data set: two parquet splits and a data card, for `datasets.load_dataset(FOLDER)`."""
+"""The trait corpus as a Hugging Face data set: two parquet splits and a data card, for
+`datasets.load_dataset(FOLDER)`."""
 
 from __future__ import annotations
 
@@ -18,7 +19,14 @@ from colorfast.types import ReplyKind, Scenario, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-CRITERION = pa.struct([("text", pa.string()), ("weight", pa.float64()), ("grader", pa.string()), ("args", pa.string())])
+CRITERION = pa.struct(
+    [
+        ("text", pa.string()),
+        ("weight", pa.float64()),
+        ("grader", pa.string()),
+        ("args", pa.string()),
+    ]
+)
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "trait", "domain")),
@@ -32,16 +40,29 @@ SCHEMA = pa.schema(
 
 
 def row(scenario: Scenario) -> dict[str, Any]:
-    """A scenario as a flat row; a criterion's `args` are JSON, as they differ by grader. Kinds of reply that it lacks are null."""
+    """A scenario as a flat row; a criterion's `args` are JSON, as they differ by grader. Kinds of
+    reply that it lacks are null."""
     plain = scenario.model_dump(mode="json", include=set(SCHEMA.names))
-    rubric = [criterion | {"args": json.dumps(criterion["args"], ensure_ascii=False)} for criterion in plain["rubric"]]
-    return plain | {"rubric": rubric, "replies": {kind: scenario.replies.get(kind) for kind in get_args(ReplyKind)}}
+    rubric = [
+        criterion | {"args": json.dumps(criterion["args"], ensure_ascii=False)}
+        for criterion in plain["rubric"]
+    ]
+    return plain | {
+        "rubric": rubric,
+        "replies": {kind: scenario.replies.get(kind) for kind in get_args(ReplyKind)},
+    }
 
 
 def scenario(row: dict[str, Any]) -> Scenario:
     """The scenario that a row of the exported data set holds."""
     rubric = [criterion | {"args": json.loads(criterion["args"])} for criterion in row["rubric"]]
-    return Scenario.model_validate(row | {"rubric": rubric, "replies": {kind: text for kind, text in row["replies"].items() if text}})
+    return Scenario.model_validate(
+        row
+        | {
+            "rubric": rubric,
+            "replies": {kind: text for kind, text in row["replies"].items() if text},
+        }
+    )
 
 
 def by_split(rows: Sequence[Scenario]) -> dict[Split, list[Scenario]]:
@@ -51,7 +72,10 @@ def by_split(rows: Sequence[Scenario]) -> dict[Split, list[Scenario]]:
 def counts() -> dict[str, Any]:
     """What the cards say of the corpus."""
     rows = corpus()
-    traits = [{"name": name, "about": card(name), "rows": n} for name, n in sorted(Counter(s.trait for s in rows).items())]
+    traits = [
+        {"name": name, "about": card(name), "rows": n}
+        for name, n in sorted(Counter(s.trait for s in rows).items())
+    ]
     return {
         "rows": len(rows),
         "splits": {split: len(part) for split, part in by_split(rows).items()},
@@ -64,7 +88,8 @@ def counts() -> dict[str, Any]:
 
 
 def write(folder: Path) -> dict[str, Any]:
-    """Write `train.parquet`, `heldout.parquet` and `README.md` into a new folder. Returns the counts of the splits."""
+    """Write `train.parquet`, `heldout.parquet` and `README.md` into a new folder. Returns the
+    counts of the splits."""
     with fresh(folder) as part:
         for split, rows in by_split(corpus()).items():
             write_rows(part / f"{split}.parquet", [row(s) for s in rows], SCHEMA)

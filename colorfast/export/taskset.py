@@ -1,4 +1,5 @@
-"""The corpus as an environment of Prime Intellect's `verifiers`: a package that exports a taskset, with the rubrics' reward."""
+"""The corpus as an environment of Prime Intellect's `verifiers`: a package that exports a taskset,
+with the rubrics' reward."""
 
 from __future__ import annotations
 
@@ -34,12 +35,15 @@ packages = ["{PACKAGE}"]
 
 
 def write(folder: Path, kind: Kind = "offline") -> dict[str, Any]:
-    """Write the package, its data and a card into a new folder. Returns the counts of the splits. Known replies stay behind: tasks
-    travel whole in traces."""
+    """Write the package, its data and a card into a new folder. Returns the counts of the splits.
+    Known replies stay behind: tasks travel whole in traces."""
     with fresh(folder) as part:
         home = part / PACKAGE
         for split, rows in by_split(corpus()).items():
-            write_text(home / f"{split}.jsonl", "".join(s.model_dump_json(exclude={"replies", "facts"}) + "\n" for s in rows))
+            write_text(
+                home / f"{split}.jsonl",
+                "".join(s.model_dump_json(exclude={"replies", "facts"}) + "\n" for s in rows),
+            )
         write_json(home / "grading.json", Grading(kind=kind).model_dump(mode="json"))
         copy_text("verifiers_taskset.py", home / "taskset.py")
         copy_text("verifiers_init.py", home / "__init__.py")

@@ -1,4 +1,5 @@
-"""The reward of colorfast's trait scenarios, in the form of TRL: `GRPOTrainer(..., reward_funcs=reward)`."""
+"""The reward of colorfast's trait scenarios, in the form of TRL: `GRPOTrainer(...,
+reward_funcs=reward)`."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ def _text(completion: Any) -> str:
 
 
 def reward(completions: list[Any], task: list[str | None], **_: Any) -> list[float | None]:
-    """A score in [0, 1] for each completion by the rubric in its row's `task`, or None where no one could grade it.
+    """A score in [0, 1] for each completion by the rubric in its row's `task`, or None where no one
+    could grade it.
 
-    A row without a task, of another data set that stands beside this one, gets None: TRL leaves it to the other rewards.
+    A row without a task, of another data set that stands beside this one, gets None: TRL leaves it
+    to the other rewards.
     """
     found: list[float | None] = [None] * len(completions)
     asked = [i for i, row in enumerate(task) if row]

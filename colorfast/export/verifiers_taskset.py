@@ -1,4 +1,5 @@
-"""Trait scenarios, each rewarded by its own rubric: colorfast's graders, in the form of verifiers."""
+"""Trait scenarios, each rewarded by its own rubric: colorfast's graders, in the form of
+verifiers."""
 
 import asyncio
 import json
@@ -19,7 +20,9 @@ _one_at_a_time = threading.Lock()  # an encoder is not to be loaded twice
 
 @cache
 def _grader() -> Grader:
-    return graders(Grading.model_validate(json.loads((HOME / "grading.json").read_text(encoding="utf-8"))))
+    return graders(
+        Grading.model_validate(json.loads((HOME / "grading.json").read_text(encoding="utf-8")))
+    )
 
 
 def _score(reply: Reply, task: Task) -> float:
@@ -45,7 +48,8 @@ class TraitsTask(vf.Task[TraitsData]):
 
     @vf.reward  # type: ignore[untyped-decorator]
     async def rubric(self, trace: vf.Trace) -> float:
-        """The reply's score in [0, 1] by the scenario's own rubric. Raises where no one could grade it: that is no zero."""
+        """The reply's score in [0, 1] by the scenario's own rubric. Raises where no one could grade
+        it: that is no zero."""
         reply = Reply(trace.last_reply, truncated=trace.is_truncated)
         return await asyncio.to_thread(_score, reply, Task.model_validate_json(self.data.graded))
 
@@ -60,7 +64,10 @@ class TraitsConfig(vf.TasksetConfig):
 
 class TraitsTaskset(vf.Taskset[TraitsTask, TraitsConfig]):
     def load(self) -> list[TraitsTask]:
-        rows = map(json.loads, (HOME / f"{self.config.split}.jsonl").read_text(encoding="utf-8").splitlines())
+        rows = map(
+            json.loads,
+            (HOME / f"{self.config.split}.jsonl").read_text(encoding="utf-8").splitlines(),
+        )
         return [TraitsTask(_data(row), self.config.task) for row in rows if self._wanted(row)]
 
     def _wanted(self, row: dict[str, Any]) -> bool:
@@ -69,12 +76,23 @@ class TraitsTaskset(vf.Taskset[TraitsTask, TraitsConfig]):
 
 
 def _data(row: dict[str, Any]) -> TraitsData:
-    graded = json.dumps({key: row[key] for key in ("id", "source", "messages", "rubric")}, ensure_ascii=False)
-    return TraitsData(id=row["id"], prompt=row["messages"], trait=row["trait"], domain=row["domain"], graded=graded)
+    graded = json.dumps(
+        {key: row[key] for key in ("id", "source", "messages", "rubric")}, ensure_ascii=False
+    )
+    return TraitsData(
+        id=row["id"],
+        prompt=row["messages"],
+        trait=row["trait"],
+        domain=row["domain"],
+        graded=graded,
+    )
 
 
 def load_environment(**config: Any) -> vf.Env:
-    """The taskset in verifiers' environment of one agent that only chats, on this machine. `config`: fields of TraitsConfig."""
+    """The taskset in verifiers' environment of one agent that only chats, on this machine.
+    `config`: fields of TraitsConfig."""
     taskset = {"id": __name__.partition(".")[0], **config}
     agent = {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
-    return vf.load_environment(vf.SingleAgentEnvConfig.model_validate({"taskset": taskset, "agent": agent}))
+    return vf.load_environment(
+        vf.SingleAgentEnvConfig.model_validate({"taskset": taskset, "agent": agent})
+    )

@@ -1,4 +1,5 @@
-"""Trait directions in a model's activations: where good replies lie against bad ones (persona vectors, arXiv 2507.21509)."""
+"""Trait directions in a model's activations: where good replies lie against bad ones (persona
+vectors, arXiv 2507.21509)."""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ FEWEST = 4
 
 @dataclass(frozen=True)
 class Direction:
-    """The mean difference of good and bad replies at one layer, as a unit `vector` [width] and its length `gap`.
+    """The mean difference of good and bad replies at one layer, as a unit `vector` [width] and its
+    length `gap`.
 
-    `controls` [CONTROLS, width]: unit vectors made of the same differences with every second one turned round, so that what the
-    scenarios have in common cancels and all else stays. (A direction drawn at random would lie mostly where the residual stream has
-    its few huge coordinates, and would be no match.)
+    `controls` [CONTROLS, width]: unit vectors made of the same differences with every second one
+    turned round, so that what the scenarios have in common cancels and all else stays. (A direction
+    drawn at random would lie mostly where the residual stream has its few huge coordinates, and
+    would be no match.)
     """
 
     trait: str
@@ -32,14 +35,17 @@ class Direction:
     controls: Floats
 
     def project(self, x: Floats) -> Floats:
-        """[pairs, layers, width] -> [pairs, 1 + CONTROLS]: how far along the direction, then along each control, in gaps."""
+        """[pairs, layers, width] -> [pairs, 1 + CONTROLS]: how far along the direction, then along
+        each control, in gaps."""
         return x[:, self.layer] @ np.vstack([self.vector, self.controls]).T / self.gap
 
 
 def auc(good: Floats, bad: Floats) -> Mean:
-    """The chance that a good reply lies above a bad one, ties counting half; good[i] and bad[i] answer the same scenario.
+    """The chance that a good reply lies above a bad one, ties counting half; good[i] and bad[i]
+    answer the same scenario.
 
-    The error is DeLong's with scenarios as clusters (Obuchowski 1997): each counts by its placements among all the others.
+    The error is DeLong's with scenarios as clusters (Obuchowski 1997): each counts by its
+    placements among all the others.
     """
     above = (good[:, None] > bad[None, :]) + 0.5 * (good[:, None] == bad[None, :])
     placed = above.mean(1) + above.mean(0) - above.mean()
@@ -47,17 +53,19 @@ def auc(good: Floats, bad: Floats) -> Mean:
 
 
 def _apart(good: Floats, bad: Floats) -> tuple[float, float]:
-    """AUC, and between layers that separate equally well (few scenarios often separate fully) the distance in deviations."""
+    """AUC, and between layers that separate equally well (few scenarios often separate fully) the
+    distance in deviations."""
     spread = float(np.sqrt((good.var() + bad.var()) / 2))
     return auc(good, bad).value, float(good.mean() - bad.mean()) / spread if spread else 0.0
 
 
 def direction(trait: str, good: Floats, bad: Floats) -> Direction:
-    """From good and bad replies to the same training scenarios, [scenarios, layers, width] each, in any order but a sorted one.
+    """From good and bad replies to the same training scenarios, [scenarios, layers, width] each, in
+    any order but a sorted one.
 
-    Every second scenario makes a direction at each layer, the others choose the layer, all make the direction at that layer.
-    Neither the embeddings nor the last layer, behind the final norm, are candidates. Raises ValueError with fewer than FEWEST
-    scenarios or none that differ.
+    Every second scenario makes a direction at each layer, the others choose the layer, all make the
+    direction at that layer. Neither the embeddings nor the last layer, behind the final norm, are
+    candidates. Raises ValueError with fewer than FEWEST scenarios or none that differ.
     """
     scenarios, layers, _ = good.shape
     if scenarios < FEWEST:
@@ -70,6 +78,10 @@ def direction(trait: str, good: Floats, bad: Floats) -> Direction:
     gap = float(np.linalg.norm(whole))
     if not gap:
         raise ValueError("good and bad replies do not differ inside")
-    sides = rng(f"controls-{trait}").permuted(np.tile(np.where(np.arange(scenarios) % 2, -1, 1), (CONTROLS, 1)), axis=1)
+    sides = rng(f"controls-{trait}").permuted(
+        np.tile(np.where(np.arange(scenarios) % 2, -1, 1), (CONTROLS, 1)), axis=1
+    )
     turned = sides @ apart[:, layer]
-    return Direction(trait, layer, gap, whole / gap, turned / np.linalg.norm(turned, axis=1, keepdims=True))
+    return Direction(
+        trait, layer, gap, whole / gap, turned / np.linalg.norm(turned, axis=1, keepdims=True)
+    )

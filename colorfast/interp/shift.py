@@ -1,4 +1,5 @@
-"""What training changed inside: how far an arm moved along trait directions, and whether its behaviour moved with it."""
+"""What training changed inside: how far an arm moved along trait directions, and whether its
+behaviour moved with it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from colorfast.types import ColorfastError
 FOLDER = "inside"
 """Of a run folder: where all of it is kept."""
 FEWEST_TRAITS = 4
-"""Below this, traits can be put in so few orders that no agreement between inside and behaviour could be told from chance."""
+"""Below this, traits can be put in so few orders that no agreement between inside and behaviour
+could be told from chance."""
 
 Measure = Literal["prompt", "reply", "text"]
 MEASURES: Mapping[Measure, str] = {
@@ -31,10 +33,12 @@ MEASURES: Mapping[Measure, str] = {
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a direction reads its trait, in the start model: AUC of held-out good against bad replies, with a 95% interval.
+    """How well a direction reads its trait, in the start model: AUC of held-out good against bad
+    replies, with a 95% interval.
 
-    `others`: AUC of the same direction on the other traits' replies (near `auc`: it reads good replies, not this trait; None with one
-    trait); `length`: AUC of the number of words alone. `gap`: distance of good from bad training replies, in activation units.
+    `others`: AUC of the same direction on the other traits' replies (near `auc`: it reads good
+    replies, not this trait; None with one trait); `length`: AUC of the number of words alone.
+    `gap`: distance of good from bad training replies, in activation units.
     """
 
     trait: str
@@ -60,11 +64,12 @@ class Contrast(NamedTuple):
 
 @dataclass(frozen=True)
 class Shift:
-    """How far an arm moved along a trait's direction on the trait's held-out scenarios, in gaps (1: as far as good replies lie from
-    bad ones), with a 95% interval over items and seeds.
+    """How far an arm moved along a trait's direction on the trait's held-out scenarios, in gaps (1:
+    as far as good replies lie from bad ones), with a 95% interval over items and seeds.
 
-    `control`: what 95% of the control directions moved less than, in size; `chance`: the share of directions, this one among them,
-    that moved as far. `behaviour`: the same difference in held-out score; None where nothing of it was graded.
+    `control`: what 95% of the control directions moved less than, in size; `chance`: the share of
+    directions, this one among them, that moved as far. `behaviour`: the same difference in held-out
+    score; None where nothing of it was graded.
     """
 
     arm: str
@@ -84,10 +89,12 @@ class Shift:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman correlation, over traits x dosed arms, of shift and change in behaviour, both against the baseline.
+    """Spearman correlation, over traits x dosed arms, of shift and change in behaviour, both
+    against the baseline.
 
-    `p`: two-sided, traits shuffled alike in every arm; the interval resamples traits. Points of one trait, or of one arm, are no
-    independent witnesses: the number of traits is what counts. None with a reason where there is too little.
+    `p`: two-sided, traits shuffled alike in every arm; the interval resamples traits. Points of one
+    trait, or of one arm, are no independent witnesses: the number of traits is what counts. None
+    with a reason where there is too little.
     """
 
     measure: Measure
@@ -102,7 +109,8 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Inside:
-    """All of it. `left_out`: traits without a direction and shifts without items, with the reason."""
+    """All of it. `left_out`: traits without a direction and shifts without items, with the
+    reason."""
 
     model: str
     directions: tuple[Quality, ...]
@@ -111,9 +119,14 @@ class Inside:
     left_out: Mapping[str, str]
 
 
-def quality(d: Direction, held: Mapping[str, tuple[Floats, Floats]], lengths: tuple[Floats, Floats], training: int) -> Quality:
-    """`held`: by trait, activations of good and bad held-out replies, [scenarios, layers, width] each; `lengths`: the words in those
-    of the direction's own trait."""
+def quality(
+    d: Direction,
+    held: Mapping[str, tuple[Floats, Floats]],
+    lengths: tuple[Floats, Floats],
+    training: int,
+) -> Quality:
+    """`held`: by trait, activations of good and bad held-out replies, [scenarios, layers, width]
+    each; `lengths`: the words in those of the direction's own trait."""
     along = {trait: tuple(d.project(x)[:, 0] for x in pair) for trait, pair in held.items()}
     good, bad = along[d.trait]
     found = auc(good, bad)
@@ -134,13 +147,20 @@ def quality(d: Direction, held: Mapping[str, tuple[Floats, Floats]], lengths: tu
     )
 
 
-def shifted(c: Contrast, moved: Mapping[str, Floats], behaviour: Mapping[str, float]) -> tuple[list[Shift], dict[str, str]]:
+def shifted(
+    c: Contrast, moved: Mapping[str, Floats], behaviour: Mapping[str, float]
+) -> tuple[list[Shift], dict[str, str]]:
     """A shift for each trait, and the traits without one with the reason.
 
-    `moved`: by trait [seeds, items, 1 + controls], the difference of projections in gaps; an item that is NaN anywhere is left out.
+    `moved`: by trait [seeds, items, 1 + controls], the difference of projections in gaps; an item
+    that is NaN anywhere is left out.
     """
     whole = {trait: x[:, ~np.isnan(x).any((0, 2))] for trait, x in moved.items()}
-    few = {trait: f"{x.shape[1]} scenarios with words in every reply" for trait, x in whole.items() if x.shape[1] < 2}
+    few = {
+        trait: f"{x.shape[1]} scenarios with words in every reply"
+        for trait, x in whole.items()
+        if x.shape[1] < 2
+    }
     kept = {trait: x.astype(float) for trait, x in whole.items() if trait not in few}
     share = seed_share([x[:, :, 0] for x in kept.values()])
     shifts = []
@@ -169,24 +189,47 @@ def shifted(c: Contrast, moved: Mapping[str, Floats], behaviour: Mapping[str, fl
 
 def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
     """Do the traits that moved most inside also move most in behaviour?"""
-    rows = {(s.arm, s.trait): s for s in shifts if s.against == "baseline" and s.measure == measure and s.behaviour is not None}
+    rows = {
+        (s.arm, s.trait): s
+        for s in shifts
+        if s.against == "baseline" and s.measure == measure and s.behaviour is not None
+    }
     arms = sorted({arm for arm, _ in rows})
-    traits = [t for t in sorted({trait for _, trait in rows}) if all((arm, t) in rows for arm in arms)]
-    inside, outside = (np.array([[getattr(rows[a, t], key) for t in traits] for a in arms]) for key in ("shift", "behaviour"))
+    traits = [
+        t for t in sorted({trait for _, trait in rows}) if all((arm, t) in rows for arm in arms)
+    ]
+    inside, outside = (
+        np.array([[getattr(rows[a, t], key) for t in traits] for a in arms])
+        for key in ("shift", "behaviour")
+    )
     points = len(arms) * len(traits)
     if len(traits) < FEWEST_TRAITS:
-        return Agreement(measure, points, len(traits), reason=f"{len(traits)} traits in every dosed arm, it needs {FEWEST_TRAITS}")
+        return Agreement(
+            measure,
+            points,
+            len(traits),
+            reason=f"{len(traits)} traits in every dosed arm, it needs {FEWEST_TRAITS}",
+        )
     as_is = np.arange(len(traits))[None]
     (rho,) = _spearman(_picked(inside, as_is), _picked(outside, as_is))
     if np.isnan(rho):
-        return Agreement(measure, points, len(traits), reason="nothing moved, inside or in behaviour")
+        return Agreement(
+            measure, points, len(traits), reason="nothing moved, inside or in behaviour"
+        )
     draw = rng(f"agreement-{measure}")
     orders = draw.permuted(np.tile(as_is, (RESAMPLES, 1)), axis=1)
     shuffled = _spearman(_picked(inside, as_is), _picked(outside, orders))
-    tails = [(1 + int((side * shuffled >= side * rho - 1e-12).sum())) / (1 + RESAMPLES) for side in (1, -1)]
+    tails = [
+        (1 + int((side * shuffled >= side * rho - 1e-12).sum())) / (1 + RESAMPLES)
+        for side in (1, -1)
+    ]
     again = draw.integers(len(traits), size=(RESAMPLES, len(traits)))
-    low, high = np.nanquantile(_spearman(_picked(inside, again), _picked(outside, again)), [0.025, 0.975])
-    return Agreement(measure, points, len(traits), float(rho), float(low), float(high), min(1.0, 2 * min(tails)))
+    low, high = np.nanquantile(
+        _spearman(_picked(inside, again), _picked(outside, again)), [0.025, 0.975]
+    )
+    return Agreement(
+        measure, points, len(traits), float(rho), float(low), float(high), min(1.0, 2 * min(tails))
+    )
 
 
 def _picked(table: Table, traits: npt.NDArray[np.integer]) -> Table:
@@ -196,19 +239,27 @@ def _picked(table: Table, traits: npt.NDArray[np.integer]) -> Table:
 
 def _spearman(a: Table, b: Table) -> Table:
     """[draws, points] -> [draws]; NaN where one of the two is the same at every point."""
-    x, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1)))
+    x, y = (
+        ranks - ranks.mean(-1, keepdims=True)
+        for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1))
+    )
     size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
     return np.where(size > 0, (x * y).sum(-1) / np.where(size > 0, size, 1), np.nan)
 
 
 def load(run: Path) -> Inside | None:
-    """What `colorfast inside` found in a run; None where it was not asked. Raises ColorfastError when the file is damaged."""
+    """What `colorfast inside` found in a run; None where it was not asked. Raises ColorfastError
+    when the file is damaged."""
     path = run / FOLDER / "shifts.json"
     if not path.is_file():
         return None
     found: dict[str, Any] = read_json(path)
     parts = {"directions": Quality, "shifts": Shift, "agreements": Agreement}
     try:
-        return Inside(**found | {key: tuple(make(**row) for row in found[key]) for key, make in parts.items()})
+        return Inside(
+            **found | {key: tuple(make(**row) for row in found[key]) for key, make in parts.items()}
+        )
     except (KeyError, TypeError):
-        raise ColorfastError(f"{path}: damaged, or of another version; run again: colorfast inside {run}") from None
+        raise ColorfastError(
+            f"{path}: damaged, or of another version; run again: colorfast inside {run}"
+        ) from None

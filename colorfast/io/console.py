@@ -1,4 +1,5 @@
-"""The terminal: one console on stderr for progress, a bar with the time left, and a table that is kept up to date."""
+"""The terminal: one console on stderr for progress, a bar with the time left, and a table that is
+kept up to date."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(stderr=True, highlight=False)
 HALF_A_MINUTE = 30.0
@@ -17,7 +25,9 @@ A_SECOND, TEN_MINUTES = 1.0, 600.0
 
 
 @contextmanager
-def live(draw: Callable[[], RenderableType], line: Callable[[], str] | None = None) -> Iterator[None]:
+def live(
+    draw: Callable[[], RenderableType], line: Callable[[], str] | None = None
+) -> Iterator[None]:
     """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar
     under it. On a plain pipe print what `line` returns, as soon as it is not empty and then every
     ten minutes."""
@@ -52,7 +62,9 @@ def _repeated(line: Callable[[], str]) -> Iterator[None]:
         teller.join()
 
 
-def _told_every(seconds: float, title: str, total: int | None, done: int) -> Callable[[int, str], None]:
+def _told_every(
+    seconds: float, title: str, total: int | None, done: int
+) -> Callable[[int, str], None]:
     """For a plain pipe: says how far it is and what is left, at most every so many seconds."""
     began = told = time.monotonic()
     first = done
@@ -61,8 +73,15 @@ def _told_every(seconds: float, title: str, total: int | None, done: int) -> Cal
         nonlocal done, told
         done, now = done + n, time.monotonic()
         if now - told >= seconds and done > first:
-            left = f" of {total}, about {(now - began) / (done - first) * (total - done) / 60:.1f} min left" if total else ""
-            console.print(f"{title}: {done}{left}" + f"; {note}" * bool(note), markup=False, soft_wrap=True)
+            left = (
+                f" of {total}, about {(now - began) / (done - first) * (total - done) / 60:.1f} min"
+                " left"
+                if total
+                else ""
+            )
+            console.print(
+                f"{title}: {done}{left}" + f"; {note}" * bool(note), markup=False, soft_wrap=True
+            )
             told = now
 
     return advance
@@ -70,7 +89,8 @@ def _told_every(seconds: float, title: str, total: int | None, done: int) -> Cal
 
 @contextmanager
 def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A bar with time left; yields `advance(n=1, note="")`. On a plain pipe it prints the title, and a line every half minute."""
+    """A bar with time left; yields `advance(n=1, note="")`. On a plain pipe it prints the title,
+    and a line every half minute."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -83,7 +103,9 @@ def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[
     tell = _told_every(HALF_A_MINUTE, title, total, done)
     if not console.is_terminal:
         console.print(f"{title} ...", markup=False)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         task = bars.add_task(title, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:

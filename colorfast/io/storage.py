@@ -1,4 +1,5 @@
-"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is finished.
+"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is
+finished.
 
 What was damaged since is set aside as `NAME.broken`, named in one line, and made again.
 """
@@ -27,7 +28,10 @@ class DamagedError(ColorfastError):
 
     def __init__(self, path: Path, why: object):
         self.path, self.why = path, " ".join(str(why).split())[:120]
-        super().__init__(f"{path}: damaged, or written by another version ({self.why}); the command that made it makes it anew")
+        super().__init__(
+            f"{path}: damaged, or written by another version ({self.why}); the command that made it"
+            " makes it anew"
+        )
 
 
 @contextmanager
@@ -41,18 +45,24 @@ def writing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise ColorfastError(f"{path}: cannot be written ({error.strerror or error}); free some disk space?") from None
+        raise ColorfastError(
+            f"{path}: cannot be written ({error.strerror or error}); free some disk space?"
+        ) from None
 
 
 @contextmanager
 def alone(folder: Path, wait: bool) -> Iterator[None]:
-    """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds it."""
+    """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds
+    it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         if not wait and not _locked(lock, fcntl.LOCK_EX):
             time.sleep(0.2)  # `in_use` may just have been looking
             if not _locked(lock, fcntl.LOCK_EX):
-                raise ColorfastError(f"{folder}: another run is using this folder; wait for it, or give another --out")
+                raise ColorfastError(
+                    f"{folder}: another run is using this folder; wait for it, or give another"
+                    " --out"
+                )
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -85,7 +95,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, shape: type = dict) -> Any:
-    """The file's value; raises ColorfastError when it is missing, DamagedError when it holds no JSON of this shape."""
+    """The file's value; raises ColorfastError when it is missing, DamagedError when it holds no
+    JSON of this shape."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -98,8 +109,8 @@ def read_json(path: Path, shape: type = dict) -> Any:
 
 
 def set_aside(path: Path, why: object, others: Sequence[Path] = ()) -> None:
-    """Rename a damaged file or folder of ours, and others that are worth nothing without it, to NAME.broken, in place of what was set
-    aside before, and say so in one line."""
+    """Rename a damaged file or folder of ours, and others that are worth nothing without it, to
+    NAME.broken, in place of what was set aside before, and say so in one line."""
     for old in (p for p in (path, *others) if p.exists()):
         broken = old.with_name(old.name + ".broken")
         if broken.is_dir():
@@ -109,7 +120,8 @@ def set_aside(path: Path, why: object, others: Sequence[Path] = ()) -> None:
 
 
 def sound(path: Path, read: Callable[[Path], T]) -> T | None:
-    """What `read` makes of a file of ours; None when there is none, or none that can be read, which is then set aside."""
+    """What `read` makes of a file of ours; None when there is none, or none that can be read, which
+    is then set aside."""
     if not path.exists():
         return None
     try:

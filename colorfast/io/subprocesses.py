@@ -20,7 +20,8 @@ Room = Mapping[str, str]
 
 
 def room(place: int, jobs: int) -> Room:
-    """What one of several processes may use: a GPU of its own, or its share of the cores (two with all threads slow each other down)."""
+    """What one of several processes may use: a GPU of its own, or its share of the cores (two with
+    all threads slow each other down)."""
     import torch
 
     if not torch.cuda.is_available():
@@ -31,18 +32,24 @@ def room(place: int, jobs: int) -> Room:
 
 
 def start(arguments: Sequence[str], folder: Path, room: Room) -> subprocess.Popen[bytes]:
-    """`colorfast ARGUMENTS`, which says what it says in the folder's log. It must call `end_with_parent`."""
+    """`colorfast ARGUMENTS`, which says what it says in the folder's log. It must call
+    `end_with_parent`."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "colorfast.cli", *arguments]
     with (folder / LOG).open("wb") as log:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **room})
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **room}
+        )
 
 
 def several(
-    todo: Sequence[T], begin: Callable[[T, Room], subprocess.Popen[bytes]], jobs: int, tick: Callable[[Sequence[T]], None]
+    todo: Sequence[T],
+    begin: Callable[[T, Room], subprocess.Popen[bytes]],
+    jobs: int,
+    tick: Callable[[Sequence[T]], None],
 ) -> Generator[tuple[T, int]]:
-    """`jobs` of them at once; each with its exit code as it ends. `tick` is told what runs, five times a second. When the generator is
-    closed, the processes end too."""
+    """`jobs` of them at once; each with its exit code as it ends. `tick` is told what runs, five
+    times a second. When the generator is closed, the processes end too."""
     waiting, running = list(todo), dict[int, tuple[T, subprocess.Popen[bytes]]]()
     try:
         while waiting or running:
@@ -73,7 +80,8 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went: then its end of our input closes."""
+    """End this process when the one that started it is gone, however it went: then its end of our
+    input closes."""
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)

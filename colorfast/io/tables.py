@@ -53,12 +53,19 @@ ROLLOUTS = pa.schema(
 def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Write plain rows as parquet, whole or not at all."""
     with writing(path) as part:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part, write_page_checksum=True)
+        pq.write_table(
+            pa.Table.from_pylist(list(rows), schema=schema), part, write_page_checksum=True
+        )
 
 
-def write_scores(path: Path, scores: Sequence[Score], stamps: Mapping[str, str], unmeasured: Mapping[str, str] | None = None) -> None:
-    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`). `unmeasured`: the evals that should be
-    here and could not be asked, each with the reason."""
+def write_scores(
+    path: Path,
+    scores: Sequence[Score],
+    stamps: Mapping[str, str],
+    unmeasured: Mapping[str, str] | None = None,
+) -> None:
+    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`).
+    `unmeasured`: the evals that should be here and could not be asked, each with the reason."""
     metadata = {_STAMPS: json.dumps(dict(stamps)).encode()}
     metadata |= {_UNMEASURED: json.dumps(dict(unmeasured)).encode()} if unmeasured else {}
     write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata(metadata))
@@ -74,8 +81,9 @@ def _read(path: Path) -> pa.Table:
 
 
 def read_rows(path: Path, schema: pa.Schema | None = None) -> list[dict[str, Any]]:
-    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it cannot be read or has a column that is
-    not of the schema (fewer are those of another version)."""
+    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it
+    cannot be read or has a column that is not of the schema (fewer are those of another version).
+    """
     try:
         table = _read(path)
         unknown = set(table.column_names) - set(schema.names if schema else table.column_names)
@@ -88,7 +96,8 @@ def read_rows(path: Path, schema: pa.Schema | None = None) -> list[dict[str, Any
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Raises ColorfastError when the file is missing, DamagedError when it is no table of scores of this version."""
+    """Raises ColorfastError when the file is missing, DamagedError when it is no table of scores of
+    this version."""
     try:
         return [Score(**row | {"logs": tuple(row["logs"] or ())}) for row in read_rows(path)]
     except (TypeError, KeyError) as error:
@@ -104,7 +113,8 @@ def read_stamps(path: Path) -> dict[str, str]:
 
 
 def read_unmeasured(path: Path) -> dict[str, str]:
-    """The evals that a table of scores lacks because they could not be asked, with the reasons; the rows are not read."""
+    """The evals that a table of scores lacks because they could not be asked, with the reasons; the
+    rows are not read."""
     try:
         return dict(json.loads((pq.read_schema(path).metadata or {}).get(_UNMEASURED, b"{}")))
     except FileNotFoundError:

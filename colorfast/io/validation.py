@@ -1,4 +1,5 @@
-"""The door: errors that help. The nearest known name, a validation failure as one line, rows of a JSONL file."""
+"""The door: errors that help. The nearest known name, a validation failure as one line, rows of a
+JSONL file."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
-    """The field names allowed where an unknown key was found: walk the model along the error's location."""
+    """The field names allowed where an unknown key was found: walk the model along the error's
+    location."""
     for part in loc[:-1]:
         if isinstance(part, int) or not hasattr(model, "model_fields"):
             continue
@@ -50,7 +52,8 @@ def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
 
 
 def module_at(path: Path) -> ModuleType | None:
-    """The user's own Python file as a module; None when there is no such file. Raises ColorfastError when it fails."""
+    """The user's own Python file as a module; None when there is no such file. Raises
+    ColorfastError when it fails."""
     if path.suffix != ".py" or not os.path.isfile(path):
         return None
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -60,12 +63,16 @@ def module_at(path: Path) -> ModuleType | None:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a user's own code
-        raise ColorfastError(f"{path}: cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:160]})") from None
+        raise ColorfastError(
+            f"{path}: cannot be imported ({type(error).__name__}:"
+            f" {' '.join(str(error).split())[:160]})"
+        ) from None
     return module
 
 
 def own(name: str, wanted: str) -> Any:
-    """What the user's own Python file at the path `name` calls `wanted`; None when there is no such file.
+    """What the user's own Python file at the path `name` calls `wanted`; None when there is no such
+    file.
 
     Raises ColorfastError when the file has no such thing.
     """
@@ -76,7 +83,8 @@ def own(name: str, wanted: str) -> Any:
 
 
 def one_line(error: ValidationError, model: Any) -> str:
-    """The first problem of a pydantic error as `field: what`, with the nearest key for an unknown one."""
+    """The first problem of a pydantic error as `field: what`, with the nearest key for an unknown
+    one."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -85,7 +93,9 @@ def one_line(error: ValidationError, model: Any) -> str:
         known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         return f"{where}: unknown value {first['input']!r}; {nearest(first['input'], known)}"
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] not in ("value_error", "missing") and not isinstance(first["input"], (dict, list)):
+    if first["type"] not in ("value_error", "missing") and not isinstance(
+        first["input"], (dict, list)
+    ):
         message += f", found {first['input']!r}"[:80]
     return f"{where}: {message}" if where else message
 
@@ -99,7 +109,9 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ColorfastError(f"{path}: not a text in UTF-8 (byte {error.start})") from None
     except (OSError, ValueError) as error:
-        raise ColorfastError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise ColorfastError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -119,11 +131,19 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
             json.dumps(row, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
-            raise ColorfastError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
+            raise ColorfastError(
+                f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
+            ) from None
         except UnicodeEncodeError:
-            raise ColorfastError(f"{path}:{number}: holds half a character (a lone surrogate, \\ud800 to \\udfff)") from None
+            raise ColorfastError(
+                f"{path}:{number}: holds half a character (a lone surrogate, \\ud800 to \\udfff)"
+            ) from None
         except (ValueError, RecursionError) as error:
-            raise ColorfastError(f"{path}:{number}: not JSON that can be read ({' '.join(str(error).split())[:80]})") from None
+            raise ColorfastError(
+                f"{path}:{number}: not JSON that can be read ({' '.join(str(error).split())[:80]})"
+            ) from None
         if not isinstance(row, dict):
-            raise ColorfastError(f"{path}:{number}: a row must be an object, found {type(row).__name__}")
+            raise ColorfastError(
+                f"{path}:{number}: a row must be an object, found {type(row).__name__}"
+            )
         yield number, row

@@ -1,4 +1,5 @@
-"""What a causal LM holds inside while it reads a conversation and says a reply: its residual stream at every layer."""
+"""What a causal LM holds inside while it reads a conversation and says a reply: its residual stream
+at every layer."""
 
 from __future__ import annotations
 
@@ -15,17 +16,19 @@ from colorfast.models.packed import packed
 from colorfast.models.prompts import BATCH_TOKENS, Tokens, batches, branch, left_padded
 
 Activations = npt.NDArray[np.float32]
-"""[pairs, layers, width]. Layers are counted as transformers counts hidden states: 0 the embeddings, k what block k leaves, the last
-behind the final norm."""
+"""[pairs, layers, width]. Layers are counted as transformers counts hidden states: 0 the
+embeddings, k what block k leaves, the last behind the final norm."""
 
 
 @torch.no_grad()
 def activations(
     policy: LocalPolicy, pairs: Sequence[tuple[Conversation, str]], advance: Callable[[int], None]
 ) -> tuple[Activations, Activations]:
-    """At the last token of each pair's prompt, and the mean over the tokens of its reply (NaN for a reply without any).
+    """At the last token of each pair's prompt, and the mean over the tokens of its reply (NaN for a
+    reply without any).
 
-    A prompt that several pairs share is computed once. Calls `advance` with the number of pairs that are done.
+    A prompt that several pairs share is computed once. Calls `advance` with the number of pairs
+    that are done.
     """
     policy.model.eval()
     shared: dict[tuple[int, ...], list[int]] = {}
@@ -46,19 +49,33 @@ def activations(
                 means |= {i: mean for (_, i), mean in zip(part, own, strict=True)}
             advance(len(flat))
     nothing = np.full_like(next(iter(last.values())), np.nan)
-    return np.stack([last[i] for i in range(len(pairs))]), np.stack([means.get(i, nothing) for i in range(len(pairs))])
+    return np.stack([last[i] for i in range(len(pairs))]), np.stack(
+        [means.get(i, nothing) for i in range(len(pairs))]
+    )
 
 
-def _prompts(policy: LocalPolicy, prompts: Sequence[Tokens]) -> tuple[DynamicCache, torch.Tensor, Activations]:
-    """The cache of a batch of prompts, its mask, and the activations at each prompt's last token."""
+def _prompts(
+    policy: LocalPolicy, prompts: Sequence[Tokens]
+) -> tuple[DynamicCache, torch.Tensor, Activations]:
+    """The cache of a batch of prompts, its mask, and the activations at each prompt's last
+    token."""
     ids, mask = left_padded(prompts, policy.tokenizer.pad_token_id, policy.model.device)
     cache = DynamicCache(config=policy.model.config)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    out = policy.model(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, logits_to_keep=1, output_hidden_states=True)
+    out = policy.model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        cache=cache,
+        logits_to_keep=1,
+        output_hidden_states=True,
+    )
     return cache, mask, torch.stack([h[:, -1] for h in out.hidden_states], 1).float().cpu().numpy()
 
 
-def _parts(rows: Sequence[tuple[int, int]], said: Sequence[Tokens]) -> Iterator[list[tuple[int, int]]]:
+def _parts(
+    rows: Sequence[tuple[int, int]], said: Sequence[Tokens]
+) -> Iterator[list[tuple[int, int]]]:
     """Replies of like length, about BATCH_TOKENS in each part."""
     part: list[tuple[int, int]] = []
     for row, i in sorted(rows, key=lambda at: len(said[at[1]])):
@@ -70,14 +87,21 @@ def _parts(rows: Sequence[tuple[int, int]], said: Sequence[Tokens]) -> Iterator[
         yield part
 
 
-def _replies(policy: LocalPolicy, cache: DynamicCache, prompts: torch.Tensor, said: Sequence[tuple[int, Tokens]]) -> Activations:
+def _replies(
+    policy: LocalPolicy,
+    cache: DynamicCache,
+    prompts: torch.Tensor,
+    said: Sequence[tuple[int, Tokens]],
+) -> Activations:
     """Mean activations over each reply's tokens, after the prompt in its row of the cache."""
     source = torch.tensor([row for row, _ in said], device=prompts.device)
     cache.batch_select_indices(source)
     before = prompts[source]
     longest = max(len(reply) for _, reply in said)
     pad = policy.tokenizer.pad_token_id
-    ids = torch.tensor([reply + [pad] * (longest - len(reply)) for _, reply in said], device=prompts.device)
+    ids = torch.tensor(
+        [reply + [pad] * (longest - len(reply)) for _, reply in said], device=prompts.device
+    )
     lengths = torch.tensor([len(reply) for _, reply in said], device=prompts.device)
     own = (torch.arange(longest, device=prompts.device) < lengths.unsqueeze(1)).to(before)
     out = policy.model(
@@ -89,4 +113,8 @@ def _replies(policy: LocalPolicy, cache: DynamicCache, prompts: torch.Tensor, sa
         output_hidden_states=True,
     )
     weights = own.float() / lengths.unsqueeze(1)
-    return torch.stack([torch.einsum("rt,rtw->rw", weights, h.float()) for h in out.hidden_states], 1).cpu().numpy()
+    return (
+        torch.stack([torch.einsum("rt,rtw->rw", weights, h.float()) for h in out.hidden_states], 1)
+        .cpu()
+        .numpy()
+    )

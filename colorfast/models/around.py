@@ -22,6 +22,8 @@ class Around:
     def continues(self) -> bool:
         return self.policy.continues
 
-    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+    def logprobs(
+        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
         """See `Policy.logprobs`."""
         return self.policy.logprobs(conversations, choices)

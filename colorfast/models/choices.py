@@ -9,7 +9,10 @@ _ASIDE = " \t\n()[]{}<>*_`\"'.,:;!?▁Ġ"
 """What may stand around a choice; also how some tokenizers write a space."""
 _END = r"(?=\s*(?:$|[.,:;!?)\]}*_\"`\n]|'(?!\w)|[-–—](?!\w)))"
 _ALONE = r"(?<![\w'’])(?<!\bnot )(?:{})(?![\w'’]|-\w)"
-_SAID = r"\b(?:answer|choice|reply|response)\b(?:\s+(?:is|would be|should be))?\W{{0,12}}(?:{})(?![\w'’]|-\w)"
+_SAID = (
+    r"\b(?:answer|choice|reply|response)\b(?:\s+(?:is|would be|should"
+    r" be))?\W{{0,12}}(?:{})(?![\w'’]|-\w)"
+)
 _ARTICLE = r"(?!\s+(?!(?:and|or|but|is|because)\b)[a-z])"
 """A and I are words as well: before most words in small letters they are no choice."""
 
@@ -21,12 +24,17 @@ def bare(choice: str) -> str:
 
 def _exact(key: str) -> str:
     """A letter counts in its own case only, words in any."""
-    return f"(?-i:{re.escape(key)}{_ARTICLE if key in ('A', 'I') else ''})" if len(key) == 1 else re.escape(key)
+    return (
+        f"(?-i:{re.escape(key)}{_ARTICLE if key in ('A', 'I') else ''})"
+        if len(key) == 1
+        else re.escape(key)
+    )
 
 
 def read_choice(text: str, choices: Sequence[str]) -> int | None:
-    """The index of the choice that a reply picks, or None: it opens with it ("B", "(B)", "B. Paris", "Yes, ..."), calls it its
-    answer ("The answer is B"), or names one letter and no other. A letter inside a word is none."""
+    """The index of the choice that a reply picks, or None: it opens with it ("B", "(B)", "B.
+    Paris", "Yes, ..."), calls it its answer ("The answer is B"), or names one letter and no other.
+    A letter inside a word is none."""
     keys = [bare(c) for c in choices]
     plain = text.strip(_ASIDE)
     for same in (str, str.casefold):
@@ -37,7 +45,11 @@ def read_choice(text: str, choices: Sequence[str]) -> int | None:
     if opening:
         return max(opening, key=lambda i: len(keys[i]))
     for pattern, named in ((_SAID, keys), (_ALONE, letters)):
-        found = {i for i, k in enumerate(keys) if k in named and re.search(pattern.format(_exact(k)), text, re.I)}
+        found = {
+            i
+            for i, k in enumerate(keys)
+            if k in named and re.search(pattern.format(_exact(k)), text, re.I)
+        }
         if len(found) == 1:
             return found.pop()
     return None
@@ -49,11 +61,14 @@ def _opens(plain: str, key: str) -> bool:
 
 
 def begun(token: str, choices: Sequence[str]) -> int | None:
-    """The index of the one choice that a token is or begins ("(B" is "(B)", "Y" begins "Yes" and not "No"), or None."""
+    """The index of the one choice that a token is or begins ("(B" is "(B)", "Y" begins "Yes" and
+    not "No"), or None."""
     keys, start = [bare(c) for c in choices], token.strip(_ASIDE)
     if not start:
         return None
     if start in keys:
         return keys.index(start)
-    found = [i for i, k in enumerate(keys) if len(k) > 1 and k.casefold().startswith(start.casefold())]
+    found = [
+        i for i, k in enumerate(keys) if len(k) > 1 and k.casefold().startswith(start.casefold())
+    ]
     return found[0] if len(found) == 1 else None

@@ -1,4 +1,5 @@
-"""Any OpenAI-compatible server: one answer at a time, asked again while the line or the server fails."""
+"""Any OpenAI-compatible server: one answer at a time, asked again while the line or the server
+fails."""
 
 from __future__ import annotations
 
@@ -15,10 +16,18 @@ try:
     import openai
     import tenacity
 except ModuleNotFoundError:
-    raise ColorfastError('the client for model servers is missing; pip install "colorfast[judge]"') from None
+    raise ColorfastError(
+        'the client for model servers is missing; pip install "colorfast[judge]"'
+    ) from None
 
-PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, json.JSONDecodeError)
-"""Faults that may pass: a cut or slow line, too many requests, a server error, a body that is not JSON."""
+PASSING = (
+    openai.APIConnectionError,
+    openai.RateLimitError,
+    openai.InternalServerError,
+    json.JSONDecodeError,
+)
+"""Faults that may pass: a cut or slow line, too many requests, a server error, a body that is not
+JSON."""
 Messages = Sequence[dict[str, str]]
 
 
@@ -28,7 +37,8 @@ class RefusedError(ColorfastError):
 
 @dataclass(frozen=True)
 class Token:
-    """A token of an answer, and the log-probabilities (in nats) of what might have stood in its place, itself included."""
+    """A token of an answer, and the log-probabilities (in nats) of what might have stood in its
+    place, itself included."""
 
     text: str
     tops: dict[str, float]
@@ -36,7 +46,8 @@ class Token:
 
 @dataclass(frozen=True)
 class Answer:
-    """`truncated`: it hit the length cap. `likely` is empty where the server gives no log-probabilities."""
+    """`truncated`: it hit the length cap. `likely` is empty where the server gives no
+    log-probabilities."""
 
     text: str
     prompt_tokens: int
@@ -51,17 +62,27 @@ def where(endpoint: Endpoint) -> str:
 
 
 def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """A client for an endpoint; its key comes from the environment. Raises ColorfastError when the variable is not set."""
+    """A client for an endpoint; its key comes from the environment. Raises ColorfastError when the
+    variable is not set."""
     key = os.environ.get(endpoint.key_env)
     if not key:
-        raise ColorfastError(f"model {endpoint.model}: set {endpoint.key_env} to the endpoint's key (any word for a local server)")
-    return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0)
+        raise ColorfastError(
+            f"model {endpoint.model}: set {endpoint.key_env} to the endpoint's key (any word for a"
+            " local server)"
+        )
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0
+    )
 
 
-async def ask(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, **settings: Any) -> Answer:
-    """One answer, asked again with growing pauses while the server or the line fails; `settings` go into the request.
+async def ask(
+    server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, **settings: Any
+) -> Answer:
+    """One answer, asked again with growing pauses while the server or the line fails; `settings` go
+    into the request.
 
-    Raises the last passing error when the tries are used up, and ColorfastError for what trying again cannot mend.
+    Raises the last passing error when the tries are used up, and ColorfastError for what trying
+    again cannot mend.
     """
     tries = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(PASSING),
@@ -72,16 +93,24 @@ async def ask(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages
     try:
         async for attempt in tries:
             with attempt:
-                told: Any = await server.chat.completions.create(model=endpoint.model, messages=messages, **settings)
+                told: Any = await server.chat.completions.create(
+                    model=endpoint.model, messages=messages, **settings
+                )
     except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise ColorfastError(f"{where(endpoint)}: it refuses the key in {endpoint.key_env}; set another") from None
+        raise ColorfastError(
+            f"{where(endpoint)}: it refuses the key in {endpoint.key_env}; set another"
+        ) from None
     except openai.NotFoundError:
-        raise ColorfastError(f"{where(endpoint)}: no such model or address; check base_url and model") from None
+        raise ColorfastError(
+            f"{where(endpoint)}: no such model or address; check base_url and model"
+        ) from None
     except openai.APIStatusError as error:
         if isinstance(error, PASSING):
             raise
         said = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where(endpoint)}: refused the request ({error.status_code}: {said})") from None
+        raise RefusedError(
+            f"{where(endpoint)}: refused the request ({error.status_code}: {said})"
+        ) from None
     return _read(told)
 
 
@@ -95,7 +124,13 @@ def _read(told: Any) -> Answer:
         getattr(used, "prompt_tokens", 0) or 0,
         getattr(used, "completion_tokens", 0) or 0,
         truncated=getattr(choice, "finish_reason", None) == "length",
-        likely=tuple(Token(t.token, {t.token: t.logprob} | {top.token: top.logprob for top in t.top_logprobs or ()}) for t in logs),
+        likely=tuple(
+            Token(
+                t.token,
+                {t.token: t.logprob} | {top.token: top.logprob for top in t.top_logprobs or ()},
+            )
+            for t in logs
+        ),
     )
 
 
@@ -104,7 +139,20 @@ def _text(said: Any) -> str:
     return said.encode("utf-8", "replace").decode() if isinstance(said, str) else ""
 
 
-async def complete(server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, schema: dict[str, Any]) -> Answer:
-    """One answer that follows a JSON schema, under the endpoint's own settings; raises as `ask` does."""
-    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-    return await ask(server, endpoint, messages, temperature=endpoint.temperature, max_tokens=endpoint.max_tokens, response_format=form)
+async def complete(
+    server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, schema: dict[str, Any]
+) -> Answer:
+    """One answer that follows a JSON schema, under the endpoint's own settings; raises as `ask`
+    does."""
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": schema},
+    }
+    return await ask(
+        server,
+        endpoint,
+        messages,
+        temperature=endpoint.temperature,
+        max_tokens=endpoint.max_tokens,
+        response_format=form,
+    )

@@ -1,4 +1,5 @@
-"""What products are computed in, fp32 or bf16: by what each of them does on this machine in a fraction of a second."""
+"""What products are computed in, fp32 or bf16: by what each of them does on this machine in a
+fraction of a second."""
 
 from __future__ import annotations
 
@@ -21,11 +22,13 @@ from colorfast.io.storage import read_json
 MARGIN = 1.1
 """How much faster bf16 must be: it rounds what fp32 keeps."""
 DECODED, TRAINED, SCORED = 48, 512, 1024
-"""Rows of the products that a run spends its time on: a token of each reply of a step, a training pass, a batch of questions."""
+"""Rows of the products that a run spends its time on: a token of each reply of a step, a training
+pass, a batch of questions."""
 USUAL = (576, 1536)
 """Hidden and intermediate size of the embedded model."""
 SMALLEST, LARGEST = (256, 512), (768, 2048)
-"""Sizes that are measured: below, a product takes no time; above, its rate is the same and the measurement takes long."""
+"""Sizes that are measured: below, a product takes no time; above, its rate is the same and the
+measurement takes long."""
 ENOUGH, MOST = 0.01, 0.05
 """CPU seconds for which a product is tried again: at least, and with less than two tries."""
 FP32, BF16 = "fp32", "bf16"
@@ -45,8 +48,15 @@ class Rates:
     reason: str = ""
 
     def __str__(self) -> str:
-        rates = "" if self.fp32 is None or self.bf16 is None else f"{self.fp32:.0f} GFLOP/s a core in fp32, {self.bf16:.0f} in bf16"
-        return f"products in {self.choice}: {'; '.join(filter(None, (rates, self.reason)))} ({self.processor})"
+        rates = (
+            ""
+            if self.fp32 is None or self.bf16 is None
+            else f"{self.fp32:.0f} GFLOP/s a core in fp32, {self.bf16:.0f} in bf16"
+        )
+        return (
+            f"products in {self.choice}: {'; '.join(filter(None, (rates, self.reason)))}"
+            f" ({self.processor})"
+        )
 
 
 def chosen(processor: str, fp32: float, bf16: float) -> Rates:
@@ -55,14 +65,19 @@ def chosen(processor: str, fp32: float, bf16: float) -> Rates:
 
 
 def rates(wanted: Precision = "auto", model: Path | None = None) -> Rates:
-    """What to compute in, by measurement at the sizes of the model in this folder (without one, the embedded model's); what is
-    `wanted` by name is taken, and measured all the same."""
+    """What to compute in, by measurement at the sizes of the model in this folder (without one, the
+    embedded model's); what is `wanted` by name is taken, and measured all the same."""
     measured = _measured(*_sizes(model))
-    return measured if wanted == "auto" else replace(measured, choice=wanted, reason="as the settings say")
+    return (
+        measured
+        if wanted == "auto"
+        else replace(measured, choice=wanted, reason="as the settings say")
+    )
 
 
 def precision(wanted: Precision) -> str:
-    """fp32 or bf16: what is wanted, or for "auto" what `rates` chooses. A run asks once and names what it chose from then on."""
+    """fp32 or bf16: what is wanted, or for "auto" what `rates` chooses. A run asks once and names
+    what it chose from then on."""
     return rates().choice if wanted == "auto" else wanted
 
 
@@ -70,8 +85,12 @@ def _sizes(model: Path | None) -> tuple[int, int]:
     """Hidden and intermediate size, within what is measured."""
     config = read_json(model / "config.json") if model else {}
     told = (config.get("hidden_size"), config.get("intermediate_size"))
-    sizes = [size if isinstance(size, int) else usual for size, usual in zip(told, USUAL, strict=True)]
-    hidden, between = (min(max(size, low), high) for size, low, high in zip(sizes, SMALLEST, LARGEST, strict=True))
+    sizes = [
+        size if isinstance(size, int) else usual for size, usual in zip(told, USUAL, strict=True)
+    ]
+    hidden, between = (
+        min(max(size, low), high) for size, low, high in zip(sizes, SMALLEST, LARGEST, strict=True)
+    )
     return hidden, between
 
 
@@ -79,7 +98,11 @@ def _sizes(model: Path | None) -> tuple[int, int]:
 def _measured(hidden: int, between: int) -> Rates:
     if torch.cuda.is_available():
         choice = BF16 if torch.cuda.is_bf16_supported() else FP32
-        return Rates(choice, torch.cuda.get_device_name(), reason="not measured; a GPU computes in bf16 where it supports it")
+        return Rates(
+            choice,
+            torch.cuda.get_device_name(),
+            reason="not measured; a GPU computes in bf16 where it supports it",
+        )
     name = processor().name
     if not torch.backends.mkldnn.is_available():
         return Rates(FP32, name, reason="not measured; torch is built without oneDNN")
@@ -103,8 +126,13 @@ def _rate(precision: str, hidden: int, between: int) -> float:
     """GFLOP/s of equal work in decoding, training and scoring."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(between, hidden, generator=generator)
-    made = {rows: torch.randn(rows, hidden, generator=generator) for rows in (DECODED, TRAINED, SCORED)}
-    seconds = [_seconds(partial(product(weight, None, rows, precision), made[rows])) / rows for rows in (DECODED, SCORED)]
+    made = {
+        rows: torch.randn(rows, hidden, generator=generator) for rows in (DECODED, TRAINED, SCORED)
+    }
+    seconds = [
+        _seconds(partial(product(weight, None, rows, precision), made[rows])) / rows
+        for rows in (DECODED, SCORED)
+    ]
     seconds.append(_seconds(partial(_trained, weight, made[TRAINED], precision)) / (3 * TRAINED))
     return 2 * hidden * between * len(seconds) / sum(seconds) / 1e9
 
@@ -117,8 +145,8 @@ def _trained(weight: torch.Tensor, x: torch.Tensor, precision: str) -> None:
 
 
 def _seconds(work: Product) -> float:
-    """The least time of a few tries, by the clock of this process: what else runs on the machine does not count. The first try may
-    compile."""
+    """The least time of a few tries, by the clock of this process: what else runs on the machine
+    does not count. The first try may compile."""
     tries: list[float] = []
     while sum(tries) < (MOST if len(tries) < 2 else ENOUGH):
         began = time.process_time()
@@ -129,8 +157,8 @@ def _seconds(work: Product) -> float:
 
 @contextlib.contextmanager
 def products(precision: str) -> Iterator[None]:
-    """Inside, and on a CPU, fp32 products round what they multiply to bf16 where `precision` says so, and add up in fp32; what is
-    stored stays fp32."""
+    """Inside, and on a CPU, fp32 products round what they multiply to bf16 where `precision` says
+    so, and add up in fp32; what is stored stays fp32."""
     cpu: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = cpu.fp32_precision
     if precision == BF16:
@@ -141,9 +169,12 @@ def products(precision: str) -> Iterator[None]:
         cpu.fp32_precision = before
 
 
-def product(weight: torch.Tensor, bias: torch.Tensor | None, rows: int, precision: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A linear layer of this weight [out, in], laid out for products with about `rows` rows; in bf16, what goes in and comes out is
-    rounded. A CPU that has no layout for bf16 takes the weight as it is."""
+def product(
+    weight: torch.Tensor, bias: torch.Tensor | None, rows: int, precision: str
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A linear layer of this weight [out, in], laid out for products with about `rows` rows; in
+    bf16, what goes in and comes out is rounded. A CPU that has no layout for bf16 takes the weight
+    as it is."""
     dtype = torch.bfloat16 if precision == BF16 else torch.float32
     own = weight.detach().to(dtype).contiguous()
     added = bias.detach().to(dtype) if bias is not None else None
@@ -152,7 +183,9 @@ def product(weight: torch.Tensor, bias: torch.Tensor | None, rows: int, precisio
     copy = torch.ops.mkldnn._reorder_linear_weight(own, rows)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x.to(dtype), copy, added, "none", [], "").to(x.dtype)
+        return torch.ops.mkldnn._linear_pointwise(x.to(dtype), copy, added, "none", [], "").to(
+            x.dtype
+        )
 
     return forward
 

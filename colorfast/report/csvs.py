@@ -47,7 +47,10 @@ def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def claim(r: Ruling) -> dict[str, Any]:
     """A ruling as plain data."""
     m = r.measured
-    numbers = {key: getattr(m, key) if m else None for key in ("value", "low", "high", "detectable", "p", "better", "worse", "evals")}
+    numbers = {
+        key: getattr(m, key) if m else None
+        for key in ("value", "low", "high", "detectable", "p", "better", "worse", "evals")
+    }
     return {
         "id": r.claim.id,
         "section": r.claim.section,
@@ -65,14 +68,31 @@ def claim(r: Ruling) -> dict[str, Any]:
 
 
 def _responses(f: Findings) -> Iterator[dict[str, Any]]:
-    """A row for every dose of every eval and price; what is said of the whole curve stands in each of its rows."""
+    """A row for every dose of every eval and price; what is said of the whole curve stands in each
+    of its rows."""
     effective = {arm.name: arm.effective for arm in f.arms}
     for s in f.series:
         for r in (*s.evals, *([s.overall] if s.overall else ()), *s.prices):
-            whole = {"gain_from": r.gain, "loss_from": r.loss, "pays_from": r.pays, "half": r.half.dose, "half_low": r.half.low}
-            whole |= {"half_high": r.half.high, "misfit": r.fit.misfit if r.fit else None, "not_identified": r.half.reason}
+            whole = {
+                "gain_from": r.gain,
+                "loss_from": r.loss,
+                "pays_from": r.pays,
+                "half": r.half.dose,
+                "half_low": r.half.low,
+            }
+            whole |= {
+                "half_high": r.half.high,
+                "misfit": r.fit.misfit if r.fit else None,
+                "not_identified": r.half.reason,
+            }
             for p in r.points:
-                yield {"series": s.label, "eval": r.name, "effective": effective[p.arm], **asdict(p), **whole}
+                yield {
+                    "series": s.label,
+                    "eval": r.name,
+                    "effective": effective[p.arm],
+                    **asdict(p),
+                    **whole,
+                }
 
 
 def _transfer(f: Findings) -> Iterator[dict[str, Any]]:
@@ -80,10 +100,25 @@ def _transfer(f: Findings) -> Iterator[dict[str, Any]]:
     if t is None:
         return
     rows = [(cell.column.name, cell) for a in t.arms for cell in t.cells[a] if cell]
-    rows += [(f"mean, {cell.column.name}", cell) for b in t.beyond for cell in (b.inside, b.outside) if cell]
+    rows += [
+        (f"mean, {cell.column.name}", cell)
+        for b in t.beyond
+        for cell in (b.inside, b.outside)
+        if cell
+    ]
     for name, cell in rows:
-        numbers = {"difference": cell.difference, "low": cell.low, "high": cell.high, "size": cell.size}
-        column = {"kind": cell.column.kind, "tested": name, "control": cell.column.control, "trained": cell.trained}
+        numbers = {
+            "difference": cell.difference,
+            "low": cell.low,
+            "high": cell.high,
+            "size": cell.size,
+        }
+        column = {
+            "kind": cell.column.kind,
+            "tested": name,
+            "control": cell.column.control,
+            "trained": cell.trained,
+        }
         yield {"arm": cell.arm, **column, **numbers}
 
 
@@ -91,26 +126,51 @@ def _learning(f: Findings) -> Iterator[dict[str, Any]]:
     """A row for every point of the learning curves."""
     for arm in f.arms:
         for source, curve in arm.rewards.items():
-            yield from ({"arm": arm.name, "what": "reward", "source": source, "step": step, "value": value} for step, value in curve)
-        yield from ({"arm": arm.name, "what": "dose so far", "source": "", "step": step, "value": value} for step, value in arm.doses)
+            yield from (
+                {"arm": arm.name, "what": "reward", "source": source, "step": step, "value": value}
+                for step, value in curve
+            )
+        yield from (
+            {"arm": arm.name, "what": "dose so far", "source": "", "step": step, "value": value}
+            for step, value in arm.doses
+        )
 
 
 def _replies(f: Findings) -> Iterator[dict[str, Any]]:
     """A row for every pair of replies on the page."""
     for p in f.pairs:
-        where = {"eval": p.eval, "item": p.item, "trait": p.trait, "sample": p.arm.sample, "seed": p.seed, "arm": p.who}
+        where = {
+            "eval": p.eval,
+            "item": p.item,
+            "trait": p.trait,
+            "sample": p.arm.sample,
+            "seed": p.seed,
+            "arm": p.who,
+        }
         scores = {"baseline_score": p.baseline.value, "arm_score": p.arm.value}
-        criteria = [{"weight": weight, "criterion": text, "baseline": theirs, "arm": ours} for weight, text, theirs, ours in p.parts]
+        criteria = [
+            {"weight": weight, "criterion": text, "baseline": theirs, "arm": ours}
+            for weight, text, theirs, ours in p.parts
+        ]
         told = {"baseline_reply": clean(p.baseline.reply), "arm_reply": clean(p.arm.reply)}
         yield where | scores | told | {"criteria": json.dumps(criteria, ensure_ascii=False)}
 
 
 def _sources(f: Findings) -> Iterator[dict[str, Any]]:
     for name, origin in origins(f).items():
-        yield from ({"eval": name, "kind": origin.kind, "trait": origin.trait, **asdict(files)} for files in origin.files)
+        yield from (
+            {"eval": name, "kind": origin.kind, "trait": origin.trait, **asdict(files)}
+            for files in origin.files
+        )
 
 
 def attacked(told: attacks.Told) -> dict[str, str]:
     """The tables of the attacks."""
-    parts = (("attacks", attacks.HEAD, attacks.rows(told)), ("attack-levels", attacks.LEVELS, attacks.levels(told)))
-    return {name: _csv(head, (dict(zip(head, row, strict=True)) for row in rows)) for name, head, rows in parts}
+    parts = (
+        ("attacks", attacks.HEAD, attacks.rows(told)),
+        ("attack-levels", attacks.LEVELS, attacks.levels(told)),
+    )
+    return {
+        name: _csv(head, (dict(zip(head, row, strict=True)) for row in rows))
+        for name, head, rows in parts
+    }

@@ -27,12 +27,20 @@ ON_PALE, ON_STRONG = "#1a1a1a", "#fefefe"
 """Ink on the cell of a heat map: no page may change it, because the cell's colour stays."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b58900", "#332288")
 MARKERS = ("o", "s", "D", "^", "v", "P")
-THEME = {INK: "--ink", SOFT: "--soft", FAINT: "--hair", "#ffffff": "--paper", BASELINE_COLOUR: "--arm"}
+THEME = {
+    INK: "--ink",
+    SOFT: "--soft",
+    FAINT: "--hair",
+    "#ffffff": "--paper",
+    BASELINE_COLOUR: "--arm",
+}
 THEME |= {colour: f"--arm{k}" for k, colour in enumerate(COLOURS)}
 """What a page may replace in a figure, so that it can be read on a dark ground as well."""
 STYLE: Any = {
     "font.size": 8.5,
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that the layout is the same everywhere
+    "font.family": (
+        "DejaVu Sans"
+    ),  # ships with matplotlib, so that the layout is the same everywhere
     "text.color": INK,
     "text.parse_math": False,
     "axes.edgecolor": SOFT,
@@ -67,9 +75,12 @@ def draw(f: Findings) -> dict[str, str]:
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """For an HTML page: no prologue, ids that are unique on the page, colours and size by the page, named for a screen reader."""
+    """For an HTML page: no prologue, ids that are unique on the page, colours and size by the page,
+    named for a screen reader."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'\b(id=")|(xlink:href="#)|(url\(#)', lambda m: m[0].replace("xlink:", "") + f"{name}-", svg)
+    svg = re.sub(
+        r'\b(id=")|(xlink:href="#)|(url\(#)', lambda m: m[0].replace("xlink:", "") + f"{name}-", svg
+    )
     svg = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"', "", svg)
     svg = re.sub("#[0-9a-f]{6}\\b", lambda m: tint(m[0]), svg)
     wide = float(re.search(r'viewBox="0 0 ([0-9.]+)', svg)[1])  # type: ignore[index]
@@ -77,11 +88,17 @@ def inline(svg: str, name: str, title: str) -> str:
     for _ in range(2):
         svg = re.sub(size, r"<svg \1", svg, count=1)
     room = f"min-width: {wide * LEAST:.0f}px; width: {wide * LARGEST:.0f}px"
-    return svg.replace("<svg ", f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{escape(title)}" style="{room}" ', 1)
+    return svg.replace(
+        "<svg ",
+        f'<svg role="img" preserveAspectRatio="xMinYMin meet" aria-label="{escape(title)}"'
+        f' style="{room}" ',
+        1,
+    )
 
 
 LEAST, LARGEST = 1.04, 1.6
-"""Pixels on a page for a point of a figure: below, its letters could not be read on a phone; above, they shout."""
+"""Pixels on a page for a point of a figure: below, its letters could not be read on a phone; above,
+they shout."""
 
 
 def tint(colour: str) -> str:
@@ -92,7 +109,9 @@ def tint(colour: str) -> str:
 def as_svg(figure: Figure) -> str:
     """The figure's text, the same on every platform."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(
+        out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     # the same file on every platform, without the address of a DTD
     return re.sub(r"<!DOCTYPE[^>]*>\s*", "", re.sub(r"[ \t]+\n", "\n", out.getvalue()))
 
@@ -100,7 +119,9 @@ def as_svg(figure: Figure) -> str:
 def _look(f: Findings, arm: ArmFacts) -> tuple[str, str]:
     """(colour, marker) of an arm, the same in every figure."""
     i = f.arms.index(arm) - 1
-    return (BASELINE_COLOUR, "o") if i < 0 else (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+    return (
+        (BASELINE_COLOUR, "o") if i < 0 else (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+    )
 
 
 def look(f: Findings) -> dict[str, str]:
@@ -111,16 +132,29 @@ def look(f: Findings) -> dict[str, str]:
 def inches(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
     """Axes with margins in inches, so that labels keep their room at any height."""
     width, height = figure.get_size_inches()
-    return figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+    return figure.add_axes(
+        (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+    )
 
 
 def _legend(figure: Figure, f: Findings, arms: Sequence[ArmFacts], line: bool) -> None:
     with _handles(figure) as ax:
         for arm in arms:
             colour, marker = _look(f, arm)
-            shape = {"linestyle": "-"} if line else {"linestyle": "", "marker": marker, "markersize": 4.5}
+            shape = (
+                {"linestyle": "-"}
+                if line
+                else {"linestyle": "", "marker": marker, "markersize": 4.5}
+            )
             ax.plot([], [], color=colour, label=clean(arm.name), **shape)
-        figure.legend(*ax.get_legend_handles_labels(), loc="upper left", ncols=4, borderaxespad=0.2, handlelength=1.2, columnspacing=1.4)
+        figure.legend(
+            *ax.get_legend_handles_labels(),
+            loc="upper left",
+            ncols=4,
+            borderaxespad=0.2,
+            handlelength=1.2,
+            columnspacing=1.4,
+        )
 
 
 @contextmanager
@@ -136,7 +170,9 @@ def _smooth(curve: Curve, width: float) -> list[float]:
     smoothed = []
     for step, _ in curve:
         weights = [math.exp(-(((other - step) / width) ** 2) / 2) for other, _ in curve]
-        smoothed.append(sum(w * value for w, (_, value) in zip(weights, curve, strict=True)) / sum(weights))
+        smoothed.append(
+            sum(w * value for w, (_, value) in zip(weights, curve, strict=True)) / sum(weights)
+        )
     return smoothed
 
 
@@ -145,12 +181,22 @@ PANEL, ACROSS = 0.95, 2
 
 
 def _curves(f: Findings) -> Figure:
-    """Mean reward by step, a panel a source, and the effective dose so far: raw points faint, a light smoothing over them."""
-    sources = sorted({source for arm in f.arms for source in arm.rewards}, key=lambda s: (s != TRAIT_SOURCE, s))
+    """Mean reward by step, a panel a source, and the effective dose so far: raw points faint, a
+    light smoothing over them."""
+    sources = sorted(
+        {source for arm in f.arms for source in arm.rewards}, key=lambda s: (s != TRAIT_SOURCE, s)
+    )
     deep = math.ceil((len(sources) + 1) / ACROSS)
     tall = 0.75 + deep * (PANEL + 0.42)
     figure = Figure(figsize=(WIDTH, tall))
-    grid = {"left": 0.075, "right": 0.985, "top": 1 - 0.62 / tall, "bottom": 0.48 / tall, "hspace": 0.42 / PANEL, "wspace": 0.24}
+    grid = {
+        "left": 0.075,
+        "right": 0.985,
+        "top": 1 - 0.62 / tall,
+        "bottom": 0.48 / tall,
+        "hspace": 0.42 / PANEL,
+        "wspace": 0.24,
+    }
     panels = list(figure.subplots(deep, ACROSS, sharex=True, squeeze=False, gridspec_kw=grid).flat)
     for ax, source in zip(panels, sources, strict=False):
         _panel(ax, "trait scenarios" if source == TRAIT_SOURCE else clean(source), 1.0)
@@ -161,7 +207,11 @@ def _curves(f: Findings) -> Figure:
     _panel(doses, "effective dose so far", most)
     doses.yaxis.set_major_formatter(lambda share, _: percent(round(share, 4)))
     for arm in f.arms:
-        doses.plot(*zip(*arm.doses, strict=True) if arm.doses else ([], []), color=_look(f, arm)[0], linewidth=1.5)
+        doses.plot(
+            *zip(*arm.doses, strict=True) if arm.doses else ([], []),
+            color=_look(f, arm)[0],
+            linewidth=1.5,
+        )
     for ax in empty:
         ax.remove()
     for ax in panels[len(sources) + 1 - ACROSS : len(sources) + 1]:
@@ -183,12 +233,26 @@ def _panel(ax: Axes, title: str, most: float) -> None:
 
 def _learning(ax: Axes, f: Findings, arm: ArmFacts, curve: Curve) -> None:
     colour, steps = _look(f, arm)[0], [step for step, _ in curve]
-    ax.plot(steps, [value for _, value in curve], ".", color=colour, alpha=0.4, markersize=3.5, markeredgewidth=0)
-    ax.plot(steps, _smooth(curve, max(1.0, f.experiment.training.steps / 20)), color=colour, linewidth=1.4)
+    ax.plot(
+        steps,
+        [value for _, value in curve],
+        ".",
+        color=colour,
+        alpha=0.4,
+        markersize=3.5,
+        markeredgewidth=0,
+    )
+    ax.plot(
+        steps,
+        _smooth(curve, max(1.0, f.experiment.training.steps / 20)),
+        color=colour,
+        linewidth=1.4,
+    )
 
 
 def _power(f: Findings) -> Figure:
-    """How many of the counted evals would have shown a difference of a given size; the paper's mean gain as a rule."""
+    """How many of the counted evals would have shown a difference of a given size; the paper's mean
+    gain as a rule."""
     figure = Figure(figsize=(WIDTH, 2.1))
     ax = inches(figure, 0.42, 0.48, 0.1, 0.42)
     evals = sum(row.counted for row in f.rows)
@@ -198,10 +262,22 @@ def _power(f: Findings) -> Figure:
         shares = [100 * k / evals for k in (*range(len(found) + 1), len(found))]
         ax.step([0.0, *found, most], shares, where="post", color=_look(f, arm)[0], linewidth=1.5)
     ax.axvline(PAPERS_GAIN, color=SOFT, linewidth=0.8, linestyle=(0, (3, 2)))
-    ax.text(PAPERS_GAIN, 104, f" the paper's mean gain, {PAPERS_GAIN:.3f}", fontsize=7.5, va="bottom", ha="left", color=INK)
+    ax.text(
+        PAPERS_GAIN,
+        104,
+        f" the paper's mean gain, {PAPERS_GAIN:.3f}",
+        fontsize=7.5,
+        va="bottom",
+        ha="left",
+        color=INK,
+    )
     ax.set(ylim=(0, 103), yticks=(0, 50, 100), yticklabels=("0%", "50%", "100%"))
     ax.set_xlim(0, most)
-    ax.set_xlabel("true difference that would be found four times in five, or a smaller one", fontsize=8, loc="right")
+    ax.set_xlabel(
+        "true difference that would be found four times in five, or a smaller one",
+        fontsize=8,
+        loc="right",
+    )
     ax.grid(color=FAINT, linewidth=0.4)
     ax.set_axisbelow(True)
     _legend(figure, f, f.dosed, line=True)
@@ -213,14 +289,21 @@ ROW, ARM_ROW, HEAD = 0.08, 0.135, 0.25
 
 
 def _forest(f: Findings) -> Figure:
-    """Every eval and arm: the difference from the baseline with its 95% interval, families as groups."""
+    """Every eval and arm: the difference from the baseline with its 95% interval, families as
+    groups."""
     step = ROW + ARM_ROW * len(f.dosed)
     tall = sum(HEAD + step * len(rows) for _, _, rows in f.sections)
     figure = Figure(figsize=(WIDTH, tall + 1.05))
     ax = inches(figure, 1.98, 0.5, 0.08, 0.55)
     y = 0.0
     for family, control, rows in f.sections:
-        _label(ax, y + HEAD * 0.62, 0.0, clean(family) + (" (control)" if control else ""), weight="bold")
+        _label(
+            ax,
+            y + HEAD * 0.62,
+            0.0,
+            clean(family) + (" (control)" if control else ""),
+            weight="bold",
+        )
         y += HEAD
         for row in rows:
             _forest_row(ax, f, row, y)
@@ -231,11 +314,15 @@ def _forest(f: Findings) -> Figure:
     pad = max(0.02, 0.04 * (max(reach) - min(reach)))
     ax.set(ylim=(tall, 0), xlim=(min(reach) - pad, max(reach) + pad), yticks=())
     ax.spines["left"].set_visible(False)
-    ax.tick_params(labelsize=7.5, labeltop=True, length=2)  # above too: such a figure is longer than a screen
+    ax.tick_params(
+        labelsize=7.5, labeltop=True, length=2
+    )  # above too: such a figure is longer than a screen
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6))
     ax.grid(axis="x", color=FAINT, linewidth=0.4)
     ax.set_axisbelow(True)
-    ax.set_xlabel("difference from the baseline (filled: 95% interval excludes 0)", fontsize=8, loc="right")
+    ax.set_xlabel(
+        "difference from the baseline (filled: 95% interval excludes 0)", fontsize=8, loc="right"
+    )
     _legend(figure, f, f.dosed, line=False)
     return figure
 
@@ -243,7 +330,13 @@ def _forest(f: Findings) -> Figure:
 def _forest_row(ax: Axes, f: Findings, row: Row, y: float) -> None:
     middle = y + (ROW + ARM_ROW * len(f.dosed)) / 2
     name = f"{row.label}" if row.measure == "score" else "probability"
-    _label(ax, middle, 0.08 if row.measure == "score" else 0.2, clean(name), color=INK if row.measure == "score" else SOFT)
+    _label(
+        ax,
+        middle,
+        0.08 if row.measure == "score" else 0.2,
+        clean(name),
+        color=INK if row.measure == "score" else SOFT,
+    )
     for i, (arm, e) in enumerate(zip(f.dosed, row.cells, strict=True)):
         if e is not None:
             _mark(ax, e, y + ROW / 2 + ARM_ROW * (i + 0.5), *_look(f, arm))
@@ -252,22 +345,45 @@ def _forest_row(ax: Axes, f: Findings, row: Row, y: float) -> None:
 def _mark(ax: Axes, e: Estimate, y: float, colour: str, marker: str) -> None:
     ax.plot([e.low, e.high], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
     filled = colour if clear(e) else "white"
-    ax.plot([e.difference], [y], marker=marker, color=colour, markerfacecolor=filled, markersize=4.2, markeredgewidth=1.0)
+    ax.plot(
+        [e.difference],
+        [y],
+        marker=marker,
+        color=colour,
+        markerfacecolor=filled,
+        markersize=4.2,
+        markeredgewidth=1.0,
+    )
 
 
 LABEL_CHARACTERS = 31
 
 
-def _label(ax: Axes, y: float, indent: float, text: str, color: str = INK, weight: str = "normal") -> None:
-    """At the figure's left edge, beside its row; a name too long for the margin loses its end (the table has it whole)."""
+def _label(
+    ax: Axes, y: float, indent: float, text: str, color: str = INK, weight: str = "normal"
+) -> None:
+    """At the figure's left edge, beside its row; a name too long for the margin loses its end (the
+    table has it whole)."""
     where = blended_transform_factory(ax.figure.transFigure, ax.transData)
     cut = text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
-    ax.text(0.01 + indent / WIDTH, y, cut, transform=where, va="center", fontsize=8, color=color, weight=weight)
+    ax.text(
+        0.01 + indent / WIDTH,
+        y,
+        cut,
+        transform=where,
+        va="center",
+        fontsize=8,
+        color=color,
+        weight=weight,
+    )
 
 
 def _dose(f: Findings) -> Figure:
-    """Above, the dose as meant and as weighed in the gradient; below, replies cut off at the cap, by source."""
-    sources = sorted({u.source for arm in f.arms for u in arm.usage}, key=lambda s: (s != "trait", s))
+    """Above, the dose as meant and as weighed in the gradient; below, replies cut off at the cap,
+    by source."""
+    sources = sorted(
+        {u.source for arm in f.arms for u in arm.usage}, key=lambda s: (s != "trait", s)
+    )
     heights = (0.27 * len(f.arms), 0.27 * len(sources))
     figure = Figure(figsize=(WIDTH, sum(heights) + 2.0))
     doses = inches(figure, 1.45, 1.1 + heights[1], 0.2, 0.6)
@@ -281,7 +397,12 @@ def _dose(f: Findings) -> Figure:
         for usage in arm.usage:
             cut.plot([usage.truncation], [sources.index(usage.source)], **_dot(f, arm))
     most = max([a.dose for a in f.arms] + [a.effective or 0.0 for a in f.arms])
-    _ladder(doses, "Dose: nominal (bar) and effective (dot)", [clean(a.name) for a in f.arms], max(0.05, most * 1.08))
+    _ladder(
+        doses,
+        "Dose: nominal (bar) and effective (dot)",
+        [clean(a.name) for a in f.arms],
+        max(0.05, most * 1.08),
+    )
     _ladder(cut, "Replies cut off at the length cap, by source", [clean(s) for s in sources], 1.03)
     _legend(figure, f, f.arms, line=False)
     return figure
@@ -296,7 +417,12 @@ def _dot(f: Findings, arm: ArmFacts) -> dict[str, Any]:
 
 def _ladder(ax: Axes, title: str, names: Sequence[str], most: float) -> None:
     """Horizontal rungs with a name each, shares from 0 to `most` across."""
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlim=(-0.02 * most, most), yticks=range(len(names)), yticklabels=names)
+    ax.set(
+        ylim=(len(names) - 0.5, -0.5),
+        xlim=(-0.02 * most, most),
+        yticks=range(len(names)),
+        yticklabels=names,
+    )
     ax.set_title(title, x=-1.4 / (WIDTH - 1.65), pad=8)
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5))

@@ -36,12 +36,14 @@ OTHER_GRADER = "held-out, by a grader that did not reward"
 FEWEST_MODELS = 4
 PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
 FEW_ITEMS = 6
-"""Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the bootstrap says."""
+"""Below this, even items that all agree in sign would not reach 5% in a sign test, whatever the
+bootstrap says."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One eval by one measure: an estimate per dosed arm, or None where no item was graded in both."""
+    """One eval by one measure: an estimate per dosed arm, or None where no item was graded in
+    both."""
 
     eval: str
     label: str
@@ -92,13 +94,15 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """All that the policy read and wrote: prompts, replies, and what a method takes beyond them."""
+        """All that the policy read and wrote: prompts, replies, and what a method takes beyond
+        them."""
         return self.prompt_tokens + self.completion_tokens + self.extra_tokens
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One arm under one seed. `effective`: trait share of the advantage mass; None when nothing had an advantage."""
+    """One arm under one seed. `effective`: trait share of the advantage mass; None when nothing had
+    an advantage."""
 
     seed: int
     steps: int
@@ -136,7 +140,8 @@ class ArmFacts:
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """An eval of the experiment that is compared nowhere, because some cell could not be asked it. `cause`: why not."""
+    """An eval of the experiment that is compared nowhere, because some cell could not be asked it.
+    `cause`: why not."""
 
     eval: str
     family: str
@@ -162,7 +167,8 @@ class Findings:
     explanations: tuple[Explanation, ...]
     alike: Alike
     structure: Structure | None
-    """What the counted evals have in common over all trained models; None with fewer than four models."""
+    """What the counted evals have in common over all trained models; None with fewer than four
+    models."""
     start: float | None
     """The untrained model's mean held-out score; None where nothing of it was graded."""
     unseen: Mapping[str, tuple[str, ...]]
@@ -172,11 +178,13 @@ class Findings:
     series: tuple[Series, ...]
     """Arms that differ in their dose alone; empty where no two doses of anything were tried."""
     transfer: Transfer | None
-    """Arms trained on some traits or domains, on those and on the others; None where there is no such arm."""
+    """Arms trained on some traits or domains, on those and on the others; None where there is no
+    such arm."""
     says: tuple[Exchange, ...]
     """What every arm replied to a few held-out scenarios, drawn by name."""
     left: tuple[str, ...] = ()
-    """The cells that are not compared here, and why: the experiment of these findings is what is whole of the one that was planned."""
+    """The cells that are not compared here, and why: the experiment of these findings is what is
+    whole of the one that was planned."""
     unmeasured: tuple[Unmeasured, ...] = ()
 
     @property
@@ -184,7 +192,8 @@ class Findings:
         return self.arms[1:]
 
     def detectable(self, arm: ArmFacts) -> list[float]:
-        """The smallest differences that the counted evals of an arm would have shown, sorted; one on which nothing differed has none."""
+        """The smallest differences that the counted evals of an arm would have shown, sorted; one
+        on which nothing differed has none."""
         cells = (row.cells[self.dosed.index(arm)] for row in self.rows if row.counted)
         return sorted(e.detectable for e in cells if e and e.detectable is not None)
 
@@ -199,22 +208,33 @@ class Findings:
     @property
     def few(self) -> list[str]:
         """Evals with so few items that their intervals mean little."""
-        return list(dict.fromkeys(r.label for r in self.rows for c in r.cells if c and c.items < FEW_ITEMS))
+        return list(
+            dict.fromkeys(r.label for r in self.rows for c in r.cells if c and c.items < FEW_ITEMS)
+        )
 
 
 def gather(run: Path) -> Findings:
-    """Read a finished run. Raises ColorfastError when a file is missing, damaged or of another version."""
+    """Read a finished run. Raises ColorfastError when a file is missing, damaged or of another
+    version."""
     found = results.load(run)
     try:
         return _gather(run, found)
     except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
-        raise ColorfastError(f"{run}: a file of this run is damaged, or written by another version ({error!r})") from None
+        raise ColorfastError(
+            f"{run}: a file of this run is damaged, or written by another version ({error!r})"
+        ) from None
 
 
 def _gather(run: Path, e: results.Evidence) -> Findings:
     experiment, scores = e.experiment, e.scores
     made = read_json(run / "run.json")
-    names = [BASELINE, *sorted((n for n in experiment.arms if n != BASELINE), key=lambda n: (experiment.arms[n].dose, n))]
+    names = [
+        BASELINE,
+        *sorted(
+            (n for n in experiment.arms if n != BASELINE),
+            key=lambda n: (experiment.arms[n].dose, n),
+        ),
+    ]
     held = {s.id: s for s in heldout(experiment)}
     found = {n: results.estimates(e, n) for n in experiment.arms if n != BASELINE}
     arms = tuple(_arm(run, experiment, name) for name in names)
@@ -224,17 +244,31 @@ def _gather(run: Path, e: results.Evidence) -> Findings:
         versions=made["versions"],
         machine=made["machine"],
         arms=arms,
-        rows=tuple(_rows(experiment, names[1:], [e for part in found.values() for e in part], held.values())),
+        rows=tuple(
+            _rows(
+                experiment, names[1:], [e for part in found.values() for e in part], held.values()
+            )
+        ),
         estimates=tuple(e for name in names[1:] for e in found[name]),
         pairs=choose(e, names[:0:-1], held),
-        unmatched=tuple(key for i, key in enumerate(MATCHED) if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))),
-        corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)]) != made["plan"]["scenarios_sha256"],
+        unmatched=tuple(
+            key
+            for i, key in enumerate(MATCHED)
+            if any(len({a.runs[s].used[i] for a in arms}) > 1 for s in _each(arms))
+        ),
+        corpus_changed=digest([s.model_dump(mode="json") for s in all_scenarios(experiment)])
+        != made["plan"]["scenarios_sha256"],
         overall={n: results.together(e, n) for n in found},
         explanations=tuple(row for n in names[1:] for row in results.explained(e, n)),
         alike=alike(scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, scores),
         start=_start(run),
-        unseen={n: tuple(name for names_ in unseen(experiment, experiment.arms[n]) for name in sorted(names_)) for n in names[1:]},
+        unseen={
+            n: tuple(
+                name for names_ in unseen(experiment, experiment.arms[n]) for name in sorted(names_)
+            )
+            for n in names[1:]
+        },
         rulings=rulings(e) if e.dosed else (),
         series=series(e),
         transfer=transfer(e),
@@ -255,7 +289,13 @@ def _left(run: Path, experiment: Experiment) -> Iterator[str]:
     if len(cells(experiment)) == len(cells(wanted)):
         return
     for s in statuses(run, wanted, [c for c in cells(wanted) if c not in cells(experiment)]):
-        why = "whole, but not under every seed compared here" if s.state == "done" else s.reason if s.reason else s.words
+        why = (
+            "whole, but not under every seed compared here"
+            if s.state == "done"
+            else s.reason
+            if s.reason
+            else s.words
+        )
         yield f"{s.cell.name} ({'failed: ' * bool(s.reason)}{why})"
 
 
@@ -290,24 +330,41 @@ def _each(arms: Sequence[ArmFacts]) -> range:
 
 def _arm(run: Path, experiment: Experiment, name: str) -> ArmFacts:
     cells = {seed: run / f"{name}-s{seed}" for seed in experiment.seeds}
-    metrics = {seed: [row for _, row in read_jsonl(cell / "metrics.jsonl")] for seed, cell in cells.items()}
+    metrics = {
+        seed: [row for _, row in read_jsonl(cell / "metrics.jsonl")] for seed, cell in cells.items()
+    }
     ledgers = {seed: read_json(cell / "ledger.json") for seed, cell in cells.items()}
-    sources = sorted({s for used in ledgers.values() for s in used["sources"]}, key=lambda s: (s != TRAIT_SOURCE, s))
+    sources = sorted(
+        {s for used in ledgers.values() for s in used["sources"]},
+        key=lambda s: (s != TRAIT_SOURCE, s),
+    )
     return ArmFacts(
         name=name,
         dose=experiment.arms[name].dose,
-        runs=tuple(_trained(seed, cells[seed], ledgers[seed], metrics[seed]) for seed in experiment.seeds),
+        runs=tuple(
+            _trained(seed, cells[seed], ledgers[seed], metrics[seed]) for seed in experiment.seeds
+        ),
         usage=tuple(
-            _usage(s, [used["sources"][s] for used in ledgers.values() if s in used["sources"]], _truncation(metrics.values(), {s}))
+            _usage(
+                s,
+                [used["sources"][s] for used in ledgers.values() if s in used["sources"]],
+                _truncation(metrics.values(), {s}),
+            )
             for s in sources
         ),
-        total=_usage("all", [used["total"] for used in ledgers.values()], _truncation(metrics.values(), sources)),
+        total=_usage(
+            "all",
+            [used["total"] for used in ledgers.values()],
+            _truncation(metrics.values(), sources),
+        ),
         rewards={source: _curve(list(metrics.values()), source) for source in sources},
         doses=_doses(list(metrics.values())),
     )
 
 
-def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> Trained:
+def _trained(
+    seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]
+) -> Trained:
     planned = read_json(cell / "schedule.json")
     return Trained(
         seed=seed,
@@ -325,14 +382,21 @@ def _trained(seed: int, cell: Path, used: Mapping[str, Any], metrics: Sequence[M
 
 def _usage(source: str, parts: Sequence[Mapping[str, int]], truncation: float) -> Usage:
     counts = {
-        key: sum(p.get(key, 0) if key in EXTRA else p[key] for p in parts) for key in (*COUNTS, "flops")
+        key: sum(p.get(key, 0) if key in EXTRA else p[key] for p in parts)
+        for key in (*COUNTS, "flops")
     }  # older runs took nothing extra
     return Usage(source, **counts, truncation=truncation)
 
 
 def _truncation(runs: Iterable[Sequence[Mapping[str, Any]]], sources: Collection[str]) -> float:
     """Over prompts, each of which had equally many replies."""
-    rows = [v for metrics in runs for row in metrics for source, v in row["sources"].items() if source in sources]
+    rows = [
+        v
+        for metrics in runs
+        for row in metrics
+        for source, v in row["sources"].items()
+        if source in sources
+    ]
     prompts = sum(v["prompts"] for v in rows)
     return sum(v["truncation"] * v["prompts"] for v in rows) / prompts if prompts else 0.0
 
@@ -360,12 +424,24 @@ def _doses(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Curve:
     return tuple((step, statistics.fmean(values)) for step, values in sorted(by_step.items()))
 
 
-def _rows(experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate], held: Any) -> Iterator[Row]:
-    """A row for every eval of the experiment, also for one that could not be graded; controls last."""
+def _rows(
+    experiment: Experiment, arms: Sequence[str], found: Sequence[Estimate], held: Any
+) -> Iterator[Row]:
+    """A row for every eval of the experiment, also for one that could not be graded; controls
+    last."""
     cells = {(e.eval, e.measure, e.arm): e for e in found}
 
-    def row(name: str, label: str, family: str, measure: Measure = "score", control: bool = False) -> Row:
-        return Row(name, label, family, measure, control, tuple(cells.get((name, measure, arm)) for arm in arms))
+    def row(
+        name: str, label: str, family: str, measure: Measure = "score", control: bool = False
+    ) -> Row:
+        return Row(
+            name,
+            label,
+            family,
+            measure,
+            control,
+            tuple(cells.get((name, measure, arm)) for arm in arms),
+        )
 
     yield row(HELDOUT, "all traits", HELDOUT_FAMILY)
     second = second_id(experiment.evaluation)

@@ -1,4 +1,5 @@
-"""The transfer matrix as a heat map: arms across, what is tested down; numbers in the cells, so that colour says nothing alone."""
+"""The transfer matrix as a heat map: arms across, what is tested down; numbers in the cells, so
+that colour says nothing alone."""
 
 from __future__ import annotations
 
@@ -13,7 +14,16 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
 from colorfast.analysis.transfer import Cell, Transfer
-from colorfast.report.figures import INK, LABEL_CHARACTERS, ON_PALE, ON_STRONG, STYLE, WIDTH, as_svg, inches
+from colorfast.report.figures import (
+    INK,
+    LABEL_CHARACTERS,
+    ON_PALE,
+    ON_STRONG,
+    STYLE,
+    WIDTH,
+    as_svg,
+    inches,
+)
 from colorfast.report.findings import Findings
 from colorfast.report.wording import clean, signed
 
@@ -23,7 +33,11 @@ MOST = 15
 """Arms side by side; more stand below each other, by what they trained on."""
 LEAST = 0.1
 """The scale reaches this far at least, so that noise is not shown in full colour."""
-PLURAL = {"held-out trait": "held-out traits", "held-out domain": "held-out domains", "eval family": "eval families"}
+PLURAL = {
+    "held-out trait": "held-out traits",
+    "held-out domain": "held-out domains",
+    "eval family": "eval families",
+}
 Rows = list[tuple[str, list[tuple[str, list[Cell | None]]]]]
 
 
@@ -44,17 +58,22 @@ def _panels(t: Transfer) -> list[tuple[str, ...]]:
 
 
 def _rows(t: Transfer, arms: Sequence[str]) -> Rows:
-    """By kind of test: (name, a cell an arm), the means over what was and was not trained on first."""
+    """By kind of test: (name, a cell an arm), the means over what was and was not trained on
+    first."""
     found: Rows = []
     for kind, plural in PLURAL.items():
         rows: list[tuple[str, list[Cell | None]]] = []
         own = {b.arm: b for b in t.beyond if b.kind == kind and b.arm in arms}
         if own:
             rows.append(("mean, trained on", [own[a].inside if a in own else None for a in arms]))
-            rows.append(("mean, not trained on", [own[a].outside if a in own else None for a in arms]))
+            rows.append(
+                ("mean, not trained on", [own[a].outside if a in own else None for a in arms])
+            )
         for k, column in enumerate(t.columns):
             if column.kind == kind:
-                rows.append((column.name + " (control)" * column.control, [t.cells[a][k] for a in arms]))
+                rows.append(
+                    (column.name + " (control)" * column.control, [t.cells[a][k] for a in arms])
+                )
         if rows:
             found.append((plural, rows))
     return found
@@ -66,13 +85,27 @@ def _figure(t: Transfer) -> Figure:
     talls = [head + sum(BETWEEN + DOWN * len(rows) for _, rows in blocks) for _, blocks in panels]
     across = max(len(arms) for arms, _ in panels)
     beside = 0.1 + 0.045 * max(map(len, t.arms))  # the last name leans out
-    figure = Figure(figsize=(max(WIDTH, LEFT + ACROSS * across + beside), sum(talls) + 0.1 * len(talls)))
-    reach = max([LEAST] + [abs(c.difference) for _, blocks in panels for _, rows in blocks for _, cells in rows for c in cells if c])
+    figure = Figure(
+        figsize=(max(WIDTH, LEFT + ACROSS * across + beside), sum(talls) + 0.1 * len(talls))
+    )
+    reach = max(
+        [LEAST]
+        + [
+            abs(c.difference)
+            for _, blocks in panels
+            for _, rows in blocks
+            for _, cells in rows
+            for c in cells
+            if c
+        ]
+    )
     for k, (arms, blocks) in enumerate(panels):
         width, height = figure.get_size_inches()
         top = sum(talls[:k]) + 0.1 * k
         right = width - LEFT - ACROSS * len(arms)
-        _panel(inches(figure, LEFT, height - top - talls[k], right, top + head), arms, blocks, reach)
+        _panel(
+            inches(figure, LEFT, height - top - talls[k], right, top + head), arms, blocks, reach
+        )
     return figure
 
 
@@ -82,7 +115,16 @@ def _panel(ax: Axes, arms: Sequence[str], blocks: Rows, reach: float) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     for k, arm in enumerate(arms):
-        ax.text(k + 0.4, BETWEEN * 0.6, clean(arm), rotation=45, rotation_mode="anchor", ha="left", va="bottom", fontsize=7.5)
+        ax.text(
+            k + 0.4,
+            BETWEEN * 0.6,
+            clean(arm),
+            rotation=45,
+            rotation_mode="anchor",
+            ha="left",
+            va="bottom",
+            fontsize=7.5,
+        )
     y = 0.0
     for title, rows in blocks:
         _name(ax, y + BETWEEN * 0.62, title, "bold")
@@ -103,13 +145,30 @@ def _name(ax: Axes, y: float, text: str, weight: str = "normal") -> None:
 
 
 def _cell(ax: Axes, at: tuple[float, float], cell: Cell, colours: Colormap, reach: float) -> None:
-    """Blue is better than the baseline, red worse; a dot where the interval excludes zero, a frame where the arm trained on it."""
+    """Blue is better than the baseline, red worse; a dot where the interval excludes zero, a frame
+    where the arm trained on it."""
     strength = cell.difference / reach
     x, y = at
-    ax.add_patch(Rectangle(at, 1, DOWN, facecolor=colours(0.5 + strength / 2), edgecolor="white", linewidth=0.8))
+    ax.add_patch(
+        Rectangle(
+            at, 1, DOWN, facecolor=colours(0.5 + strength / 2), edgecolor="white", linewidth=0.8
+        )
+    )
     ink = ON_STRONG if abs(strength) > 0.55 else ON_PALE
     if cell.trained:
-        ax.add_patch(Rectangle((x + 0.03, y + 0.012), 0.94, DOWN - 0.024, fill=False, edgecolor=ink, linewidth=1.1))
-    ax.text(x + 0.46, y + DOWN / 2, signed(cell.difference, 2).replace("0.", ".", 1), ha="center", va="center", fontsize=6.5, color=ink)
+        ax.add_patch(
+            Rectangle(
+                (x + 0.03, y + 0.012), 0.94, DOWN - 0.024, fill=False, edgecolor=ink, linewidth=1.1
+            )
+        )
+    ax.text(
+        x + 0.46,
+        y + DOWN / 2,
+        signed(cell.difference, 2).replace("0.", ".", 1),
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color=ink,
+    )
     if cell.clear:
         ax.text(x + 0.86, y + DOWN / 2, "●", ha="center", va="center", fontsize=4, color=ink)

@@ -19,12 +19,25 @@ from colorfast.report.origins import origins
 
 HOME = Path(__file__).parent / "page"
 FILTERS = (
-    *(wording.number, wording.signed, wording.between, wording.percent, wording.power, wording.short, wording.chance),
+    *(
+        wording.number,
+        wording.signed,
+        wording.between,
+        wording.percent,
+        wording.power,
+        wording.short,
+        wording.chance,
+    ),
     *(wording.seen, wording.half, wording.begins, wording.brief, wording.graded),
 )
 
 
-def page(f: Findings, svgs: Mapping[str, tuple[str, str]], found: Inside | None, attacked: Mapping[str, Any] | None) -> str:
+def page(
+    f: Findings,
+    svgs: Mapping[str, tuple[str, str]],
+    found: Inside | None,
+    attacked: Mapping[str, Any] | None,
+) -> str:
     """`svgs`: by name a figure and its title."""
     environment = Environment(
         loader=FileSystemLoader(HOME),
@@ -32,7 +45,11 @@ def page(f: Findings, svgs: Mapping[str, tuple[str, str]], found: Inside | None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=lambda value: (
+            wording.clean(value)
+            if isinstance(value, str) and not isinstance(value, Markup)
+            else value
+        ),
     )
     environment.filters |= {word.__name__: word for word in FILTERS} | {"arxiv": arxiv}
     script = (HOME / "page.js").read_text(encoding="utf-8")
@@ -42,7 +59,9 @@ def page(f: Findings, svgs: Mapping[str, tuple[str, str]], found: Inside | None,
         "summary": verdict.summary(f),
         "claims": rulings,
         "papers_gain": PAPERS_GAIN,
-        "svgs": {name: Markup(figures.inline(svg, name, title)) for name, (svg, title) in svgs.items()},
+        "svgs": {
+            name: Markup(figures.inline(svg, name, title)) for name, (svg, title) in svgs.items()
+        },
         "colours": {name: figures.tint(colour) for name, colour in figures.look(f).items()},
         "settings": _settings(f),
         "origins": origins(f),
@@ -51,7 +70,9 @@ def page(f: Findings, svgs: Mapping[str, tuple[str, str]], found: Inside | None,
         "attacks": attacked,
         "style": Markup((HOME / "style.css").read_text(encoding="utf-8").strip()),
         "script": Markup(script),
-        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "script_hash": (
+            "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        ),
     }
     return environment.get_template("report.html.j2").render() + "\n"
 
@@ -66,7 +87,11 @@ def _settings(f: Findings) -> list[tuple[str, str]]:
     """The experiment's keys as a reader would write them in its TOML; empty ones are left out."""
     flat: list[tuple[str, object]] = []
     for key, value in f.experiment.model_dump(mode="json").items():
-        flat += [(f"{key}.{name}", part) for name, part in value.items()] if isinstance(value, dict) else [(key, value)]
+        flat += (
+            [(f"{key}.{name}", part) for name, part in value.items()]
+            if isinstance(value, dict)
+            else [(key, value)]
+        )
     return [(key, _plain(value)) for key, value in flat if _said(value)]
 
 

@@ -25,16 +25,34 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         "\n".join(f"- {safe(note)}" for note in wording.caution(f)),
         "## Every eval" if f.dosed else "",
         table(
-            ("eval", "measure", "baseline", "arm", "score", "difference", "95% interval", "q", "detectable", "items", "seeds", "ungraded"),
+            (
+                "eval",
+                "measure",
+                "baseline",
+                "arm",
+                "score",
+                "difference",
+                "95% interval",
+                "q",
+                "detectable",
+                "items",
+                "seeds",
+                "ungraded",
+            ),
             _estimates(f),
         ),
         *_unmeasured(f),
         "## Gains beside their price" if f.dosed else "",
         _beside(f) if f.dosed else "",
         "## Other explanations" if f.explanations else "",
-        table(("what", "arm", "baseline", "arm's", "difference", "95% interval", "what follows"), _explanations(f))
-        if f.explanations
-        else "",
+        (
+            table(
+                ("what", "arm", "baseline", "arm's", "difference", "95% interval", "what follows"),
+                _explanations(f),
+            )
+            if f.explanations
+            else ""
+        ),
         *_responses(f),
         *_transfer(f),
         *(f"![{title}]({name}.svg)" for name, title in figures.items()),
@@ -45,7 +63,10 @@ def page(f: Findings, figures: Mapping[str, str]) -> str:
         f"{wording.compute(f)[:1].upper()}{wording.compute(f)[1:]}.",
         table(("arm", "nominal", "effective", "tokens", "of which extra", "FLOPs"), _doses(f)),
         "## Hashes",
-        f"Model sha256 `{safe(f.plan['model_sha256'])}`, scenarios sha256 `{safe(f.plan['scenarios_sha256'])}`.",
+        (
+            f"Model sha256 `{safe(f.plan['model_sha256'])}`, scenarios sha256"
+            f" `{safe(f.plan['scenarios_sha256'])}`."
+        ),
         table(("arm", "seed", "trait slots", "schedule sha256", "weights sha256"), _hashes(f)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -80,7 +101,12 @@ def _claims(f: Findings) -> Iterator[str]:
 def _responses(f: Findings) -> Iterator[str]:
     for s in f.series:
         yield f"## Dose and response: {safe(s.label)}"
-        head = ("eval", "smallest dose", "half of the gain at", *(wording.percent(dose) for dose, _ in s.arms))
+        head = (
+            "eval",
+            "smallest dose",
+            "half of the gain at",
+            *(wording.percent(dose) for dose, _ in s.arms),
+        )
         yield table(head, _series(f, s))
 
 
@@ -89,7 +115,10 @@ def _series(f: Findings, s: Series) -> Iterator[Sequence[object]]:
     yield "effective dose", "", "", *(wording.percent(effective[name]) for _, name in s.arms)
     for r in (*s.evals[:1], *([s.overall] if s.overall else ()), *s.prices, *s.evals[1:]):
         own = {p.arm: p for p in r.points}
-        cells = (_difference(own[name].difference, own[name].low, own[name].high) if name in own else "-" for _, name in s.arms)
+        cells = (
+            _difference(own[name].difference, own[name].low, own[name].high) if name in own else "-"
+            for _, name in s.arms
+        )
         yield safe(r.name) + " (control)" * r.control, wording.begins(r), _half(r), *cells
 
 
@@ -107,17 +136,29 @@ def _transfer(f: Findings) -> Iterator[str]:
     if t is None:
         return
     yield "## Transfer"
-    yield "Differences from the baseline; t: what the arm trained on. First the means over what it trained on and what it did not."
+    yield (
+        "Differences from the baseline; t: what the arm trained on. First the means over what it"
+        " trained on and what it did not."
+    )
     yield table(
         ("arm", "mean over", "trained on", "not trained on"),
         ((safe(b.arm), f"{b.kind}s", _cell(b.inside), _cell(b.outside)) for b in t.beyond),
     )
-    tested = [(f"{c.kind}: {safe(c.name)}" + " (control)" * c.control, k) for k, c in enumerate(t.columns)]
-    yield table(("tested on", *map(safe, t.arms)), ((name, *(_cell(t.cells[a][k]) for a in t.arms)) for name, k in tested))
+    tested = [
+        (f"{c.kind}: {safe(c.name)}" + " (control)" * c.control, k) for k, c in enumerate(t.columns)
+    ]
+    yield table(
+        ("tested on", *map(safe, t.arms)),
+        ((name, *(_cell(t.cells[a][k]) for a in t.arms)) for name, k in tested),
+    )
 
 
 def _cell(cell: Cell | None) -> str:
-    return "-" if cell is None else _difference(cell.difference, cell.low, cell.high) + " t" * cell.trained
+    return (
+        "-"
+        if cell is None
+        else _difference(cell.difference, cell.low, cell.high) + " t" * cell.trained
+    )
 
 
 def _estimates(f: Findings) -> Iterator[Sequence[object]]:
@@ -162,7 +203,14 @@ def _explanations(f: Findings) -> Iterator[Sequence[object]]:
 def _power(f: Findings) -> Iterator[str]:
     if f.dosed:
         yield "## Power"
-        head = ("arm", "counted evals", "median detectable", "would show the paper's mean gain", "not one item differed", "all together")
+        head = (
+            "arm",
+            "counted evals",
+            "median detectable",
+            "would show the paper's mean gain",
+            "not one item differed",
+            "all together",
+        )
         yield table(head, ((safe(name), *cells) for name, *cells in wording.powers(f)))
 
 
@@ -172,9 +220,12 @@ def _says(f: Findings) -> Iterator[str]:
     yield "## What the model says"
     yield safe(" ".join([wording.how_drawn(f), *wording.silence(f)]))
     for exchange in f.says:
-        prompt = [f"> {safe(wording.brief(exchange.messages[-1].content))}"] if exchange.messages else []
+        prompt = (
+            [f"> {safe(wording.brief(exchange.messages[-1].content))}"] if exchange.messages else []
+        )
         answers = [
-            f"- {safe(a.who)} ({safe(wording.graded(a.scores))}): {safe(wording.brief(a.reply)) or '(empty reply)'}"
+            f"- {safe(a.who)} ({safe(wording.graded(a.scores))}):"
+            f" {safe(wording.brief(a.reply)) or '(empty reply)'}"
             for a in exchange.answers
         ]
         yield "\n\n".join([f"**{safe(exchange.item)}**", *prompt, "\n".join(answers)])
@@ -190,17 +241,39 @@ def _replies(f: Findings) -> Iterator[str]:
     for arm in f.dosed:
         own = [p for p in f.pairs if p.who == arm.name]
         for p in [p for p in own if p.gain > 0][:READ] + [p for p in own if p.gain < 0][:READ]:
-            scores = f"{wording.number(p.baseline.value or 0, 2)} to {wording.number(p.arm.value or 0, 2)}"
-            criteria = (f"- {safe(text)} ({weight:+g}): {wording.met(a)}, {wording.met(b)}" for weight, text, a, b in p.parts)
-            told = (f"> {safe(who)}: {safe(wording.short(s.reply))}" for who, s in ((f.arms[0].name, p.baseline), (p.who, p.arm)))
+            scores = (
+                f"{wording.number(p.baseline.value or 0, 2)} to"
+                f" {wording.number(p.arm.value or 0, 2)}"
+            )
+            criteria = (
+                f"- {safe(text)} ({weight:+g}): {wording.met(a)}, {wording.met(b)}"
+                for weight, text, a, b in p.parts
+            )
+            told = (
+                f"> {safe(who)}: {safe(wording.short(s.reply))}"
+                for who, s in ((f.arms[0].name, p.baseline), (p.who, p.arm))
+            )
             asked = f"> {safe(wording.short(p.messages[-1].content))}\n>\n" if p.messages else ""
-            yield f"**{safe(p.who)}**, {safe(p.item)}, {scores}\n\n{asked}" + "\n>\n".join(told) + "\n\n" + "\n".join(criteria)
+            yield (
+                f"**{safe(p.who)}**, {safe(p.item)}, {scores}\n\n{asked}"
+                + "\n>\n".join(told)
+                + "\n\n"
+                + "\n".join(criteria)
+            )
 
 
 def _sources(f: Findings) -> Iterator[str]:
     head = ("eval", "asked as", "reflects", "files", "commit", "licence", "paper")
     told = (
-        (name, o.kind, o.trait or "control", f"{s.repo}, {s.count}", s.commit[:10], s.licence, s.paper)
+        (
+            name,
+            o.kind,
+            o.trait or "control",
+            f"{s.repo}, {s.count}",
+            s.commit[:10],
+            s.licence,
+            s.paper,
+        )
         for name, o in origins(f).items()
         for s in o.files
     )
@@ -212,11 +285,24 @@ def _sources(f: Findings) -> Iterator[str]:
 def _doses(f: Findings) -> Iterator[Sequence[object]]:
     for arm in f.arms:
         tokens, extra = f"{arm.total.tokens:,}", f"{arm.total.extra_tokens:,}"
-        yield safe(arm.name), wording.percent(arm.dose), wording.percent(arm.effective), tokens, extra, wording.power(arm.total.flops)
+        yield (
+            safe(arm.name),
+            wording.percent(arm.dose),
+            wording.percent(arm.effective),
+            tokens,
+            extra,
+            wording.power(arm.total.flops),
+        )
 
 
 def _hashes(f: Findings) -> Iterator[Sequence[object]]:
     for arm in f.arms:
         for r in arm.runs:
             weights = f"`{r.weights}`" if r.weights else "not recorded"
-            yield safe(arm.name), r.seed, f"{r.trait_slots} of {r.slots}", f"`{r.schedule}`", weights
+            yield (
+                safe(arm.name),
+                r.seed,
+                f"{r.trait_slots} of {r.slots}",
+                f"`{r.schedule}`",
+                weights,
+            )

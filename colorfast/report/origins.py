@@ -47,4 +47,7 @@ def _files(sources: Sequence[Source]) -> tuple[Files, ...]:
     grouped: dict[tuple[str, str], list[Source]] = {}
     for s in sources:
         grouped.setdefault((s.repo, s.commit), []).append(s)
-    return tuple(Files(*key, found[0].path, len(found), found[0].licence, found[0].paper) for key, found in grouped.items())
+    return tuple(
+        Files(*key, found[0].path, len(found), found[0].licence, found[0].paper)
+        for key, found in grouped.items()
+    )

@@ -68,7 +68,9 @@ def _price(f: Findings, arms: list[ArmFacts], what: str) -> list[Point]:
 
 
 def _panel(ax: Axes, title: str, points: list[Point], color: str) -> None:
-    places = range(1, len(points) + 1)  # doses evenly apart: the scale between them is no matter here
+    places = range(
+        1, len(points) + 1
+    )  # doses evenly apart: the scale between them is no matter here
     ax.axhline(0, color=SOFT, linewidth=0.9, zorder=0)
     ax.plot([0], [0], "o", color=SOFT, markersize=4.5)
     for place, point in zip(places, points, strict=True):

@@ -1,4 +1,5 @@
-"""Replies to read: an arm's beside the baseline's, with what code says of each criterion of the rubric."""
+"""Replies to read: an arm's beside the baseline's, with what code says of each criterion of the
+rubric."""
 
 from __future__ import annotations
 
@@ -17,13 +18,15 @@ from colorfast.types import Message, Reply, Scenario, Score
 MOST = 120
 """Pairs on a page, over all arms: more than one reads, few enough to send by mail."""
 Part = tuple[float, str, float | None, float | None]
-"""Weight and text of a criterion, and how far the baseline's and the arm's reply meet it, in [0, 1]."""
+"""Weight and text of a criterion, and how far the baseline's and the arm's reply meet it, in [0,
+1]."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two replies to the same item and sample. `trait`: the scenario's, or the one that the eval should reflect. `messages` and `parts`
-    are empty where today's files do not hold the item, `parts` also where there is no rubric."""
+    """Two replies to the same item and sample. `trait`: the scenario's, or the one that the eval
+    should reflect. `messages` and `parts` are empty where today's files do not hold the item,
+    `parts` also where there is no rubric."""
 
     eval: str
     item: str
@@ -41,10 +44,13 @@ class Pair:
 
 
 def choose(e: Evidence, arms: Sequence[str], held: Mapping[str, Scenario]) -> tuple[Pair, ...]:
-    """For each arm the largest gains and losses of every eval and trait in turn, one an item, as far as there is room; by arm, gains
-    first. Picked by score alone; ties fall by hash, for by name they would all be of one item."""
+    """For each arm the largest gains and losses of every eval and trait in turn, one an item, as
+    far as there is room; by arm, gains first. Picked by score alone; ties fall by hash, for by name
+    they would all be of one item."""
     room = max(4, MOST // len(arms)) if arms else 0
-    picked = [pair for arm in arms for pair in sorted(_spread(list(_pairs(e, arm)))[:room], key=_order)]
+    picked = [
+        pair for arm in arms for pair in sorted(_spread(list(_pairs(e, arm)))[:room], key=_order)
+    ]
     asked = {name: _questions(name) for name in {p.eval for p in picked} - {HELDOUT}}
     return tuple(_full(pair, held, asked.get(pair.eval, {})) for pair in picked)
 
@@ -53,7 +59,9 @@ def _pairs(e: Evidence, arm: str) -> Iterator[Pair]:
     """Every reply whose score is another than the baseline's; held-out scenarios first."""
     evals = {b.id: b.trait for b in map(benchmarks.get, e.experiment.evaluation.benchmarks)}
     for seed, scores in e.scores[arm].items():
-        theirs = {(s.eval, s.item, s.sample): s for s in e.scores[BASELINE].get(seed, ()) if s.reply}
+        theirs = {
+            (s.eval, s.item, s.sample): s for s in e.scores[BASELINE].get(seed, ()) if s.reply
+        }
         for s in scores:
             if s.eval.startswith(SECOND):  # the same reply again, by another grader
                 continue
@@ -64,7 +72,11 @@ def _pairs(e: Evidence, arm: str) -> Iterator[Pair]:
 
 
 def _order(p: Pair) -> tuple[bool, float, str]:
-    return p.gain < 0, -abs(p.gain), hashlib.sha256(f"{p.item}-{p.seed}-{p.arm.sample}".encode()).hexdigest()
+    return (
+        p.gain < 0,
+        -abs(p.gain),
+        hashlib.sha256(f"{p.item}-{p.seed}-{p.arm.sample}".encode()).hexdigest(),
+    )
 
 
 def _spread(pairs: Sequence[Pair]) -> list[Pair]:
@@ -72,20 +84,35 @@ def _spread(pairs: Sequence[Pair]) -> list[Pair]:
     groups: dict[tuple[str, str, bool], dict[str, Pair]] = {}
     for pair in sorted(pairs, key=_order):
         groups.setdefault((pair.eval, pair.trait, pair.gain < 0), {}).setdefault(pair.item, pair)
-    ranked = [(k, i, pair) for i, group in enumerate(groups.values()) for k, pair in enumerate(group.values())]
+    ranked = [
+        (k, i, pair)
+        for i, group in enumerate(groups.values())
+        for k, pair in enumerate(group.values())
+    ]
     return [pair for *_, pair in sorted(ranked, key=lambda r: r[:2])]
 
 
 def _questions(name: str) -> Mapping[str, tuple[Message, ...]]:
-    """The prompts of a shipped eval, where its files lie on this machine: a report downloads nothing."""
+    """The prompts of a shipped eval, where its files lie on this machine: a report downloads
+    nothing."""
     found = benchmarks.shipped().get(name)
-    return {i.id: i.messages for i in found.items()} if found and all(map(there, found.sources)) else {}
+    return (
+        {i.id: i.messages for i in found.items()}
+        if found and all(map(there, found.sources))
+        else {}
+    )
 
 
-def _full(pair: Pair, held: Mapping[str, Scenario], asked: Mapping[str, tuple[Message, ...]]) -> Pair:
+def _full(
+    pair: Pair, held: Mapping[str, Scenario], asked: Mapping[str, tuple[Message, ...]]
+) -> Pair:
     scenario = held.get(pair.item) if pair.eval == HELDOUT else None
     if scenario is None:
         return replace(pair, messages=asked.get(pair.item, ()))
-    theirs, ours = (grade(Reply(s.reply, s.truncated), scenario).parts for s in (pair.baseline, pair.arm))
-    parts = ((c.weight, c.text, *both) for c, *both in zip(scenario.rubric, theirs, ours, strict=True))
+    theirs, ours = (
+        grade(Reply(s.reply, s.truncated), scenario).parts for s in (pair.baseline, pair.arm)
+    )
+    parts = (
+        (c.weight, c.text, *both) for c, *both in zip(scenario.rubric, theirs, ours, strict=True)
+    )
     return replace(pair, messages=scenario.messages, parts=tuple(parts))  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from colorfast.analysis.claims import DOSE, Measured, Ruling
 from colorfast.report.wording import number, percent, several, signed
 
 ABOUT = (
-    "A verdict is on this model and suite, and errs by itself: the rates stand in docs/claims.md. A third of the paper's effect is the "
-    "margin below which a claim counts as not replicated."
+    "A verdict is on this model and suite, and errs by itself: the rates stand in docs/claims.md. A"
+    " third of the paper's effect is the margin below which a claim counts as not replicated."
 )
 
 FOUR = " four times in five"
@@ -36,14 +36,21 @@ def ours(r: Ruling) -> str:
     if r.claim.statistic == "standing":
         return f"{m.better} better, {m.worse} worse of {m.evals}, after Benjamini-Hochberg"
     if m.said:
-        return f"holds in {m.better} of {m.evals} tests; falls less by {signed(m.value)} ({between}) where it is least"
+        return (
+            f"holds in {m.better} of {m.evals} tests; falls less by {signed(m.value)} ({between})"
+            " where it is least"
+        )
     if m.baseline is not None and m.score is not None:
         return f"{number(m.baseline)} to {number(m.score)}: {signed(m.value)} ({between})"
-    return f"{signed(m.value)} ({between}) over {m.evals} evals; {m.better} significantly better, {m.worse} worse"
+    return (
+        f"{signed(m.value)} ({between}) over {m.evals} evals; {m.better} significantly better,"
+        f" {m.worse} worse"
+    )
 
 
 def why(r: Ruling) -> str:
-    """What the verdict rests on; for one that is inconclusive, the smallest effect that could have been seen."""
+    """What the verdict rests on; for one that is inconclusive, the smallest effect that could have
+    been seen."""
     m = r.measured
     if r.reason or m is None:
         return r.reason
@@ -53,26 +60,50 @@ def why(r: Ruling) -> str:
     third = f"{margin}, a third of the paper's effect"
     if rule == "signs":
         sign = f"sign test with families as clusters: p = {m.p:.3f}"
-        most = f"the share of wins lies below {percent(0.5 + r.claim.margin)}, a third of the way to the paper's"
+        most = (
+            f"the share of wins lies below {percent(0.5 + r.claim.margin)}, a third of the way to"
+            " the paper's"
+        )
         return most if r.verdict == "not replicated" and m.high < r.claim.margin else sign
     if rule == "stands":
-        net = f"better less worse is {percent(m.value)} of the evals; a third of the paper's is {percent(r.claim.margin)}"
-        return net if r.verdict == "replicated" else f"only {percent(m.high)} of the evals leave room for a gain"
+        net = (
+            f"better less worse is {percent(m.value)} of the evals; a third of the paper's is"
+            f" {percent(r.claim.margin)}"
+        )
+        return (
+            net
+            if r.verdict == "replicated"
+            else f"only {percent(m.high)} of the evals leave room for a gain"
+        )
     if rule in ("kept", "unraised"):
-        return f"not inferior within {margin}" if r.verdict == "replicated" else "a loss: the interval excludes none"
+        return (
+            f"not inferior within {margin}"
+            if r.verdict == "replicated"
+            else "a loss: the interval excludes none"
+        )
     if rule == "persists":
         return m.said
     if rule == "nothing":
-        return f"the interval lies below {margin}" if r.verdict == "replicated" else "the interval lies above zero"
+        return (
+            f"the interval lies below {margin}"
+            if r.verdict == "replicated"
+            else "the interval lies above zero"
+        )
     if r.verdict == "replicated":
         return "the interval lies above zero"
-    return f"{'a rise, yet ' * (m.low > 0)}the interval lies below {'zero' if m.high < 0 else third}"
+    return (
+        f"{'a rise, yet ' * (m.low > 0)}the interval lies below {'zero' if m.high < 0 else third}"
+    )
 
 
 def seen(r: Ruling, m: Measured) -> str:
     """The smallest effect that would have been found four times in five."""
     if m.detectable is None:
-        return "too few families for a sign test" if r.claim.rule == "signs" and m.value else "not one item differed: nothing is known"
+        return (
+            "too few families for a sign test"
+            if r.claim.rule == "signs" and m.value
+            else "not one item differed: nothing is known"
+        )
     if r.claim.rule == "stands":
         return f"half of the evals would have shown a true gain of {number(m.detectable)}{FOUR}"
     if r.claim.rule != "signs":
@@ -83,7 +114,12 @@ def seen(r: Ruling, m: Measured) -> str:
 
 
 ORDER = ("replicated", "not replicated", "inconclusive", "not measured")
-MARKS = {"replicated": ("✓", "yes"), "not replicated": ("✗", "no"), "inconclusive": ("◐", "open"), "not measured": ("–", "none")}
+MARKS = {
+    "replicated": ("✓", "yes"),
+    "not replicated": ("✗", "no"),
+    "inconclusive": ("◐", "open"),
+    "not measured": ("–", "none"),
+}
 """A symbol for each verdict, so that colour says nothing alone, and its class on the page."""
 
 

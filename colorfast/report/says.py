@@ -57,7 +57,9 @@ def draw(e: Evidence, arms: Sequence[str], held: Mapping[str, Scenario]) -> tupl
     speakers = _untrained(e) | {name: _first(e.scores[name][seed]) for name in columns}
     common = set.intersection(*(set(replies) for replies in speakers.values()))
     items = _order(common, e.traits, f"{e.experiment.name}-{seed}")[:SCENARIOS]
-    return tuple(_exchange(item, e.traits.get(item, ""), held.get(item), speakers) for item in items)
+    return tuple(
+        _exchange(item, e.traits.get(item, ""), held.get(item), speakers) for item in items
+    )
 
 
 def _untrained(e: Evidence) -> dict[str, First]:
@@ -88,7 +90,9 @@ def _order(items: Iterable[str], traits: Mapping[str, str], name: str) -> list[s
     return sorted(by_hash, key=ranks.__getitem__)
 
 
-def _exchange(item: str, trait: str, scenario: Scenario | None, speakers: Mapping[str, First]) -> Exchange:
+def _exchange(
+    item: str, trait: str, scenario: Scenario | None, speakers: Mapping[str, First]
+) -> Exchange:
     answers = tuple(_answer(who, replies[item]) for who, replies in speakers.items())
     return Exchange(item, trait, scenario.messages if scenario else (), answers)
 

@@ -12,7 +12,19 @@ from rich.text import Text
 from colorfast.report import rulings
 from colorfast.report.findings import ArmFacts, Findings
 from colorfast.report.verdict import summary
-from colorfast.report.wording import begins, caution, clean, clear, compute, explained, half, marked, percent, power, tallies
+from colorfast.report.wording import (
+    begins,
+    caution,
+    clean,
+    clear,
+    compute,
+    explained,
+    half,
+    marked,
+    percent,
+    power,
+    tallies,
+)
 from colorfast.types import Estimate
 
 ARMS_ACROSS = 2
@@ -23,7 +35,8 @@ LEGEND = (
 
 
 def show(f: Findings, console: Console) -> None:
-    """Print the table, the compute every arm used, the doses, and at the end the verdict in words."""
+    """Print the table, the compute every arm used, the doses, and at the end the verdict in
+    words."""
     for first in range(0, len(f.dosed), ARMS_ACROSS):
         console.print(_table(f, range(first, min(first + ARMS_ACROSS, len(f.dosed)))))
     if f.dosed:
@@ -33,7 +46,12 @@ def show(f: Findings, console: Console) -> None:
     if f.explanations:
         console.print(_explanations(f))
     for s in f.series:
-        console.print(Text(f"held-out traits by dose ({clean(s.label)}): {begins(s.evals[0])}; half of the gain at: {half(s.evals[0])}"))
+        console.print(
+            Text(
+                f"held-out traits by dose ({clean(s.label)}): {begins(s.evals[0])}; half of the"
+                f" gain at: {half(s.evals[0])}"
+            )
+        )
     if f.rulings:
         console.print(Text(f"the paper's claims: {rulings.tally(f.rulings)}"))
     console.print(Text(f"compute: {compute(f)}"), *_used(f), sep="\n")
@@ -43,7 +61,9 @@ def show(f: Findings, console: Console) -> None:
 
 
 def _table(f: Findings, arms: range) -> Table:
-    table = Table(box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(
+        box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     table.add_column("eval", overflow="fold")
     table.add_column("base", justify="right")
     for i in arms:
@@ -63,7 +83,9 @@ def _table(f: Findings, arms: range) -> Table:
 
 
 def _explanations(f: Findings) -> Table:
-    table = Table(box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(
+        box=HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for column in ("other explanations", "arm", "base", "arm's", "difference"):
         table.add_column(column, overflow="fold")
     for e in f.explanations:
@@ -80,7 +102,10 @@ def _plain(value: float, sign: bool = False) -> str:
 def _cell(e: Estimate | None) -> Text:
     if e is None:
         return Text("not graded", style="dim")
-    text = f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)}, {_plain(e.high, True)})"
+    text = (
+        f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)},"
+        f" {_plain(e.high, True)})"
+    )
     if not clear(e):
         text += " equal" if e.detectable is None else f" ≥{_plain(e.detectable)}"
     return Text(text, style={1: "bold green", -1: "bold red", 0: ""}[clear(e)])
@@ -90,9 +115,16 @@ def _used(f: Findings) -> Iterator[Text]:
     """Per arm: tokens, FLOPs, and the dose as meant and as weighed."""
     wide = max(len(clean(a.name)) for a in f.arms)
     for arm in f.arms:
-        yield Text(f"  {clean(arm.name):<{wide}}  {arm.total.tokens:,} tokens, {power(arm.total.flops)} FLOPs, {_dose(arm)}")
+        yield Text(
+            f"  {clean(arm.name):<{wide}}  {arm.total.tokens:,} tokens, {power(arm.total.flops)}"
+            f" FLOPs, {_dose(arm)}"
+        )
 
 
 def _dose(arm: ArmFacts) -> str:
-    effective = "no reply had an advantage" if arm.effective is None else f"effective {percent(arm.effective)}"
+    effective = (
+        "no reply had an advantage"
+        if arm.effective is None
+        else f"effective {percent(arm.effective)}"
+    )
     return f"dose {percent(arm.dose)}, {effective}"

@@ -12,7 +12,9 @@ from colorfast.types import Estimate
 
 FEW_ARMS = 4
 """As many arms have a sentence each; more are grouped, without numbers: the table has them."""
-HOW_SEEN = "Could have seen: the smallest true change that this run would have found four times in five."
+HOW_SEEN = (
+    "Could have seen: the smallest true change that this run would have found four times in five."
+)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,23 @@ from colorfast.types import Estimate
 LONGEST, BRIEF = 1500, 500
 NAMED = 12
 """Cells that a note names one by one."""
-_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?")
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?"
+)
+_REORDERING = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+)
 
 
 def clean(text: str) -> str:
-    """Without terminal escapes, control characters and marks that reorder what stands around them."""
+    """Without terminal escapes, control characters and marks that reorder what stands around
+    them."""
     plain = _ESCAPES.sub("", text.replace("\r\n", "\n"))
-    return "".join(c for c in plain if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDERING))
+    return "".join(
+        c
+        for c in plain
+        if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDERING)
+    )
 
 
 def short(text: str) -> str:
@@ -47,7 +56,8 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """With a true minus, and the sign kept where a small value rounds to zero: an interval may end just beside it."""
+    """With a true minus, and the sign kept where a small value rounds to zero: an interval may end
+    just beside it."""
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if value else f"{0:.{digits}f}"
 
 
@@ -61,7 +71,8 @@ def chance(q: float | None) -> str:
 
 
 def seen(e: Estimate) -> str:
-    """The smallest difference that would have been seen; `-` where not one item differed, so that nothing is known of it."""
+    """The smallest difference that would have been seen; `-` where not one item differed, so that
+    nothing is known of it."""
     return "-" if e.detectable is None else number(e.detectable)
 
 
@@ -81,7 +92,10 @@ def percent(share: float | None) -> str:
 def power(value: float) -> str:
     """`5.4e8` as `5.4 x 10^8`, with real superscripts."""
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return (
+        f"{mantissa} ×"
+        f" 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    )
 
 
 def clear(e: Estimate | None) -> int:
@@ -105,8 +119,14 @@ def begins(r: Response) -> str:
         if r.pays is not None:
             return f"paid from {percent(r.pays)}"
         seen = r.points[-1].detectable
-        return "not seen" + (f" (a true {number(seen)} would have been, four times in five)" if seen else "")
-    said = [f"{what} from {percent(dose)}" for what, dose in (("gain", r.gain), ("loss", r.loss)) if dose is not None]
+        return "not seen" + (
+            f" (a true {number(seen)} would have been, four times in five)" if seen else ""
+        )
+    said = [
+        f"{what} from {percent(dose)}"
+        for what, dose in (("gain", r.gain), ("loss", r.loss))
+        if dose is not None
+    ]
     return several(said) or "none"
 
 
@@ -116,12 +136,17 @@ def several(names: list[str]) -> str:
 
 def _name(row: Row) -> str:
     kind = "held-out " if row.eval.startswith(HELDOUT) else ""
-    notes = [w for w, holds in (("probability", row.measure == "probability"), ("control", row.control)) if holds]
+    notes = [
+        w
+        for w, holds in (("probability", row.measure == "probability"), ("control", row.control))
+        if holds
+    ]
     return f"{kind}{row.label}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def tallies(f: Findings) -> list[tuple[str, str]]:
-    """Per dosed arm: how many evals rose and fell by raw sign and after correction, and each that fell with its interval below zero."""
+    """Per dosed arm: how many evals rose and fell by raw sign and after correction, and each that
+    fell with its interval below zero."""
     found = []
     for i, arm in enumerate(f.dosed):
         o = f.overall[arm.name]
@@ -132,33 +157,39 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
         worse = [_name(r) for r in f.rows if clear(r.cells[i]) < 0]
         ungraded = f", {len(counted) - o.evals} not graded" if o.evals < len(counted) else ""
         text = (
-            f"by raw sign {o.wins} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'} better, {o.losses} worse, "
-            f"{o.evals - o.wins - o.losses} equal{ungraded} (sign test with families as clusters: p = {o.sign_p:.3f}). "
-            f"Mean difference {signed(o.difference)}, 95% interval {signed(o.low)} to {signed(o.high)}. After Benjamini-Hochberg "
-            f"{o.significant_wins} significantly better and {o.significant_losses} significantly worse. "
-            f"Interval below zero: {several(worse) or 'none'}."
+            f"by raw sign {o.wins} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'}"
+            f" better, {o.losses} worse, {o.evals - o.wins - o.losses} equal{ungraded} (sign test"
+            f" with families as clusters: p = {o.sign_p:.3f}). Mean difference"
+            f" {signed(o.difference)}, 95% interval {signed(o.low)} to {signed(o.high)}. After"
+            f" Benjamini-Hochberg {o.significant_wins} significantly better and"
+            f" {o.significant_losses} significantly worse. Interval below zero:"
+            f" {several(worse) or 'none'}."
         )
         found.append((arm.name, text))
     return found
 
 
 def beside(f: Findings) -> tuple[list[str], list[list[str]]]:
-    """(head, rows) of every gain beside its price: the held-out difference of each arm and that of all evals, then each other
-    explanation's. Beside a null stands what the run could have seen."""
+    """(head, rows) of every gain beside its price: the held-out difference of each arm and that of
+    all evals, then each other explanation's. Beside a null stands what the run could have seen."""
     arms = [arm.name for arm in f.dosed]
     together = [f.overall[name] for name in arms]
     rows = {
         **{_beside_name(row): _beside_row(arms, row.cells) for row in f.rows if row.all_held_out},
         "all counted evals, mean": _beside_row(arms, together),
         "significantly better, worse": {
-            a: f"{o.significant_wins}, {o.significant_losses} of {o.evals}" for a, o in zip(arms, together, strict=True) if o
+            a: f"{o.significant_wins}, {o.significant_losses} of {o.evals}"
+            for a, o in zip(arms, together, strict=True)
+            if o
         },
     }
     for x in f.explanations:
         cells = rows.setdefault(x.what, {})
         if text := marked(x):
             cells[x.arm] = text
-    return ["difference from the baseline", *arms], [[what, *(row.get(arm, "-") for arm in arms)] for what, row in rows.items()]
+    return ["difference from the baseline", *arms], [
+        [what, *(row.get(arm, "-") for arm in arms)] for what, row in rows.items()
+    ]
 
 
 def _beside_name(row: Row) -> str:
@@ -167,7 +198,11 @@ def _beside_name(row: Row) -> str:
 
 def _beside_row(arms: list[str], cells: Sequence[Estimate | Overall | None]) -> dict[str, str]:
     """By arm; without those that were not compared."""
-    return {arm: _marked(c.difference, c.low, c.high, c.detectable) for arm, c in zip(arms, cells, strict=True) if c}
+    return {
+        arm: _marked(c.difference, c.low, c.high, c.detectable)
+        for arm, c in zip(arms, cells, strict=True)
+        if c
+    }
 
 
 def marked(x: Explanation) -> str:
@@ -178,7 +213,9 @@ def marked(x: Explanation) -> str:
     return _marked(x.difference, x.low, x.high, x.detectable, 1 if abs(x.baseline) > 2 else 3)
 
 
-def _marked(value: float, low: float, high: float, detectable: float | None, digits: int = 3) -> str:
+def _marked(
+    value: float, low: float, high: float, detectable: float | None, digits: int = 3
+) -> str:
     sign = "▲ " if low > 0 else "▼ " if high < 0 else ""
     null = "" if sign else f"; {could_see(detectable, digits)}"
     return f"{sign}{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)}{null})"
@@ -216,8 +253,9 @@ def graded(scores: Sequence[tuple[str, float | None]]) -> str:
 
 
 def powers(f: Findings) -> list[tuple[str, ...]]:
-    """For each dosed arm: its name, counted evals, the median of what they would have shown, how many would have shown the paper's mean
-    gain, on how many nothing differed, and what all together would have shown."""
+    """For each dosed arm: its name, counted evals, the median of what they would have shown, how
+    many would have shown the paper's mean gain, on how many nothing differed, and what all together
+    would have shown."""
     found: list[tuple[str, ...]] = []
     for arm in f.dosed:
         evals, able = sum(row.counted for row in f.rows), f.detectable(arm)
@@ -226,7 +264,9 @@ def powers(f: Findings) -> list[tuple[str, ...]]:
         o = f.overall[arm.name]
         whole = number(o.detectable) if o and o.detectable is not None else "-"
         graded = sum(row.cells[f.dosed.index(arm)] is not None for row in f.rows if row.counted)
-        found.append((arm.name, str(evals), median, f"{seeing} of {evals}", str(graded - len(able)), whole))
+        found.append(
+            (arm.name, str(evals), median, f"{seeing} of {evals}", str(graded - len(able)), whole)
+        )
     return found
 
 
@@ -240,18 +280,26 @@ def met(part: float | None) -> str:
 GRADERS = {"code": "code", "offline": "code and meaning, offline", "judge": "a judge"}
 METHODS = {
     "best-of-n": "fine-tuned on the best reply of each group",
-    "constitution-sft": "fine-tuned on revisions of its own drafts, each after a critique by a principle",
-    "deliberative": "fine-tuned on the best reply of each group, sampled with the constitution in the prompt",
+    "constitution-sft": (
+        "fine-tuned on revisions of its own drafts, each after a critique by a principle"
+    ),
+    "deliberative": (
+        "fine-tuned on the best reply of each group, sampled with the constitution in the prompt"
+    ),
 }
 
 
 def taught(f: Findings) -> list[str]:
-    """One line for each arm that is not reinforced by the rubrics: by what, how, graded by whom, at which extra cost."""
+    """One line for each arm that is not reinforced by the rubrics: by what, how, graded by whom, at
+    which extra cost."""
     training, found = f.experiment.training, []
     for facts in f.arms:
         arm, said = f.experiment.arms[facts.name], []
         if arm.reward == "constitution":
-            said.append(f"judged by the constitution {f.experiment.constitution.rsplit('/', 1)[-1]} ({GRADERS[training.reward.kind]})")
+            said.append(
+                f"judged by the constitution {f.experiment.constitution.rsplit('/', 1)[-1]}"
+                f" ({GRADERS[training.reward.kind]})"
+            )
         elif arm.reward == "placebo":
             said.append("rewards shuffled within each group")
         elif arm.reward != "rubric":
@@ -262,18 +310,29 @@ def taught(f: Findings) -> list[str]:
             said.append(f"{facts.total.extra_tokens:,} tokens beyond prompts and replies")
         if facts.total.endpoint_tokens:
             said.append(
-                f"{facts.total.endpoint_tokens:,} tokens written by {training.reward.judge.model if training.reward.judge else '-'}"
+                f"{facts.total.endpoint_tokens:,} tokens written by"
+                f" {training.reward.judge.model if training.reward.judge else '-'}"
             )
         if said:
             found.append(f"{facts.name}: {', '.join(said)}.")
         if f.unseen.get(facts.name):
-            found.append(f"{facts.name} was not trained on {several(list(f.unseen[facts.name]))}: what it gains there is transfer.")
+            found.append(
+                f"{facts.name} was not trained on {several(list(f.unseen[facts.name]))}: what it"
+                " gains there is transfer."
+            )
     return found
 
 
 def explained(e: Explanation) -> tuple[str, str, str, str, str]:
-    """(baseline, arm, difference, 95% interval, what follows) of another explanation, in words and numbers."""
-    if e.baseline is None or e.score is None or e.difference is None or e.low is None or e.high is None:
+    """(baseline, arm, difference, 95% interval, what follows) of another explanation, in words and
+    numbers."""
+    if (
+        e.baseline is None
+        or e.score is None
+        or e.difference is None
+        or e.low is None
+        or e.high is None
+    ):
         return "-", "-", "-", "-", e.reason
     digits = 1 if abs(e.baseline) > 2 else 3
     interval = f"{signed(e.low, digits)} to {signed(e.high, digits)}"
@@ -291,11 +350,14 @@ def same(f: Findings) -> str:
     if a.found is None or a.significant is None:
         return f"A/A test: not measured ({a.reason})."
     seeds = "one seed" if a.seeds == 1 else f"{a.seeds} seeds"
-    left_out = "; with one seed a side, run-to-run variance is what it shows" if a.seeds == 1 else ""
+    left_out = (
+        "; with one seed a side, run-to-run variance is what it shows" if a.seeds == 1 else ""
+    )
     return (
-        f"A/A test, {seeds} of the baseline against {'another' if a.seeds == 1 else 'as many others'}: {a.found} of {a.evals} evals "
-        f"have an interval off zero ({a.evals / 20:.1f} expected by chance), {a.significant} after Benjamini-Hochberg (none "
-        f"expected){left_out}."
+        f"A/A test, {seeds} of the baseline against"
+        f" {'another' if a.seeds == 1 else 'as many others'}: {a.found} of {a.evals} evals have an"
+        f" interval off zero ({a.evals / 20:.1f} expected by chance), {a.significant} after"
+        f" Benjamini-Hochberg (none expected){left_out}."
     )
 
 
@@ -305,13 +367,17 @@ def shared(f: Findings) -> str:
     if s is None:
         return ""
     return (
-        f"Shared structure over {len(f.arms) * len(f.experiment.seeds)} models, capability regressed out: mean pairwise Spearman "
-        f"{signed(s.spearman)} (shuffled: {signed(s.spearman_null[0])} to {signed(s.spearman_null[1])}), first principal component "
-        f"{percent(s.component)} (shuffled: {percent(s.component_null[0])} to {percent(s.component_null[1])})."
+        f"Shared structure over {len(f.arms) * len(f.experiment.seeds)} models, capability"
+        f" regressed out: mean pairwise Spearman {signed(s.spearman)} (shuffled:"
+        f" {signed(s.spearman_null[0])} to {signed(s.spearman_null[1])}), first principal component"
+        f" {percent(s.component)} (shuffled: {percent(s.component_null[0])} to"
+        f" {percent(s.component_null[1])})."
     )
 
 
-COUNTED = "Counted by score: held-out traits as one eval, and each benchmark; controls are not counted."
+COUNTED = (
+    "Counted by score: held-out traits as one eval, and each benchmark; controls are not counted."
+)
 
 
 def sure(f: Findings) -> str:
@@ -329,25 +395,39 @@ def sure(f: Findings) -> str:
 
 def caution(f: Findings) -> list[str]:
     """What a reader must know before believing the numbers."""
-    notes = ["Intervals are per eval and not corrected for how many there are: of twenty true zeros, about one will exclude zero; q is."]
+    notes = [
+        "Intervals are per eval and not corrected for how many there are: of twenty true zeros,"
+        " about one will exclude zero; q is."
+    ]
     notes.append(sure(f))
     if f.start is not None:
-        notes.append(f"The untrained model scores {number(f.start)} on the held-out scenarios: compare the baseline's with it too.")
+        notes.append(
+            f"The untrained model scores {number(f.start)} on the held-out scenarios: compare the"
+            " baseline's with it too."
+        )
     shown, size = f.experiment.training.shown, f.experiment.training.group_size
     if shown:
-        notes.append(f"In every arm {shown} of the {size} replies in a group is the task's own good reply, not sampled (training.shown).")
+        notes.append(
+            f"In every arm {shown} of the {size} replies in a group is the task's own good reply,"
+            " not sampled (training.shown)."
+        )
     notes += taught(f)
     if f.few:
-        notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}.")
+        notes.append(
+            f"With fewer than {FEW_ITEMS} items an interval means little: {several(f.few)}."
+        )
     if f.left:
         more = f" and {len(f.left) - NAMED} more" if len(f.left) > NAMED else ""
-        notes.append(f"Only what is whole is compared. Not in here: {', '.join(f.left[:NAMED])}{more}.")
+        notes.append(
+            f"Only what is whole is compared. Not in here: {', '.join(f.left[:NAMED])}{more}."
+        )
     if f.unmeasured:
         names = [u.eval for u in f.unmeasured]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         notes.append(
-            f"Not measured, because files could not be reached: {', '.join(names[:NAMED])}{more}. "
-            "The command that made this run fills them in when it is run again with the files at hand."
+            f"Not measured, because files could not be reached: {', '.join(names[:NAMED])}{more}."
+            " The command that made this run fills them in when it is run again with the files at"
+            " hand."
         )
     if f.unmatched:
         notes.append(f"The arms are NOT compute-matched: {several(list(f.unmatched))} differ.")
@@ -355,13 +435,23 @@ def caution(f: Findings) -> list[str]:
     if shared(f):
         notes.append(shared(f))
     if f.corpus_changed:
-        notes.append("The scenario files have changed since this run: conversations shown, and scores by trait, follow today's files.")
+        notes.append(
+            "The scenario files have changed since this run: conversations shown, and scores by"
+            " trait, follow today's files."
+        )
     return notes
 
 
 def compute(f: Findings) -> str:
     """One line on what every arm used of each thing that must be equal."""
     steps = sum(r.steps for r in f.arms[0].runs)
-    used = f"{steps:,} steps, {f.arms[0].total.prompts:,} prompts, {f.arms[0].total.completions:,} completions"
+    used = (
+        f"{steps:,} steps, {f.arms[0].total.prompts:,} prompts, {f.arms[0].total.completions:,}"
+        " completions"
+    )
     over = f" over {len(f.experiment.seeds)} seeds" if len(f.experiment.seeds) > 1 else ""
-    return f"NOT equal in all arms: {several(list(f.unmatched))}" if f.unmatched else f"{used}{over}, equal in all arms"
+    return (
+        f"NOT equal in all arms: {several(list(f.unmatched))}"
+        if f.unmatched
+        else f"{used}{over}, equal in all arms"
+    )

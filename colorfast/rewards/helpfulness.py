@@ -1,4 +1,5 @@
-"""The generic-helpfulness reward of the control arm (method, section 4): the same scenarios, a rubric without any trait."""
+"""The generic-helpfulness reward of the control arm (method, section 4): the same scenarios, a
+rubric without any trait."""
 
 from __future__ import annotations
 
@@ -6,7 +7,12 @@ from colorfast.types import Criterion, Task
 
 RUBRIC = (
     Criterion(text="Speak of what the user asked about", weight=0.4, grader="topical"),
-    Criterion(text="Give an answer of useful length, and end it", weight=0.3, grader="concise", args={"least": 12, "most": 60}),
+    Criterion(
+        text="Give an answer of useful length, and end it",
+        weight=0.3,
+        grader="concise",
+        args={"least": 12, "most": 60},
+    ),
     Criterion(
         text="Give something to do or to use: a step, an example, a number",
         weight=0.3,
@@ -26,7 +32,17 @@ RUBRIC = (
                     "here are",
                     "make sure",
                 ),
-                *("use", "use a", "check", "ask", "write", "look for", "the best way", "it is best", "step"),
+                *(
+                    "use",
+                    "use a",
+                    "check",
+                    "ask",
+                    "write",
+                    "look for",
+                    "the best way",
+                    "it is best",
+                    "step",
+                ),
             ]
         },
     ),
@@ -36,5 +52,6 @@ RUBRIC = (
 
 
 def rewarded(task: Task) -> Task:
-    """The task with the helpfulness rubric in place of its own, and without its known replies, which fit the other."""
+    """The task with the helpfulness rubric in place of its own, and without its known replies,
+    which fit the other."""
     return task.model_copy(update={"rubric": RUBRIC, "replies": {}})

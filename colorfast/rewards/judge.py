@@ -1,7 +1,7 @@
 """A language model as judge: any OpenAI-compatible server, one call a rubric, every verdict kept.
 
-Nothing a reply says can leave the place it is quoted in, a call that fails is `None` with a reason, and what was once judged is
-never paid for again.
+Nothing a reply says can leave the place it is quoted in, a call that fails is `None` with a reason,
+and what was once judged is never paid for again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ SCHEMA = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"criterion": {"type": "integer"}, "met": {"type": "string", "enum": list(MARKS)}},
+                "properties": {
+                    "criterion": {"type": "integer"},
+                    "met": {"type": "string", "enum": list(MARKS)},
+                },
                 "required": ["criterion", "met"],
                 "additionalProperties": False,
             },
@@ -53,7 +56,8 @@ def prompt() -> str:
 
 
 def quoted(value: Any) -> str:
-    """Plain data as JSON, with what chat templates give a meaning to (`<|`, `[INST]`, fences) escaped inside strings.
+    """Plain data as JSON, with what chat templates give a meaning to (`<|`, `[INST]`, fences)
+    escaped inside strings.
 
     Whatever stands in it, the text holds no end of a turn and no end of a string.
     """
@@ -67,7 +71,8 @@ def quoted(value: Any) -> str:
 
 
 def request(reply: Reply, task: Task) -> list[dict[str, str]]:
-    """The messages that ask for one rubric's verdicts: fixed instructions, then one JSON object and nothing else."""
+    """The messages that ask for one rubric's verdicts: fixed instructions, then one JSON object and
+    nothing else."""
     data = {
         "conversation": [m.model_dump() for m in task.messages],
         "reply": reply.text[:READ],
@@ -77,7 +82,8 @@ def request(reply: Reply, task: Task) -> list[dict[str, str]]:
 
 
 def read(answer: str, criteria: int) -> tuple[float, ...]:
-    """The marks of an answer, one for each criterion. Raises ValueError when it does not follow the schema to the letter."""
+    """The marks of an answer, one for each criterion. Raises ValueError when it does not follow the
+    schema to the letter."""
     rows = json.loads(answer)["verdicts"]
     if [row["criterion"] for row in rows] != list(range(1, criteria + 1)):
         raise ValueError("not one verdict for each criterion")
@@ -86,8 +92,9 @@ def read(answer: str, criteria: int) -> tuple[float, ...]:
 
 @dataclass
 class Usage:
-    """What judging used. Tokens and cost (in the prices' currency) are those of every answer used, from the cache too, so that a run
-    that was killed and continued counts the same; `calls` are those asked for here and now."""
+    """What judging used. Tokens and cost (in the prices' currency) are those of every answer used,
+    from the cache too, so that a run that was killed and continued counts the same; `calls` are
+    those asked for here and now."""
 
     verdicts: int = 0
     calls: int = 0
@@ -109,28 +116,36 @@ Kept = tuple[tuple[float, ...], int, int]
 
 
 class Cache:
-    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing. A damaged file is set aside."""
+    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing.
+    A damaged file is set aside."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.db = _opened(path)
         except sqlite3.OperationalError as error:  # locked, or not ours to write
-            raise ColorfastError(f"{path}: the cache of verdicts cannot be opened ({error})") from None
+            raise ColorfastError(
+                f"{path}: the cache of verdicts cannot be opened ({error})"
+            ) from None
         except sqlite3.DatabaseError as error:
             set_aside(path, error)
             self.db = _opened(path)
 
     def get(self, key: str) -> Kept | None:
-        row = self.db.execute("SELECT marks, prompt, completion FROM marks WHERE key = ?", (key,)).fetchone()
+        row = self.db.execute(
+            "SELECT marks, prompt, completion FROM marks WHERE key = ?", (key,)
+        ).fetchone()
         try:
             return (tuple(map(float, json.loads(row[0]))), row[1], row[2]) if row else None
         except (TypeError, ValueError):  # damaged: asked for again
             return None
 
-    def put(self, key: str, marks: Sequence[float], prompt_tokens: int, completion_tokens: int) -> None:
+    def put(
+        self, key: str, marks: Sequence[float], prompt_tokens: int, completion_tokens: int
+    ) -> None:
         self.db.execute(
-            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", (key, json.dumps(list(marks)), prompt_tokens, completion_tokens)
+            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)",
+            (key, json.dumps(list(marks)), prompt_tokens, completion_tokens),
         )
 
 
@@ -140,7 +155,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise sqlite3.DatabaseError(found)
-    db.execute("CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT, completion INT)")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT,"
+        " completion INT)"
+    )
     return db
 
 
@@ -154,16 +172,29 @@ class Judge:
 
     def key(self, reply: Reply, task: Task) -> str:
         """Everything that may change an answer; not the weights, which are applied afterwards."""
-        return digest([self.endpoint.base_url, self.endpoint.model, self.endpoint.temperature, SCHEMA, request(reply, task)])
+        return digest(
+            [
+                self.endpoint.base_url,
+                self.endpoint.model,
+                self.endpoint.temperature,
+                SCHEMA,
+                request(reply, task),
+            ]
+        )
 
-    def grade(self, pairs: Sequence[Pair], advance: Callable[..., None] = lambda n=1: None) -> list[Verdict]:
+    def grade(
+        self, pairs: Sequence[Pair], advance: Callable[..., None] = lambda n=1: None
+    ) -> list[Verdict]:
         """One verdict a pair, in order; what could not be judged is None with a reason.
 
-        Raises ColorfastError when the endpoint refuses the key or the model, or when no call at all succeeded.
+        Raises ColorfastError when the endpoint refuses the key or the model, or when no call at all
+        succeeded.
         """
         return asyncio.run(self._grade_all(pairs, advance))
 
-    async def _grade_all(self, pairs: Sequence[Pair], advance: Callable[..., None]) -> list[Verdict]:
+    async def _grade_all(
+        self, pairs: Sequence[Pair], advance: Callable[..., None]
+    ) -> list[Verdict]:
         wanted: dict[str, Pair] = {}
         marks: dict[str, tuple[float, ...] | str] = {}
         keys = [None if degenerate(*pair) else self.key(*pair) for pair in pairs]
@@ -180,15 +211,24 @@ class Judge:
         advance(len(pairs) - len(wanted))
         if wanted:
             marks |= await self._ask_all(wanted, advance)
-        return [self._verdict(pair, None if key is None else marks[key]) for pair, key in zip(pairs, keys, strict=True)]
+        return [
+            self._verdict(pair, None if key is None else marks[key])
+            for pair, key in zip(pairs, keys, strict=True)
+        ]
 
     def _verdict(self, pair: Pair, marks: tuple[float, ...] | str | None) -> Verdict:
         reply, task = pair
         if marks is None:
             return Verdict(0.0, degenerate(reply, task), tuple(0.0 for _ in task.rubric))
-        return Verdict(None, marks, tuple(None for _ in task.rubric)) if isinstance(marks, str) else weigh(marks, task)
+        return (
+            Verdict(None, marks, tuple(None for _ in task.rubric))
+            if isinstance(marks, str)
+            else weigh(marks, task)
+        )
 
-    async def _ask_all(self, wanted: dict[str, Pair], advance: Callable[..., None]) -> dict[str, tuple[float, ...] | str]:
+    async def _ask_all(
+        self, wanted: dict[str, Pair], advance: Callable[..., None]
+    ) -> dict[str, tuple[float, ...] | str]:
         gate = asyncio.Semaphore(self.endpoint.concurrency)
         found: dict[str, tuple[float, ...] | str] = {}
         async with client(self.endpoint) as server:
@@ -207,19 +247,25 @@ class Judge:
         reasons = [v for v in found.values() if isinstance(v, str)]
         if len(reasons) == len(found):
             raise ColorfastError(
-                f"judge {self.endpoint.model} at {self.endpoint.base_url}: none of {len(found)} answers is usable ({reasons[0]})"
+                f"judge {self.endpoint.model} at {self.endpoint.base_url}: none of {len(found)}"
+                f" answers is usable ({reasons[0]})"
             )
         return found
 
     def _with_room(self, criteria: int) -> Endpoint:
-        """The endpoint with room for a verdict on each criterion: a constitution has more of them than a scenario."""
-        return self.endpoint.model_copy(update={"max_tokens": max(self.endpoint.max_tokens, MARK_TOKENS * (criteria + 1))})
+        """The endpoint with room for a verdict on each criterion: a constitution has more of them
+        than a scenario."""
+        return self.endpoint.model_copy(
+            update={"max_tokens": max(self.endpoint.max_tokens, MARK_TOKENS * (criteria + 1))}
+        )
 
     async def _ask(self, server: AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
         """Marks, or the reason why there are none."""
         reply, task = pair
         try:
-            answer = await complete(server, self._with_room(len(task.rubric)), request(reply, task), SCHEMA)
+            answer = await complete(
+                server, self._with_room(len(task.rubric)), request(reply, task), SCHEMA
+            )
         except PASSING as error:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"

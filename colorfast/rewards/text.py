@@ -10,14 +10,17 @@ from functools import cached_property, lru_cache
 
 from colorfast.types import Message, Reply
 
-_STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ", ", "*": "", "`": "", "#": ""})
+_STRAIGHT = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ", ", "*": "", "`": "", "#": ""}
+)
 _WORD = re.compile(r"[a-z0-9]+(?:[-'.][a-z0-9]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot|neither|\w+n't)\b")
 _CLAUSE = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
 READ = 50_000
-"""Characters of a reply that are read, far beyond any length cap: however long it is, it is graded in about a second."""
+"""Characters of a reply that are read, far beyond any length cap: however long it is, it is graded
+in about a second."""
 _NEAR = 200
 """Characters before a phrase in which six words of its clause stand."""
 STOPWORDS = frozenset(
@@ -212,10 +215,10 @@ def _is_echo(tokens: list[str], prompt: set[tuple[str, ...]]) -> bool:
 class Reading:
     """A reply as graders see it.
 
-    `text`: all of it (up to READ), stripped, for graders of exact answers. `prose`: the normalised sentences that can earn
-    credit for what they say. Left out are the unfinished last sentence of a truncated reply (so that the length
-    cap costs what was not said, and nothing else), sentences copied from the prompt, repeated sentences, and
-    strings of keywords.
+    `text`: all of it (up to READ), stripped, for graders of exact answers. `prose`: the normalised
+    sentences that can earn credit for what they say. Left out are the unfinished last sentence of a
+    truncated reply (so that the length cap costs what was not said, and nothing else), sentences
+    copied from the prompt, repeated sentences, and strings of keywords.
     """
 
     reply: Reply
@@ -238,7 +241,11 @@ class Reading:
         own: dict[str, None] = {}
         for sentence in sentences:
             tokens = _WORD.findall(sentence)
-            if tokens and not _is_list_of_keywords(sentence, tokens) and not _is_echo(tokens, asked):
+            if (
+                tokens
+                and not _is_list_of_keywords(sentence, tokens)
+                and not _is_echo(tokens, asked)
+            ):
                 own[sentence] = None
         stubs = {s for s in own if len(_WORD.findall(s)) <= 2}
         return tuple(s for s in own if len(stubs) <= 2 or s not in stubs)
@@ -246,10 +253,13 @@ class Reading:
 
 @lru_cache(maxsize=50_000)
 def _pattern(phrase: str) -> re.Pattern[str]:
-    """`*` ends a word freely, ` .. ` spans up to five words, the rest is literal. No user regex, and no run without an end: no blow-up."""
+    """`*` ends a word freely, ` .. ` spans up to five words, the rest is literal. No user regex,
+    and no run without an end: no blow-up."""
     parts = []
     for chunk in normalise_phrase(phrase).split(" .. "):
-        parts.append(r"\s{1,20}".join(re.escape(w).replace(r"\*", r"[\w'-]{0,40}") for w in chunk.split()))
+        parts.append(
+            r"\s{1,20}".join(re.escape(w).replace(r"\*", r"[\w'-]{0,40}") for w in chunk.split())
+        )
     between = r"(?:[^\w'-]{1,20}[\w'-]{1,40}(?![\w'-])){0,5}?\W{1,20}"
     return re.compile(r"(?<![\w])" + between.join(parts) + r"(?![\w])")
 
@@ -265,8 +275,12 @@ def _negated(sentence: str, start: int) -> bool:
 
 
 def finds(phrases: Iterable[str], sentences: Iterable[str]) -> bool:
-    """Does any phrase stand, un-negated, in any sentence? "unsafe" is not found in "that is not unsafe"."""
+    """Does any phrase stand, un-negated, in any sentence? "unsafe" is not found in "that is not
+    unsafe"."""
     found = list(sentences)
     return any(
-        not _negated(sentence, match.start()) for phrase in phrases for sentence in found for match in _pattern(phrase).finditer(sentence)
+        not _negated(sentence, match.start())
+        for phrase in phrases
+        for sentence in found
+        for match in _pattern(phrase).finditer(sentence)
     )

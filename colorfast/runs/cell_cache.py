@@ -1,4 +1,5 @@
-"""What experiments beside each other have in common is trained and scored once: cells of one key have the same weights.
+"""What experiments beside each other have in common is trained and scored once: cells of one key
+have the same weights.
 
 The key of a cell is the hash of all that the engine is given, and of the code (`ingredients.py`)
 and libraries that work on it. Files are taken by hard link (or copied, where there are none), so
@@ -33,7 +34,9 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "numpy", "sci
 
 def versions() -> dict[str, str]:
     """Of this package and the libraries it computes with."""
-    return {"colorfast": __version__} | {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"colorfast": __version__} | {
+        name: importlib.metadata.version(name) for name in LIBRARIES
+    }
 
 
 def untrained(model_sha256: str) -> dict[str, Any]:
@@ -41,22 +44,39 @@ def untrained(model_sha256: str) -> dict[str, Any]:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return {"model": model_sha256, "code": ingredients.answering(), "versions": versions(), "device": device}
+    return {
+        "model": model_sha256,
+        "code": ingredients.answering(),
+        "versions": versions(),
+        "device": device,
+    }
 
 
-def trained(model_sha256: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
+def trained(
+    model_sha256: str, slots: Sequence[Slot], training: Training, seed: int
+) -> dict[str, Any]:
     """What a cell's weights come from. The user's own graders count by what stands in them."""
-    files = sorted({c.grader for slot in slots for c in slot.task.rubric if c.grader.endswith(".py")})
+    files = sorted(
+        {c.grader for slot in slots for c in slot.task.rubric if c.grader.endswith(".py")}
+    )
     from colorfast.models.precision import precision
 
-    settings = training.model_dump(mode="json", exclude=IDLE) | {"precision": precision(training.precision)}
-    own = {"slots": schedule_hash(slots), "graders": [file_sha256(Path(f)) for f in files], "training": settings, "seed": seed}
+    settings = training.model_dump(mode="json", exclude=IDLE) | {
+        "precision": precision(training.precision)
+    }
+    own = {
+        "slots": schedule_hash(slots),
+        "graders": [file_sha256(Path(f)) for f in files],
+        "training": settings,
+        "seed": seed,
+    }
     code = {"code": ingredients.training(), "grading": ingredients.grading(training.reward)}
     return untrained(model_sha256) | code | own
 
 
 def settle(cell: Path, of: Mapping[str, Any]) -> None:
-    """Write the key of a cell that is not trained yet. One that was begun under another key is of neither, and has none."""
+    """Write the key of a cell that is not trained yet. One that was begun under another key is of
+    neither, and has none."""
     path = cell / "key.json"
     if (cell / "ledger.json").is_file() or (cell / "scores.parquet").is_file():
         return
@@ -74,7 +94,8 @@ def _key(cell: Path) -> str | None:
 
 
 def _weights(cell: Path) -> str | None:
-    """The hash of a trained cell's weights; None for one that is not trained, like the untrained model's."""
+    """The hash of a trained cell's weights; None for one that is not trained, like the untrained
+    model's."""
     try:
         return read_json(cell / "ledger.json").get("weights")
     except ColorfastError:
@@ -95,7 +116,8 @@ def is_shared(cell: Path) -> bool:
 
 
 def take_weights(cell: Path) -> None:
-    """Take model and record of a trained twin, if there is one and its weights are as its ledger says."""
+    """Take model and record of a trained twin, if there is one and its weights are as its ledger
+    says."""
     if (cell / "ledger.json").is_file():
         return
     for twin in twins(cell):
@@ -122,7 +144,10 @@ def _take_all(twin: Path, cell: Path) -> None:
             shutil.copytree(twin / kept, cell / kept, copy_function=_take)
     shutil.copyfile(twin / "metrics.jsonl", cell / "metrics.jsonl")
     part.replace(cell / "checkpoint")
-    write_json(cell / "ledger.json", ledger | {SHARED: ledger.get(SHARED) or f"{twin.parent.name}/{twin.name}"})
+    write_json(
+        cell / "ledger.json",
+        ledger | {SHARED: ledger.get(SHARED) or f"{twin.parent.name}/{twin.name}"},
+    )
 
 
 def take_scores(cell: Path, stamps: Mapping[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""An experiment from its TOML to its run folder, and back: what is wrong is refused before anything is trained."""
+"""An experiment from its TOML to its run folder, and back: what is wrong is refused before anything
+is trained."""
 
 from __future__ import annotations
 
@@ -57,8 +58,9 @@ def _path(name: str) -> Path:
 
 
 def load(name: str, model: str | None = None) -> Experiment:
-    """An experiment by name or path, on another model where one is named, checked to the last name in it. Raises ColorfastError with
-    file, key and cure, UnreachableError for files that training reads and cannot have."""
+    """An experiment by name or path, on another model where one is named, checked to the last name
+    in it. Raises ColorfastError with file, key and cure, UnreachableError for files that training
+    reads and cannot have."""
     experiment = read(name)
     if model:
         experiment = experiment.model_copy(update={"model": model})
@@ -77,7 +79,11 @@ def read(name: str) -> Experiment:
     if not path.is_file():
         raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
     raw = read_toml(path)
-    for table, key in ((raw, "scenarios"), (raw, "standard"), (raw.get("evaluation"), "benchmarks")):
+    for table, key in (
+        (raw, "scenarios"),
+        (raw, "standard"),
+        (raw.get("evaluation"), "benchmarks"),
+    ):
         if isinstance(table, dict) and isinstance(table.get(key), list):
             table[key] = [_beside(path, v) for v in table[key]]
     if "constitution" in raw:
@@ -95,8 +101,11 @@ def _are_names(value: Any) -> bool:
 
 
 def _beside(path: Path, value: Any) -> Any:
-    """A relative file name in a TOML is relative to the TOML; names of shipped things stay names."""
-    is_file = isinstance(value, str) and value.endswith((".jsonl", ".py", ".md")) and "\0" not in value
+    """A relative file name in a TOML is relative to the TOML; names of shipped things stay
+    names."""
+    is_file = (
+        isinstance(value, str) and value.endswith((".jsonl", ".py", ".md")) and "\0" not in value
+    )
     return str((path.parent / value).resolve()) if is_file else value
 
 
@@ -109,8 +118,12 @@ def _check(experiment: Experiment, called: str) -> None:
     reach.check_training(experiment, called)
     rows = all_scenarios(experiment)
     for name, arm in experiment.arms.items():
-        check_known(f"trait in arms.{name}", (*arm.traits, *arm.not_traits), {s.trait for s in rows})
-        check_known(f"domain in arms.{name}", (*arm.domains, *arm.not_domains), {s.domain for s in rows})
+        check_known(
+            f"trait in arms.{name}", (*arm.traits, *arm.not_traits), {s.trait for s in rows}
+        )
+        check_known(
+            f"domain in arms.{name}", (*arm.domains, *arm.not_domains), {s.domain for s in rows}
+        )
         if arm.reward == "constitution":
             _check_constitution(experiment, name)
     held = heldout(experiment)
@@ -123,8 +136,8 @@ def _check_constitution(experiment: Experiment, arm: str) -> None:
     check([c for p in principles for c in p.criteria], QUESTION)
     if not constitution.for_code(principles) and experiment.training.reward.kind != "judge":
         raise ColorfastError(
-            f"arms.{arm}.reward: constitution {experiment.constitution} has principles and no criteria for code; "
-            'set training.reward.kind = "judge"'
+            f"arms.{arm}.reward: constitution {experiment.constitution} has principles and no"
+            ' criteria for code; set training.reward.kind = "judge"'
         )
 
 
@@ -140,8 +153,9 @@ def _first_difference(old: Any, new: Any, where: str = "") -> str | None:
 
 
 def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluation) -> str:
-    """Write what this run is, or check that the folder belongs to the very same experiment. Returns the hash of the model.
-    `measured`: the evaluation, but for what cannot be asked now, which is no part of what the run is."""
+    """Write what this run is, or check that the folder belongs to the very same experiment. Returns
+    the hash of the model. `measured`: the evaluation, but for what cannot be asked now, which is no
+    part of what the run is."""
     plan = {
         "experiment": experiment.model_dump(mode="json"),
         "model_sha256": weights_sha256(model),
@@ -154,22 +168,36 @@ def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluat
         different = _first_difference(known, plan)
         if different:
             raise ColorfastError(
-                f"{folder}: made by another experiment ({different}); give this one another name (what both have in common is not "
-                "trained again) or another --out, or delete the folder"
+                f"{folder}: made by another experiment ({different}); give this one another name"
+                " (what both have in common is not trained again) or another --out, or delete the"
+                " folder"
             )
     else:
         rates = _rates(experiment, folder, model)
         settled_experiment = _in_precision(experiment, rates.choice)
-        measured = measured.model_copy(update={"precision": settled_experiment.evaluation.precision})
+        measured = measured.model_copy(
+            update={"precision": settled_experiment.evaluation.precision}
+        )
         _check_made_by(settled_experiment, folder, str(plan["model_sha256"]), measured)
-        machine = {"python": platform.python_version(), "system": platform.platform(), "processor": processor().name}
-        made = {"plan": plan, "traits": traits, "versions": cell_cache.versions(), "machine": machine, "precision": asdict(rates)}
+        machine = {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "processor": processor().name,
+        }
+        made = {
+            "plan": plan,
+            "traits": traits,
+            "versions": cell_cache.versions(),
+            "machine": machine,
+            "precision": asdict(rates),
+        }
         write_json(path, made)
     return str(plan["model_sha256"])
 
 
 def _rates(experiment: Experiment, folder: Path, model: Path) -> Rates:
-    """What a run multiplies in, measured at its start. Where its cells were begun already, as they were."""
+    """What a run multiplies in, measured at its start. Where its cells were begun already, as they
+    were."""
     from colorfast.models.precision import rates
 
     measured, begun = rates(experiment.training.precision, model), _precision_of_cells(folder)
@@ -200,8 +228,9 @@ def _in_precision(experiment: Experiment, precision: str) -> Experiment:
 
 
 def settled(experiment: Experiment, folder: Path) -> Experiment:
-    """The experiment in the precision that its run chose when it began: every cell, process and later start multiplies in it. A run of
-    a version that did not measure has it in the keys of its cells.
+    """The experiment in the precision that its run chose when it began: every cell, process and
+    later start multiplies in it. A run of a version that did not measure has it in the keys of its
+    cells.
 
     Raises ColorfastError where run.json does not say it.
     """
@@ -210,7 +239,10 @@ def settled(experiment: Experiment, folder: Path) -> Experiment:
     kept = read_json(folder / "run.json").get("precision")
     choice = kept.get("choice") if isinstance(kept, dict) else _precision_of_cells(folder)
     if kept is not None and choice not in COMPUTED_IN:
-        raise ColorfastError(f"{folder}/run.json: precision.choice: wants {' or '.join(COMPUTED_IN)}, found {choice!r}")
+        raise ColorfastError(
+            f"{folder}/run.json: precision.choice: wants {' or '.join(COMPUTED_IN)}, found"
+            f" {choice!r}"
+        )
     return experiment if choice is None else _in_precision(experiment, choice)
 
 
@@ -221,36 +253,55 @@ def _read_plan(path: Path) -> dict[str, Any]:
     return dict(made["plan"])
 
 
-def _check_made_by(experiment: Experiment, folder: Path, model_sha256: str, measured: Evaluation) -> None:
-    """Raises ColorfastError when a cell of a folder without run.json was trained or scored by other settings than the experiment's."""
+def _check_made_by(
+    experiment: Experiment, folder: Path, model_sha256: str, measured: Evaluation
+) -> None:
+    """Raises ColorfastError when a cell of a folder without run.json was trained or scored by other
+    settings than the experiment's."""
     for cell in (c for c in cells(experiment) if is_trained(folder, c)):
-        any_model = Scripted({}, lambda conversation: False)  # stamps are the same for all with weights
+        any_model = Scripted(
+            {}, lambda conversation: False
+        )  # stamps are the same for all with weights
         wanted = stamps(any_model, heldout(experiment), measured, experiment.system)
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
         was = (sound(place / "key.json", read_json) or {}).get("of", {})
         now = cell_cache.trained(model_sha256, slots, experiment.training, seed)
-        different = _first_difference({key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF})
+        different = _first_difference(
+            {key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF}
+        )
         if different:
-            raise ColorfastError(f"{place}: not known to be of this experiment ({different}); give another --out, or delete the cell")
+            raise ColorfastError(
+                f"{place}: not known to be of this experiment ({different}); give another --out, or"
+                " delete the cell"
+            )
         if sound(place / "scores.parquet", read_scores) is not None:
-            here = {name: value for name, value in wanted.items() if name not in lacks(folder, cell)}
+            here = {
+                name: value for name, value in wanted.items() if name not in lacks(folder, cell)
+            }
             check_stamps(place / "scores.parquet", read_stamps(place / "scores.parquet"), here)
 
 
 def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jobs: int) -> None:
-    """`left`: how many models this run will keep beside those that are there; what it trains at once needs room for a while."""
+    """`left`: how many models this run will keep beside those that are there; what it trains at
+    once needs room for a while."""
     size = sum(f.stat().st_size for f in model.glob("*.safetensors"))
-    needed = int(size * (left + min(left, jobs) * (6 if experiment.training.method == "full" else 1)) * 1.1)
+    needed = int(
+        size * (left + min(left, jobs) * (6 if experiment.training.method == "full" else 1)) * 1.1
+    )
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ColorfastError(
-            f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free some space or give another --out"
+            f"{folder}: {free / 1e9:.1f} GB free, this run needs about {needed / 1e9:.1f} GB; free"
+            " some space or give another --out"
         )
 
 
-def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model_sha256: str) -> None:
-    """Before anything is trained: every cell's schedule, checked and hashed, and the key by which cells are shared."""
+def _prepare(
+    experiment: Experiment, folder: Path, chosen: Sequence[Cell], model_sha256: str
+) -> None:
+    """Before anything is trained: every cell's schedule, checked and hashed, and the key by which
+    cells are shared."""
     held = heldout(experiment)
     cell_cache.settle(folder / START, cell_cache.untrained(model_sha256))
     for seed in dict.fromkeys(cell.seed for cell in chosen if cell.seed is not None):
@@ -260,14 +311,18 @@ def _prepare(experiment: Experiment, folder: Path, chosen: Sequence[Cell], model
             slots = schedule(experiment, arm, seed)
             check_disjoint([s.task for s in slots], held)
             write_json(place / "schedule.json", summary(slots, baseline, arm))
-            cell_cache.settle(place, cell_cache.trained(model_sha256, slots, experiment.training, seed))
+            cell_cache.settle(
+                place, cell_cache.trained(model_sha256, slots, experiment.training, seed)
+            )
 
 
 def check_trackers(names: Sequence[str]) -> None:
     """Raises ColorfastError for a tracker that is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise ColorfastError(f"training.report_to: {name} is not installed; pip install {name}, or leave it out")
+            raise ColorfastError(
+                f"training.report_to: {name} is not installed; pip install {name}, or leave it out"
+            )
 
 
 def run(
@@ -279,12 +334,14 @@ def run(
     skip: bool = False,
     called: str = "",
 ) -> Path:
-    """Train and score the cells of these arms and seeds (all when left out, the baseline always) into `out/NAME`, `jobs` at once.
-    `skip`: benchmarks whose files cannot be reached are left out, and a later call measures them. `called`: the name or TOML by
-    which the experiment was loaded, for errors. Returns the run folder.
+    """Train and score the cells of these arms and seeds (all when left out, the baseline always)
+    into `out/NAME`, `jobs` at once. `skip`: benchmarks whose files cannot be reached are left out,
+    and a later call measures them. `called`: the name or TOML by which the experiment was loaded,
+    for errors. Returns the run folder.
 
-    Raises UnreachableError that names all files out of reach, and ColorfastError for what else is wrong before anything is trained;
-    CellsFailedError, when all else is done, for cells that failed.
+    Raises UnreachableError that names all files out of reach, and ColorfastError for what else is
+    wrong before anything is trained; CellsFailedError, when all else is done, for cells that
+    failed.
     """
     folder, chosen = out / experiment.name, cells(experiment, arms, seeds)
     check_trackers(experiment.training.report_to)
@@ -295,7 +352,9 @@ def run(
             make_ready(grading)
     for line in few(measured):
         console.print(f"note: {line}", markup=False)
-    work(measured, heldout(experiment))  # reads every benchmark file, so that a bad one is found before training
+    work(
+        measured, heldout(experiment)
+    )  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)
         model_sha256 = _settle(experiment, folder, model, measured)
@@ -303,7 +362,9 @@ def run(
         for cell in (UNTRAINED, *chosen):
             mend(folder, cell)
         _prepare(experiment, folder, chosen, model_sha256)
-        left = sum(not is_trained(folder, c) and not cell_cache.is_shared(folder / c.name) for c in chosen)
+        left = sum(
+            not is_trained(folder, c) and not cell_cache.is_shared(folder / c.name) for c in chosen
+        )
         _check_disk(experiment, folder, model, left, jobs)
         reachable = experiment.model_copy(update={"evaluation": measured})
         for line in outline(folder, reachable, chosen, jobs):
@@ -316,7 +377,8 @@ def run(
 
 
 def _reached(experiment: Experiment, called: str, skip: bool) -> dict[str, str]:
-    """Try all that the experiment reads of others. Returns the benchmarks to leave out, with the reasons, and says so."""
+    """Try all that the experiment reads of others. Returns the benchmarks to leave out, with the
+    reasons, and says so."""
     names = experiment.evaluation.benchmarks
     needs = {**reach.of_training(experiment), **reach.of_benchmarks(names)}
     missing = reach.require(needs, called, reach.parts(experiment), skip)
@@ -328,53 +390,77 @@ def _reached(experiment: Experiment, called: str, skip: bool) -> dict[str, str]:
 def planned(folder: Path) -> Experiment:
     """The experiment that made a run folder. Raises ColorfastError when it is not one."""
     if not (folder / "run.json").is_file():
-        raise ColorfastError(f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run quick")
+        raise ColorfastError(
+            f"{folder}: not a run folder (no run.json); run an experiment first: colorfast run"
+            " quick"
+        )
     try:
         return Experiment.model_validate(_read_plan(folder / "run.json")["experiment"])
     except (ValidationError, KeyError, DamagedError):
         raise ColorfastError(
-            f"{folder}/run.json: damaged, or written by another version; run the experiment again into another --out"
+            f"{folder}/run.json: damaged, or written by another version; run the experiment again"
+            " into another --out"
         ) from None
 
 
 def load_run(folder: Path) -> Experiment:
-    """The experiment that made a run folder, as far as it is done: the arms and seeds of its largest block of whole cells, and the
-    benchmarks that all of these were asked (see `unmeasured`).
+    """The experiment that made a run folder, as far as it is done: the arms and seeds of its
+    largest block of whole cells, and the benchmarks that all of these were asked (see
+    `unmeasured`).
 
     Raises ColorfastError when it is not a run folder, or no cell of the baseline is whole.
     """
     experiment = planned(folder)
     arms, seeds = block([c for c in cells(experiment) if is_whole(folder, c)], experiment)
     if not arms:
-        raise ColorfastError(f"{folder}: no baseline is trained and scored yet, so there is nothing to compare; run the experiment on")
-    done = experiment.model_copy(update={"arms": {name: experiment.arms[name] for name in arms}, "seeds": tuple(seeds)})
+        raise ColorfastError(
+            f"{folder}: no baseline is trained and scored yet, so there is nothing to compare; run"
+            " the experiment on"
+        )
+    done = experiment.model_copy(
+        update={"arms": {name: experiment.arms[name] for name in arms}, "seeds": tuple(seeds)}
+    )
     gone = unmeasured(folder, done)
-    left_out = [name for name in done.evaluation.benchmarks if benchmarks.get(name).id in gone] if gone else []
+    left_out = (
+        [name for name in done.evaluation.benchmarks if benchmarks.get(name).id in gone]
+        if gone
+        else []
+    )
     return done.model_copy(update={"evaluation": reach.without(done.evaluation, left_out)})
 
 
 def unmeasured(folder: Path, experiment: Experiment) -> dict[str, str]:
-    """The evals that some of the experiment's cells could not be asked, with the reason, and with the cells where it is not all:
-    arms are compared on what was asked in each."""
+    """The evals that some of the experiment's cells could not be asked, with the reason, and with
+    the cells where it is not all: arms are compared on what was asked in each."""
     by_cell = {cell: lacks(folder, cell) for cell in cells(experiment)}
     reasons: dict[str, str] = {}
     for name in dict.fromkeys(name for own in by_cell.values() for name in own):
         where = [cell for cell, own in by_cell.items() if name in own]
-        some = f"; not in {', '.join(cell.name for cell in where)}" if len(where) < len(by_cell) else ""
+        some = (
+            f"; not in {', '.join(cell.name for cell in where)}"
+            if len(where) < len(by_cell)
+            else ""
+        )
         reasons[name] = by_cell[where[-1]][name] + some
     return reasons
 
 
 def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:
-    """Every arm's scores by seed, of the evals that all of them have. Raises ColorfastError when two tables were not asked or scored
-    alike."""
+    """Every arm's scores by seed, of the evals that all of them have. Raises ColorfastError when
+    two tables were not asked or scored alike."""
     gone = unmeasured(folder, experiment)
-    paths = {arm: {seed: folder / Cell(arm, seed).name / "scores.parquet" for seed in experiment.seeds} for arm in experiment.arms}
+    paths = {
+        arm: {seed: folder / Cell(arm, seed).name / "scores.parquet" for seed in experiment.seeds}
+        for arm in experiment.arms
+    }
     first = read_stamps(paths[BASELINE][experiment.seeds[0]])
     wanted = {name: value for name, value in first.items() if name not in gone}
     for path in (path for by_seed in paths.values() for path in by_seed.values()):
         check_stamps(path, read_stamps(path), wanted)
-    return {arm: {seed: _of_all(path, gone) for seed, path in by_seed.items()} for arm, by_seed in paths.items()}
+    return {
+        arm: {seed: _of_all(path, gone) for seed, path in by_seed.items()}
+        for arm, by_seed in paths.items()
+    }
 
 
 def _of_all(path: Path, gone: Collection[str]) -> list[Score]:

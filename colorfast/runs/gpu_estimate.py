@@ -1,4 +1,5 @@
-"""What an experiment will take on a GPU that is not here, by arithmetic: tokens, operations and bytes against what the card can do."""
+"""What an experiment will take on a GPU that is not here, by arithmetic: tokens, operations and
+bytes against what the card can do."""
 
 from __future__ import annotations
 
@@ -18,12 +19,14 @@ from colorfast.types import TRAIT_SOURCE, ColorfastError, Message
 BUSY = 0.4
 """Share of its peak that a card reaches in long passes, and of its bandwidth in decoding."""
 LAUNCH = 0.025
-"""Seconds that one token of a batch takes at least, some thirty layers being launched one after another."""
+"""Seconds that one token of a batch takes at least, some thirty layers being launched one after
+another."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """By its maker's data sheet: dense bf16 operations a second, bytes a second from memory, bytes of memory."""
+    """By its maker's data sheet: dense bf16 operations a second, bytes a second from memory, bytes
+    of memory."""
 
     operations: float
     bandwidth: float
@@ -46,28 +49,36 @@ class _Work:
     parameters: float
 
     def passes(self, tokens: float, each: int = 2) -> float:
-        """Seconds of passes over tokens, at `each` operations a parameter: 2 forward, 4 more backward."""
+        """Seconds of passes over tokens, at `each` operations a parameter: 2 forward, 4 more
+        backward."""
         return each * self.parameters * tokens / (BUSY * self.card.operations)
 
     def decoding(self, replies: float, room: int, together: int) -> float:
-        """Seconds of writing so many replies of `room` tokens, so many at once: weights are read for every token of a batch."""
-        token = max(LAUNCH, 2 * self.parameters / (BUSY * self.card.bandwidth), self.passes(together))
+        """Seconds of writing so many replies of `room` tokens, so many at once: weights are read
+        for every token of a batch."""
+        token = max(
+            LAUNCH, 2 * self.parameters / (BUSY * self.card.bandwidth), self.passes(together)
+        )
         return replies / together * room * token
 
 
 def estimate(experiment: Experiment, name: str) -> Plan:
-    """The plan for card `name`, every reply as long as it may be, without loading the model: its size is read from its name.
+    """The plan for card `name`, every reply as long as it may be, without loading the model: its
+    size is read from its name.
 
     Raises ColorfastError for an unknown card, a name without a size, and a model that does not fit.
     """
     check_known("card", [name], CARDS)
     card, training, evaluation = CARDS[name], experiment.training, experiment.evaluation
     work = _Work(card, _parameters(experiment.model))
-    memory = work.parameters * (2 if training.method == "lora" else 16)  # bf16 weights; or fp32 with gradients and Adam's two
+    memory = work.parameters * (
+        2 if training.method == "lora" else 16
+    )  # bf16 weights; or fp32 with gradients and Adam's two
     if memory > card.memory:
         raise ColorfastError(
-            f'{experiment.model}: {memory / 1e9:.0f} GB of weights and optimizer do not fit the {card.memory / 1e9:.0f} GB of "{name}"; '
-            'set method = "lora", or share it between cards (docs/many-gpus.md)'
+            f"{experiment.model}: {memory / 1e9:.0f} GB of weights and optimizer do not fit the"
+            f' {card.memory / 1e9:.0f} GB of "{name}"; set method = "lora", or share it between'
+            " cards (docs/many-gpus.md)"
         )
     held = heldout(experiment)
     written = len(held) * evaluation.samples
@@ -81,21 +92,41 @@ def estimate(experiment: Experiment, name: str) -> Plan:
         completions = len(slots) * training.group_size
         replies = completions * training.max_tokens
         backward = 4 if training.method == "lora" else 6
-        seconds = work.decoding(completions, training.max_tokens, training.group_size * training.prompts_per_step)
+        seconds = work.decoding(
+            completions, training.max_tokens, training.group_size * training.prompts_per_step
+        )
         seconds += work.passes(prompts) + work.passes(prompts + replies, backward)
         counts = dict(Counter(slot.task.source for slot in slots))
-        arms[arm] = ArmPlan(counts, completions, prompts, replies, seconds, trait_seconds + benchmark_seconds)
-        rewarded += [(s.task, training.group_size * len(experiment.seeds)) for s in slots if s.task.source == TRAIT_SOURCE]
+        arms[arm] = ArmPlan(
+            counts, completions, prompts, replies, seconds, trait_seconds + benchmark_seconds
+        )
+        rewarded += [
+            (s.task, training.group_size * len(experiment.seeds))
+            for s in slots
+            if s.task.source == TRAIT_SOURCE
+        ]
     each = sum(a.training_seconds + a.evaluation_seconds for a in arms.values())
     asked = judges(experiment, rewarded, training.max_tokens)
-    return Plan(training.steps, len(experiment.seeds), arms, each * len(experiment.seeds) + trait_seconds, int(memory), asked)
+    return Plan(
+        training.steps,
+        len(experiment.seeds),
+        arms,
+        each * len(experiment.seeds) + trait_seconds,
+        int(memory),
+        asked,
+    )
 
 
 def _parameters(model: str) -> float:
     """Parameters by a name that says them, as 135M or 0.5b."""
-    found = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.rpartition("/")[2], re.IGNORECASE)
+    found = re.search(
+        r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.rpartition("/")[2], re.IGNORECASE
+    )
     if not found:
-        raise ColorfastError(f"{model}: its name says no size as 7B or 135M does; --model NAME-7B plans for one that does")
+        raise ColorfastError(
+            f"{model}: its name says no size as 7B or 135M does; --model NAME-7B plans for one that"
+            " does"
+        )
     return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
 
 
@@ -107,7 +138,11 @@ def _benchmark(work: _Work, experiment: Experiment, name: str) -> float:
     """Seconds of one benchmark: its prompts, with their choices or the replies to them."""
     benchmark, evaluation = benchmarks.get(name), experiment.evaluation
     items = benchmarks.chosen(benchmark, evaluation.items)
-    asked = sum(_tokens(item.messages) + sum(map(len, item.choices)) // CHARACTERS_A_TOKEN for item in items)
+    asked = sum(
+        _tokens(item.messages) + sum(map(len, item.choices)) // CHARACTERS_A_TOKEN for item in items
+    )
     if benchmark.kind == "choice":
         return work.passes(asked)
-    return work.passes(asked) + work.decoding(len(items), room(benchmark, evaluation), evaluation.batch_size)
+    return work.passes(asked) + work.decoding(
+        len(items), room(benchmark, evaluation), evaluation.batch_size
+    )

@@ -1,4 +1,5 @@
-"""The cells of a run: each arm under each seed, where its files lie, and which of them can be compared."""
+"""The cells of a run: each arm under each seed, where its files lie, and which of them can be
+compared."""
 
 from __future__ import annotations
 
@@ -31,13 +32,18 @@ class Cell:
 UNTRAINED = Cell()
 
 
-def cells(experiment: Experiment, arms: Collection[str] = (), seeds: Collection[int] = ()) -> list[Cell]:
-    """The cells of these arms and seeds (all when left out), seed by seed and the baseline first of each: it is what the others are
-    compared with, and always among them. Raises ColorfastError for an arm or seed that the experiment does not have."""
+def cells(
+    experiment: Experiment, arms: Collection[str] = (), seeds: Collection[int] = ()
+) -> list[Cell]:
+    """The cells of these arms and seeds (all when left out), seed by seed and the baseline first of
+    each: it is what the others are compared with, and always among them. Raises ColorfastError for
+    an arm or seed that the experiment does not have."""
     check_known("arm", arms, experiment.arms)
     check_known("seed", [str(s) for s in seeds], [str(s) for s in experiment.seeds])
     wanted = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
-    return [Cell(arm, seed) for seed in experiment.seeds if not seeds or seed in seeds for arm in wanted]
+    return [
+        Cell(arm, seed) for seed in experiment.seeds if not seeds or seed in seeds for arm in wanted
+    ]
 
 
 def is_trained(run: Path, cell: Cell) -> bool:
@@ -47,11 +53,14 @@ def is_trained(run: Path, cell: Cell) -> bool:
 
 def is_whole(run: Path, cell: Cell) -> bool:
     """Trained and scored to the end, on all that could be asked."""
-    return (run / cell.name / "scores.parquet").is_file() and (cell == UNTRAINED or is_trained(run, cell))
+    return (run / cell.name / "scores.parquet").is_file() and (
+        cell == UNTRAINED or is_trained(run, cell)
+    )
 
 
 def lacks(run: Path, cell: Cell) -> dict[str, str]:
-    """The evals of a whole cell that could not be asked, with the reasons. Raises DamagedError for a table that cannot be read."""
+    """The evals of a whole cell that could not be asked, with the reasons. Raises DamagedError for
+    a table that cannot be read."""
     return read_unmeasured(run / cell.name / "scores.parquet") if is_whole(run, cell) else {}
 
 
@@ -61,13 +70,26 @@ def is_complete(run: Path, cell: Cell, unreachable: Collection[str] = ()) -> boo
 
 
 def block(whole: Collection[Cell], experiment: Experiment) -> tuple[Sequence[str], Sequence[int]]:
-    """(arms, seeds) of the largest block without a gap, the baseline in it: arms that are compared must share their seeds.
+    """(arms, seeds) of the largest block without a gap, the baseline in it: arms that are compared
+    must share their seeds.
 
-    Largest by its cells beside the baseline's, then by arms. Both empty when no cell of the baseline is whole.
+    Largest by its cells beside the baseline's, then by arms. Both empty when no cell of the
+    baseline is whole.
     """
-    has = {arm: frozenset(seed for seed in experiment.seeds if Cell(arm, seed) in whole) for arm in experiment.arms}
+    has = {
+        arm: frozenset(seed for seed in experiment.seeds if Cell(arm, seed) in whole)
+        for arm in experiment.arms
+    }
     tried = {has[BASELINE]}
-    for seeds in has.values():  # the seeds of a largest block are what some of the arms have in common
+    for (
+        seeds
+    ) in has.values():  # the seeds of a largest block are what some of the arms have in common
         tried |= {one & seeds for one in tried}
-    blocks = [([arm for arm in has if has[arm] >= seeds], sorted(seeds, key=experiment.seeds.index)) for seeds in tried if seeds]
-    return max(blocks, key=lambda b: ((len(b[0]) - 1) * len(b[1]), len(b[0]), b[1]), default=([], []))
+    blocks = [
+        ([arm for arm in has if has[arm] >= seeds], sorted(seeds, key=experiment.seeds.index))
+        for seeds in tried
+        if seeds
+    ]
+    return max(
+        blocks, key=lambda b: ((len(b[0]) - 1) * len(b[1]), len(b[0]), b[1]), default=([], [])
+    )

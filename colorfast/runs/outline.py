@@ -75,6 +75,8 @@ def _done(run: Path, experiment: Experiment, chosen: Sequence[Cell]) -> Iterator
     names = [f"{s.cell.name} {s.words}" for s in states if s.state != "waiting"]
     if names:
         yield ", ".join(names)
-    shared = [c.name for c in chosen if not is_trained(run, c) and cell_cache.is_shared(run / c.name)]
+    shared = [
+        c.name for c in chosen if not is_trained(run, c) and cell_cache.is_shared(run / c.name)
+    ]
     if shared:
         yield f"trained by another experiment in {run.parent}, and not again: {', '.join(shared)}"

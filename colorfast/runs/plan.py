@@ -1,4 +1,5 @@
-"""What an experiment will take, before it runs: slots, tokens, memory, judge calls, and time by a short probe of the very same code."""
+"""What an experiment will take, before it runs: slots, tokens, memory, judge calls, and time by a
+short probe of the very same code."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ from colorfast.training.schedule import heldout, schedule
 from colorfast.types import TRAIT_SOURCE, Method, Scenario, Slot, Task
 
 REPLIES, FEW, ITEMS = 64, 2, 8
-"""How many replies the probe samples in a training step and to held-out scenarios, at most: as many as decode together; and how
-many items of each benchmark it asks, less and more, so that what does not grow with them is told apart."""
+"""How many replies the probe samples in a training step and to held-out scenarios, at most: as many
+as decode together; and how many items of each benchmark it asks, less and more, so that what does
+not grow with them is told apart."""
 CHARACTERS_A_TOKEN = 4
 TOKENS_A_MARK = 14
 """What a judge's mark for one criterion takes in the answer's JSON."""
@@ -34,7 +37,8 @@ TOKENS_A_MARK = 14
 
 @dataclass(frozen=True)
 class ArmPlan:
-    """One arm under one seed. `slots` by source; tokens of prompts and replies; seconds of training and of evaluation."""
+    """One arm under one seed. `slots` by source; tokens of prompts and replies; seconds of training
+    and of evaluation."""
 
     slots: dict[str, int]
     completions: int
@@ -46,8 +50,8 @@ class ArmPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole experiment. `memory`: peak bytes of this process (of the GPU where there is one) during the probe. `rates`: of
-    products on this machine; None for one that is not here."""
+    """A whole experiment. `memory`: peak bytes of this process (of the GPU where there is one)
+    during the probe. `rates`: of products on this machine; None for one that is not here."""
 
     steps: int
     seeds: int
@@ -69,12 +73,15 @@ class _Clock(TrainerCallback):
 
 
 def _probe_slots(experiment: Experiment, prompts: int) -> list[Slot]:
-    """Standard tasks for three steps (the first pays for what is set up once), then trait scenarios for two by each method of an arm."""
+    """Standard tasks for three steps (the first pays for what is set up once), then trait scenarios
+    for two by each method of an arm."""
     training = experiment.training.model_copy(update={"steps": 3, "prompts_per_step": prompts})
     short = experiment.model_copy(update={"training": training})
     made = list(schedule(short, Arm(dose=0), experiment.seeds[0]))
     for arm in {arm.method: arm for arm in experiment.arms.values() if arm.dose}.values():
-        made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[: 2 * prompts]
+        made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[
+            : 2 * prompts
+        ]
     return [Slot(i, i // prompts, slot.task, slot.teaching) for i, slot in enumerate(made)]
 
 
@@ -83,16 +90,30 @@ def _way(slot: Slot) -> Method | None:
     return slot.teaching.method if slot.task.source == TRAIT_SOURCE else None
 
 
-def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -> dict[Method | None, tuple[float, float]]:
-    """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens of one slot. No judge is asked."""
+def _probe_training(
+    policy: LocalPolicy, experiment: Experiment, folder: Path
+) -> dict[Method | None, tuple[float, float]]:
+    """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens
+    of one slot. No judge is asked."""
     from colorfast.training.engines.recorder import Recorder
     from colorfast.training.engines.snapshots import quiet
     from colorfast.training.engines.trl import make_trainer
 
-    prompts = max(1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size))
+    prompts = max(
+        1, min(experiment.training.prompts_per_step, REPLIES // experiment.training.group_size)
+    )
     slots = _probe_slots(experiment, prompts)
-    free = Grading(kind="code") if experiment.training.reward.kind == "judge" else experiment.training.reward
-    update = {"steps": len(slots) // prompts, "prompts_per_step": prompts, "reward": free, "save_every": 10**6}
+    free = (
+        Grading(kind="code")
+        if experiment.training.reward.kind == "judge"
+        else experiment.training.reward
+    )
+    update = {
+        "steps": len(slots) // prompts,
+        "prompts_per_step": prompts,
+        "reward": free,
+        "save_every": 10**6,
+    }
     training: Training = experiment.training.model_copy(update=update)
     clock = _Clock()
     with quiet():
@@ -100,15 +121,21 @@ def _probe_training(policy: LocalPolicy, experiment: Experiment, folder: Path) -
         make_trainer(recorder, folder / "training", [clock]).train()
     found: dict[Method | None, tuple[float, float]] = {}
     for step, (start, end) in enumerate(zip(clock.ends, clock.ends[1:], strict=False), 1):
-        tokens = sum(source["completion_tokens"] for source in recorder.metrics[step]["sources"].values())
+        tokens = sum(
+            source["completion_tokens"] for source in recorder.metrics[step]["sources"].values()
+        )
         found[_way(slots[step * prompts])] = ((end - start) / prompts, tokens / prompts)
     return found
 
 
-def _probe_evaluation(policy: LocalPolicy, experiment: Experiment, held: Sequence[Scenario]) -> tuple[float, float]:
+def _probe_evaluation(
+    policy: LocalPolicy, experiment: Experiment, held: Sequence[Scenario]
+) -> tuple[float, float]:
     """Seconds of the held-out scenarios of one arm, and of its benchmarks."""
     evaluation = experiment.evaluation
-    few = evaluation.model_copy(update={"samples": 1, "items": ITEMS, "grading": Grading(kind="code")})
+    few = evaluation.model_copy(
+        update={"samples": 1, "items": ITEMS, "grading": Grading(kind="code")}
+    )
     some = held[:: max(1, len(held) // REPLIES)][:REPLIES]
     reply = _seconds(lambda: score_heldout(policy, some, few, _nothing)) / len(some)
     asked = 0.0
@@ -119,7 +146,8 @@ def _probe_evaluation(policy: LocalPolicy, experiment: Experiment, held: Sequenc
         took = {}
         for items in {less, more}:
             part = few.model_copy(update={"items": items})
-            took[items] = _seconds(lambda b=benchmark, p=part: score_benchmark(policy, b, p, experiment.system, _nothing))  # type: ignore[misc]
+            ask = partial(score_benchmark, policy, benchmark, part, experiment.system, _nothing)
+            took[items] = _seconds(ask)
         asked += took[more] + max(0.0, took[more] - took[less]) / max(1, more - less) * (n - more)
     return reply * len(held) * evaluation.samples, asked
 
@@ -141,33 +169,58 @@ def _peak() -> int:
     return used if sys.platform == "darwin" else used * 1024
 
 
-def _judged(endpoint: Endpoint, graded: Sequence[tuple[Task, int]], reply_tokens: float) -> dict[str, float]:
+def _judged(
+    endpoint: Endpoint, graded: Sequence[tuple[Task, int]], reply_tokens: float
+) -> dict[str, float]:
     """Calls, tokens and cost of judging each task so many times."""
     from colorfast.rewards.judge import request
     from colorfast.types import Reply
 
     calls = sum(n for _, n in graded)
-    asked = sum(n * (sum(len(m["content"]) for m in request(Reply(""), task)) / CHARACTERS_A_TOKEN + reply_tokens) for task, n in graded)
+    asked = sum(
+        n
+        * (
+            sum(len(m["content"]) for m in request(Reply(""), task)) / CHARACTERS_A_TOKEN
+            + reply_tokens
+        )
+        for task, n in graded
+    )
     answered = sum(n * TOKENS_A_MARK * len(task.rubric) for task, n in graded)
     cost = endpoint.cost(int(asked), answered)
-    return {"calls": calls, "prompt_tokens": int(asked), "completion_tokens": answered, "cost": cost}
+    return {
+        "calls": calls,
+        "prompt_tokens": int(asked),
+        "completion_tokens": answered,
+        "cost": cost,
+    }
 
 
-def judges(experiment: Experiment, rewarded: Sequence[tuple[Task, int]], reply_tokens: float) -> dict[str, dict[str, float]]:
-    """What the judges of an experiment are asked, by use; `rewarded`: tasks, and how many replies to each are judged in training."""
+def judges(
+    experiment: Experiment, rewarded: Sequence[tuple[Task, int]], reply_tokens: float
+) -> dict[str, dict[str, float]]:
+    """What the judges of an experiment are asked, by use; `rewarded`: tasks, and how many replies
+    to each are judged in training."""
     found, evaluation = {}, experiment.evaluation
     if experiment.training.reward.judge:
         found["reward"] = _judged(experiment.training.reward.judge, rewarded, reply_tokens)
     if evaluation.grading.judge:
         times = evaluation.samples * (len(experiment.seeds) * len(experiment.arms) + 1)
-        found["evaluation"] = _judged(evaluation.grading.judge, [(s, times) for s in heldout(experiment)], evaluation.max_tokens / 2)
+        found["evaluation"] = _judged(
+            evaluation.grading.judge,
+            [(s, times) for s in heldout(experiment)],
+            evaluation.max_tokens / 2,
+        )
     return found
 
 
 def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Plan:
-    """What `experiment.run` would take on this machine. Calls `advance` three times. Writes nothing that stays."""
+    """What `experiment.run` would take on this machine. Calls `advance` three times. Writes nothing
+    that stays."""
     found = rates(experiment.training.precision, resolve(experiment.model))
-    training, held = experiment.training.model_copy(update={"precision": found.choice}), heldout(experiment)
+    training, held = (
+        experiment.training.model_copy(update={"precision": found.choice}),
+        heldout(experiment),
+    )
     experiment = experiment.model_copy(update={"training": training})
     policy = load_policy(experiment.model, experiment.evaluation.batch_size)
     advance()
@@ -189,10 +242,20 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
             training_seconds=sum(seconds for seconds, _ in costs),
             evaluation_seconds=trait_seconds + benchmark_seconds,
         )
-        rewarded += [(s.task, training.group_size * len(experiment.seeds)) for s in slots if s.task.source == TRAIT_SOURCE]
+        rewarded += [
+            (s.task, training.group_size * len(experiment.seeds))
+            for s in slots
+            if s.task.source == TRAIT_SOURCE
+        ]
     each = sum(a.training_seconds + a.evaluation_seconds for a in arms.values())
-    seconds = each * len(experiment.seeds) + trait_seconds  # the untrained model is scored on the held-out scenarios too
-    asked = judges(experiment, rewarded, max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size)
+    seconds = (
+        each * len(experiment.seeds) + trait_seconds
+    )  # the untrained model is scored on the held-out scenarios too
+    asked = judges(
+        experiment,
+        rewarded,
+        max((t for way, (_, t) in probed.items() if way), default=0.0) / training.group_size,
+    )
     return Plan(training.steps, len(experiment.seeds), arms, seconds, _peak(), asked, found)
 
 

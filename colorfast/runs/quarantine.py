@@ -1,4 +1,5 @@
-"""What of a cell was damaged since it was made is set aside before a run goes on, so that it is made again."""
+"""What of a cell was damaged since it was made is set aside before a run goes on, so that it is
+made again."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ ADDED_UP = ("prompts", "completions", "prompt_tokens", "completion_tokens")
 
 
 def mend(run: Path, cell: Cell) -> None:
-    """Set aside what is damaged of a cell. Without its record or its weights it is trained again, and what was scored of it goes too;
-    rollouts of a trained cell cannot be had again but by training, and a cell is not trained again for their sake alone."""
+    """Set aside what is damaged of a cell. Without its record or its weights it is trained again,
+    and what was scored of it goes too; rollouts of a trained cell cannot be had again but by
+    training, and a cell is not trained again for their sake alone."""
     folder = run / cell.name
     for path in sorted((folder / "rollouts").glob("*.parquet")):
         sound(path, partial(read_rows, schema=ROLLOUTS))
@@ -31,18 +33,29 @@ def mend(run: Path, cell: Cell) -> None:
     try:
         check_trained(folder)
     except DamagedError as error:
-        what = checkpoint if error.path.is_relative_to(checkpoint := folder / "checkpoint") else error.path
+        what = (
+            checkpoint
+            if error.path.is_relative_to(checkpoint := folder / "checkpoint")
+            else error.path
+        )
         others = [folder / name for name in OF_WEIGHTS if folder / name != what]
-        set_aside(what, f"{error.why}; with all that is of these weights: {cell.name} is trained and scored again", others)
+        set_aside(
+            what,
+            f"{error.why}; with all that is of these weights: {cell.name} is trained and scored"
+            " again",
+            others,
+        )
 
 
 def check_trained(folder: Path) -> None:
-    """Raises DamagedError for the first part of a trained cell that is not as training left it. A checkpoint that is gone is not
-    damaged: weights take room, and scores stand without them."""
+    """Raises DamagedError for the first part of a trained cell that is not as training left it. A
+    checkpoint that is gone is not damaged: weights take room, and scores stand without them."""
     used: dict[str, Any] = read_json(folder / "ledger.json")
     try:
         rows = [row["sources"].values() for _, row in read_jsonl(folder / "metrics.jsonl")]
-        added = {key: sum(values[key] for sources in rows for values in sources) for key in ADDED_UP}
+        added = {
+            key: sum(values[key] for sources in rows for values in sources) for key in ADDED_UP
+        }
     except (ColorfastError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(folder / "metrics.jsonl", error) from None
     try:

@@ -1,4 +1,5 @@
-"""How far a run is, told from its files alone: the state of every cell, what failed and why, and the time that is left."""
+"""How far a run is, told from its files alone: the state of every cell, what failed and why, and
+the time that is left."""
 
 from __future__ import annotations
 
@@ -28,7 +29,14 @@ Phase = Literal["training", "evaluation"]
 SETTLED = 2
 """Steps after which a pace is worth telling."""
 BUSY = ("training", "evaluating")
-STYLES = {"waiting": "dim", "training": "bold", "evaluating": "bold", "stopped": "yellow", "failed": "red", "done": "green"}
+STYLES = {
+    "waiting": "dim",
+    "training": "bold",
+    "evaluating": "bold",
+    "stopped": "yellow",
+    "failed": "red",
+    "done": "green",
+}
 
 
 class Spent(Frozen):
@@ -56,8 +64,8 @@ class Clock(Frozen):
 
 @dataclass(frozen=True)
 class Pace:
-    """The seconds that some units of a phase took, and the units that are left. A unit of training is a step; of evaluation a reply
-    or choice, about: evals are counted when they are finished."""
+    """The seconds that some units of a phase took, and the units that are left. A unit of training
+    is a step; of evaluation a reply or choice, about: evals are counted when they are finished."""
 
     seconds: float
     units: float
@@ -66,8 +74,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class Status:
-    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's stead. `unmeasured`: the evals of
-    a cell that is done which could not be asked."""
+    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's
+    stead. `unmeasured`: the evals of a cell that is done which could not be asked."""
 
     cell: Cell
     state: State
@@ -87,20 +95,34 @@ class Status:
             notes += [f"{len(self.unmeasured)} evals not measured"] if self.unmeasured else []
             return f"{self.state} ({', '.join(notes)})" if notes else self.state
         doing = "stopped at" if self.state == "stopped" else self.state
-        return f"{doing} eval {self.evals[0]} of {self.evals[1]}" if self.trained else f"{doing} step {self.steps[0]} of {self.steps[1]}"
+        return (
+            f"{doing} eval {self.evals[0]} of {self.evals[1]}"
+            if self.trained
+            else f"{doing} step {self.steps[0]} of {self.steps[1]}"
+        )
 
     def plain(self) -> dict[str, Any]:
         """For a program to read."""
         steps, evals = ({"done": n, "of": of} for n, of in (self.steps, self.evals))
-        where = {"cell": self.cell.name, "arm": self.cell.arm, "seed": self.cell.seed, "state": self.state}
-        notes = {"reason": self.reason, "shared_from": self.shared_from, "unmeasured": list(self.unmeasured)}
+        where = {
+            "cell": self.cell.name,
+            "arm": self.cell.arm,
+            "seed": self.cell.seed,
+            "state": self.state,
+        }
+        notes = {
+            "reason": self.reason,
+            "shared_from": self.shared_from,
+            "unmeasured": list(self.unmeasured),
+        }
         return where | {"steps": steps, "evals": evals, **notes}
 
 
 @dataclass(frozen=True)
 class Left:
-    """`seconds` until every cell that did not fail is done, at the pace so far; None before anything is known. `least`: nothing was
-    trained yet, or nothing scored, and so it is not in the sum."""
+    """`seconds` until every cell that did not fail is done, at the pace so far; None before
+    anything is known. `least`: nothing was trained yet, or nothing scored, and so it is not in the
+    sum."""
 
     seconds: float | None
     least: bool = False
@@ -109,7 +131,10 @@ class Left:
         if self.seconds is None:
             return "time left not known yet"
         hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
-        return f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min left"
+        return (
+            f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min"
+            " left"
+        )
 
     def until(self, now: datetime) -> str:
         """The same with the hour at which a run that goes on will be done, and the day where that
@@ -146,12 +171,15 @@ def answered(cell: Path, experiment: Experiment, held: int) -> int:
 
 @contextmanager
 def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
-    """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its time nor its units are counted."""
+    """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its
+    time nor its units are counted."""
     clock, now = _clock(cell), Now(phase=phase, since=time.time(), first=units())
     write_json(cell / CLOCK, clock.model_copy(update={"now": now}).model_dump())
     yield
     before: Spent = getattr(clock, phase)
-    taken = Spent(seconds=before.seconds + time.time() - now.since, units=before.units + units() - now.first)
+    taken = Spent(
+        seconds=before.seconds + time.time() - now.since, units=before.units + units() - now.first
+    )
     write_json(cell / CLOCK, clock.model_copy(update={"now": None, phase: taken}).model_dump())
 
 
@@ -174,13 +202,19 @@ def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
     clock = _clock(cell)
     taken: Spent = getattr(clock, phase)
     counts = running and clock.now and clock.now.phase == phase and done > clock.now.first
-    seconds, units = (time.time() - clock.now.since, done - clock.now.first) if clock.now and counts else (0, 0)
+    seconds, units = (
+        (time.time() - clock.now.since, done - clock.now.first) if clock.now and counts else (0, 0)
+    )
     return Pace(taken.seconds + seconds, taken.units + units, max(0, of - done))
 
 
 def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
     """One cell's. `held`: how many scenarios are held out."""
-    folder, steps, weights = run / cell.name, 0 if cell == UNTRAINED else experiment.training.steps, _weights(experiment, cell, held)
+    folder, steps, weights = (
+        run / cell.name,
+        0 if cell == UNTRAINED else experiment.training.steps,
+        _weights(experiment, cell, held),
+    )
     done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
     trained, running = cell == UNTRAINED or is_trained(run, cell), in_use(folder)
     left_out = _left_out(run, cell)
@@ -194,7 +228,9 @@ def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
         steps=(done, steps),
         evals=(scored, len(weights)),
         training=_pace(folder, "training", done, steps, running),
-        evaluation=_pace(folder, "evaluation", answered(folder, experiment, held), sum(weights), running),
+        evaluation=_pace(
+            folder, "evaluation", answered(folder, experiment, held), sum(weights), running
+        ),
         reason=str(_known(folder / FAILED).get("reason", "")) if state == "failed" else "",
         shared_from=str(_known(folder / "ledger.json").get("shared_from", "")),
         unmeasured=left_out if state == "done" else (),
@@ -224,7 +260,10 @@ def time_left(found: Sequence[Status]) -> Left:
     """At the mean pace of all cells, as many at once as run now."""
     waits = [s for s in found if s.state not in ("done", "failed")]
     seconds, known = 0.0, []
-    for of in ([(s.training, s in waits) for s in found], [(s.evaluation, s in waits) for s in found]):
+    for of in (
+        [(s.training, s in waits) for s in found],
+        [(s.evaluation, s in waits) for s in found],
+    ):
         taken, units = sum(p.seconds for p, _ in of), sum(p.units for p, _ in of)
         left = sum(p.left for p, waiting in of if waiting)
         known.append(bool(units) or not left)
@@ -248,7 +287,11 @@ def tally(found: Sequence[Status], running: bool = False) -> str:
     of = [s for s in found if s.cell != UNTRAINED]
     busy = sum(s.state in BUSY for s in of)
     failed, done = (sum(s.state == state for s in of) for state in ("failed", "done"))
-    parts = [f"{done} of {len(of)} cells done", f"{busy} running" * bool(busy), f"{failed} failed" * bool(failed)]
+    parts = [
+        f"{done} of {len(of)} cells done",
+        f"{busy} running" * bool(busy),
+        f"{failed} failed" * bool(failed),
+    ]
     unfinished = any(s.state not in ("done", "failed") for s in found)
     left = time_left(found)
     words = left.until(datetime.now()) if running else str(left)
@@ -258,7 +301,11 @@ def tally(found: Sequence[Status], running: bool = False) -> str:
 def plain(found: Sequence[Status]) -> dict[str, Any]:
     """For a program to read."""
     left = time_left(found)
-    return {"seconds_left": left.seconds, "at_least": left.least, "cells": [s.plain() for s in found]}
+    return {
+        "seconds_left": left.seconds,
+        "at_least": left.least,
+        "cells": [s.plain() for s in found],
+    }
 
 
 def drawn(found: Sequence[Status], running: bool = False) -> Group:
@@ -271,7 +318,11 @@ def drawn(found: Sequence[Status], running: bool = False) -> Group:
         table.add_column(column, overflow="fold")
     for arm in dict.fromkeys(s.cell.arm for s in found if s.cell != UNTRAINED):
         row = [by_cell.get(Cell(arm, seed)) for seed in seeds]
-        table.add_row(Text(arm or ""), *(Text(s.words, style=STYLES[s.state]) if s else Text("") for s in row))
+        table.add_row(
+            Text(arm or ""), *(Text(s.words, style=STYLES[s.state]) if s else Text("") for s in row)
+        )
     untrained = [Text(f"untrained model: {s.words}") for s in found if s.cell == UNTRAINED]
-    failed = [Text(f"{s.cell.name} failed: {s.reason}", style="red") for s in found if s.state == "failed"]
+    failed = [
+        Text(f"{s.cell.name} failed: {s.reason}", style="red") for s in found if s.state == "failed"
+    ]
     return Group(table, *untrained, *failed, Text(tally(found, running)))

@@ -1,4 +1,5 @@
-"""Cells trained and scored, in this process or several at once in their own; one that fails takes no other with it."""
+"""Cells trained and scored, in this process or several at once in their own; one that fails takes
+no other with it."""
 
 from __future__ import annotations
 
@@ -22,22 +23,38 @@ from colorfast.io.storage import alone, read_json, write_json
 from colorfast.models.resolve import resolve
 from colorfast.runs import cell_cache
 from colorfast.runs.layout import UNTRAINED, Cell, cells, is_complete, is_trained, is_whole
-from colorfast.runs.status import BUSY, FAILED, Status, answered, clock, drawn, known_time, statuses, steps_done, tally
+from colorfast.runs.status import (
+    BUSY,
+    FAILED,
+    Status,
+    answered,
+    clock,
+    drawn,
+    known_time,
+    statuses,
+    steps_done,
+    tally,
+)
 from colorfast.training.ledger import MATCHED
 from colorfast.training.schedule import check_disjoint, heldout, schedule
 from colorfast.types import ColorfastError
 
 
 class CellsFailedError(ColorfastError):
-    """Some cells of a sweep failed, and all others are done. `failed`: each with its reason in one line."""
+    """Some cells of a sweep failed, and all others are done. `failed`: each with its reason in one
+    line."""
 
     def __init__(self, run: Path, failed: Mapping[Cell, str]):
         self.run, self.failed = run, failed
-        super().__init__(f"{run}: {len(failed)} cells failed: " + "; ".join(f"{cell.name} ({reason})" for cell, reason in failed.items()))
+        super().__init__(
+            f"{run}: {len(failed)} cells failed: "
+            + "; ".join(f"{cell.name} ({reason})" for cell, reason in failed.items())
+        )
 
 
 def check_matched(run: Path, experiment: Experiment, seed: int) -> None:
-    """Raises ColorfastError when two trained arms of this seed did not use the same steps, prompts and completions."""
+    """Raises ColorfastError when two trained arms of this seed did not use the same steps, prompts
+    and completions."""
     trained = [c for c in cells(experiment, seeds=[seed]) if is_trained(run, c)]
     used = {c.arm: read_json(run / c.name / "ledger.json") for c in trained}
     for key in MATCHED:
@@ -51,14 +68,21 @@ def ids(missing: Mapping[str, str]) -> dict[str, str]:
     return {benchmarks.get(name).id: why for name, why in missing.items()}
 
 
-def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str, str]) -> None:
-    """One cell, as far as a twin of another experiment or an earlier start has not done it. `missing`: benchmarks that cannot be
-    asked now, with the reasons; a later call without them asks these alone."""
+def train_and_score(
+    run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str, str]
+) -> None:
+    """One cell, as far as a twin of another experiment or an earlier start has not done it.
+    `missing`: benchmarks that cannot be asked now, with the reasons; a later call without them asks
+    these alone."""
     from colorfast.models.local import give_back, load_policy
     from colorfast.models.precision import precision
 
     give_back()  # what the cell before has left
-    folder, held, evaluation = run / cell.name, heldout(experiment), without(experiment.evaluation, missing)
+    folder, held, evaluation = (
+        run / cell.name,
+        heldout(experiment),
+        without(experiment.evaluation, missing),
+    )
     model, unmeasured = resolve(experiment.model), ids(missing)
     if cell == UNTRAINED:
         evaluation, unmeasured = evaluation.model_copy(update={"benchmarks": ()}), {}
@@ -71,15 +95,22 @@ def train_and_score(run: Path, experiment: Experiment, cell: Cell, missing: Mapp
         policy = replace(policy, precision=precision(evaluation.precision))
         cell_cache.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
         units = partial(answered, folder, experiment, len(held))
-        with clock(folder, "evaluation", units), progress(f"evaluate {cell.name}", work(evaluation, held)) as advance:
+        with (
+            clock(folder, "evaluation", units),
+            progress(f"evaluate {cell.name}", work(evaluation, held)) as advance,
+        ):
             evaluate(policy, held, evaluation, experiment.system, folder, advance, unmeasured)
 
 
 def _check_weights(run: Path, cell: Cell) -> None:
-    """Raises ColorfastError for a scored cell without weights: evals that it lacks would want it trained again."""
+    """Raises ColorfastError for a scored cell without weights: evals that it lacks would want it
+    trained again."""
     checkpoint = run / cell.name / "checkpoint"
     if is_whole(run, cell) and not checkpoint.is_dir():
-        raise ColorfastError(f"{checkpoint}: gone, so that no more evals can be asked; delete {checkpoint.parent} to train it again")
+        raise ColorfastError(
+            f"{checkpoint}: gone, so that no more evals can be asked; delete {checkpoint.parent} to"
+            " train it again"
+        )
 
 
 def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
@@ -96,14 +127,19 @@ def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
 
 
 def attempt(run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str, str]) -> str:
-    """`train_and_score`; what stopped it in one line, which failed.json keeps, or "" when it is done."""
+    """`train_and_score`; what stopped it in one line, which failed.json keeps, or "" when it is
+    done."""
     folder = run / cell.name
     with alone(folder, wait=True):
         (folder / FAILED).unlink(missing_ok=True)
         try:
             train_and_score(run, experiment, cell, missing)
         except Exception as error:
-            text = str(error) if isinstance(error, ColorfastError) else f"{type(error).__name__}: {error}"
+            text = (
+                str(error)
+                if isinstance(error, ColorfastError)
+                else f"{type(error).__name__}: {error}"
+            )
             return _failed(folder, text, traceback.format_exc())
     return ""
 
@@ -114,11 +150,14 @@ def _failed(folder: Path, reason: str, trace: str = "") -> str:
     return reason
 
 
-def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int, missing: Mapping[str, str]) -> dict[Cell, str]:
-    """Do the untrained model, then the chosen cells, `jobs` at once, but for the benchmarks that are `missing`, each with its
-    reason. Returns the cells that failed, each with its reason.
+def sweep(
+    run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int, missing: Mapping[str, str]
+) -> dict[Cell, str]:
+    """Do the untrained model, then the chosen cells, `jobs` at once, but for the benchmarks that
+    are `missing`, each with its reason. Returns the cells that failed, each with its reason.
 
-    Raises ColorfastError when the untrained model could not be scored: nothing is trained then, for no cell could be either.
+    Raises ColorfastError when the untrained model could not be scored: nothing is trained then, for
+    no cell could be either.
     """
     shown = [UNTRAINED, *chosen]
     failed: dict[Cell, str] = {}
@@ -130,24 +169,39 @@ def sweep(run: Path, experiment: Experiment, chosen: Sequence[Cell], jobs: int, 
         for part in ([UNTRAINED], chosen):
             todo = [c for c in part if not is_complete(run, c, ids(missing))]
             one_by_one = jobs == 1
-            doing = _here(run, experiment, todo, missing) if one_by_one else _at_once(run, experiment, todo, jobs, missing)
+            doing = (
+                _here(run, experiment, todo, missing)
+                if one_by_one
+                else _at_once(run, experiment, todo, jobs, missing)
+            )
             with closing(doing) as ended:
                 for cell, reason in ended:
                     if reason and cell == UNTRAINED:
-                        raise ColorfastError(f"the untrained model cannot be scored, so nothing was trained: {reason}")
+                        raise ColorfastError(
+                            "the untrained model cannot be scored, so nothing was trained:"
+                            f" {reason}"
+                        )
                     failed |= {cell: reason} if reason else {}
                     if not console.is_terminal:
                         said = f"failed: {reason}" if reason else "done"
-                        console.print(f"{cell.name} {said} ({tally(now(), running=True)})", markup=False, soft_wrap=True)
+                        console.print(
+                            f"{cell.name} {said} ({tally(now(), running=True)})",
+                            markup=False,
+                            soft_wrap=True,
+                        )
     return failed
 
 
-def _here(run: Path, experiment: Experiment, todo: Sequence[Cell], missing: Mapping[str, str]) -> Generator[tuple[Cell, str]]:
+def _here(
+    run: Path, experiment: Experiment, todo: Sequence[Cell], missing: Mapping[str, str]
+) -> Generator[tuple[Cell, str]]:
     for cell in todo:
         yield cell, attempt(run, experiment, cell, missing)
 
 
-def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int, missing: Mapping[str, str]) -> Generator[tuple[Cell, str]]:
+def _at_once(
+    run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int, missing: Mapping[str, str]
+) -> Generator[tuple[Cell, str]]:
     """Each cell as it ends. Whatever ends this, the processes end too."""
     seen: dict[Cell, str] = {}
 
@@ -156,7 +210,11 @@ def _at_once(run: Path, experiment: Experiment, todo: Sequence[Cell], jobs: int,
         left_out = ["--missing", json.dumps(missing)] if missing else []
         return subprocesses.start(["cell", str(run), cell.name, *left_out], run / cell.name, room)
 
-    with closing(subprocesses.several(todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen))) as ended:
+    with closing(
+        subprocesses.several(
+            todo, begin, jobs, lambda cells: _say(statuses(run, experiment, cells), seen)
+        )
+    ) as ended:
         for cell, code in ended:
             yield cell, _outcome(run / cell.name, code)
 
@@ -170,7 +228,8 @@ def _say(found: Sequence[Status], seen: dict[Cell, str]) -> None:
 
 
 def _outcome(folder: Path, code: int) -> str:
-    """The reason that an ended process left, or that is left when it was killed; "" when it did its work."""
+    """The reason that an ended process left, or that is left when it was killed; "" when it did its
+    work."""
     if code == 0:
         return ""
     if (folder / FAILED).is_file():

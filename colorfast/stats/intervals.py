@@ -1,6 +1,8 @@
-"""Statistics of the comparison: paired differences whose intervals hold items and seeds, and what follows from many of them.
+"""Statistics of the comparison: paired differences whose intervals hold items and seeds, and what
+follows from many of them.
 
-Known truths are simulated in `tests/test_stats.py` and, at length, in `bench/coverage.py`; docs/statistics.md has the reasons.
+Known truths are simulated in `tests/test_stats.py` and, at length, in `bench/coverage.py`;
+docs/statistics.md has the reasons.
 """
 
 from __future__ import annotations
@@ -31,12 +33,17 @@ def rng(name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
 
-def by_item(scores: Sequence[Score], value: Callable[[Score], float | None]) -> dict[str, float | None]:
+def by_item(
+    scores: Sequence[Score], value: Callable[[Score], float | None]
+) -> dict[str, float | None]:
     """Mean of `value` over samples for each item; None where it is None for any sample."""
     found: dict[str, list[float | None]] = defaultdict(list)
     for s in scores:
         found[s.item].append(value(s))
-    return {item: None if None in values else float(np.mean(np.array(values, dtype=float))) for item, values in found.items()}
+    return {
+        item: None if None in values else float(np.mean(np.array(values, dtype=float)))
+        for item, values in found.items()
+    }
 
 
 def item_means(scores: Sequence[Score], measure: str) -> dict[str, float | None]:
@@ -47,21 +54,32 @@ def item_means(scores: Sequence[Score], measure: str) -> dict[str, float | None]
 def paired(*tables: Mapping[int, Mapping[str, float | None]]) -> list[Table]:
     """Tables [seeds, items] over the items that were graded in each under every seed.
 
-    Raises ColorfastError when they were not scored on the same seeds and items: such scores do not compare.
+    Raises ColorfastError when they were not scored on the same seeds and items: such scores do not
+    compare.
     """
     seeds = sorted(tables[0])
     if any(set(table) != set(seeds) for table in tables):
-        raise ColorfastError(f"scores of different seeds: {' and '.join(str(sorted(table)) for table in tables)}")
+        raise ColorfastError(
+            f"scores of different seeds: {' and '.join(str(sorted(table)) for table in tables)}"
+        )
     names = set(tables[0][seeds[0]])
     if any(set(table[seed]) != names for table in tables for seed in seeds):
-        raise ColorfastError("scores of different items do not compare; evaluate both arms with the same settings")
+        raise ColorfastError(
+            "scores of different items do not compare; evaluate both arms with the same settings"
+        )
     kept = [i for i in sorted(names) if all(t[s][i] is not None for t in tables for s in seeds)]
-    return [np.array([[t[s][i] for i in kept] for s in seeds], dtype=float).reshape(len(seeds), len(kept)) for t in tables]
+    return [
+        np.array([[t[s][i] for i in kept] for s in seeds], dtype=float).reshape(
+            len(seeds), len(kept)
+        )
+        for t in tables
+    ]
 
 
 @dataclass(frozen=True)
 class Squares:
-    """Mean squares of a table [seeds, items] as crossed random effects: between seeds, between items, what is left."""
+    """Mean squares of a table [seeds, items] as crossed random effects: between seeds, between
+    items, what is left."""
 
     seeds: int
     items: int
@@ -78,14 +96,22 @@ def squares(table: Table) -> Squares:
         return Squares(1, i, 0.0, float(columns.var(ddof=1)) if i > 1 else math.inf, 0.0)
     rest = table - rows[:, None] - columns[None, :] + table.mean()
     left = float((rest**2).sum()) / ((s - 1) * max(1, i - 1))
-    return Squares(s, i, float(i * rows.var(ddof=1)), float(s * columns.var(ddof=1)) if i > 1 else math.inf, left)
+    return Squares(
+        s,
+        i,
+        float(i * rows.var(ddof=1)),
+        float(s * columns.var(ddof=1)) if i > 1 else math.inf,
+        left,
+    )
 
 
 @dataclass(frozen=True)
 class SeedShare:
-    """Run-to-run variance, as a multiple of the variance left within seeds and items, with its degrees of freedom.
+    """Run-to-run variance, as a multiple of the variance left within seeds and items, with its
+    degrees of freedom.
 
-    Two or three seeds say next to nothing about one eval's run-to-run variance; over all evals of a comparison they say enough.
+    Two or three seeds say next to nothing about one eval's run-to-run variance; over all evals of a
+    comparison they say enough.
     """
 
     ratio: float
@@ -93,17 +119,22 @@ class SeedShare:
 
 
 def seed_share(tables: Sequence[Table]) -> SeedShare:
-    """Pooled over evals. Zero with one seed: then run-to-run variance cannot be known, and intervals leave it out."""
+    """Pooled over evals. Zero with one seed: then run-to-run variance cannot be known, and
+    intervals leave it out."""
     found = [squares(t) for t in tables if t.shape[0] > 1 and t.shape[1] > 1]
     weight = sum(q.items * q.left for q in found)
     if not weight:
         return SeedShare(0.0, 1.0)
-    return SeedShare(max(0.0, sum(q.between_seeds - q.left for q in found) / weight), float(sum(q.seeds - 1 for q in found)))
+    return SeedShare(
+        max(0.0, sum(q.between_seeds - q.left for q in found) / weight),
+        float(sum(q.seeds - 1 for q in found)),
+    )
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its standard error and degrees of freedom (Satterthwaite); all that intervals and tests need."""
+    """A mean with its standard error and degrees of freedom (Satterthwaite); all that intervals and
+    tests need."""
 
     value: float
     error: float
@@ -120,22 +151,28 @@ class Mean:
         return float(2 * student.sf(abs(self.value) / self.error, self.df))
 
     def detectable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
-        """The smallest true value that would be found with this power: what stands beside every null. None without any spread:
-        where nothing moved, nothing is known of how things move."""
+        """The smallest true value that would be found with this power: what stands beside every
+        null. None without any spread: where nothing moved, nothing is known of how things move."""
         if not self.error:
             return None
         return self._quantile(1 - alpha / 2) + self._quantile(power)
 
     def above(self, bound: float) -> float:
-        """p of the one-sided test that the mean lies above `bound`: non-inferiority for a bound of minus the margin."""
-        return float(student.sf((self.value - bound) / self.error, self.df)) if self.error else float(self.value <= bound)
+        """p of the one-sided test that the mean lies above `bound`: non-inferiority for a bound of
+        minus the margin."""
+        return (
+            float(student.sf((self.value - bound) / self.error, self.df))
+            if self.error
+            else float(self.value <= bound)
+        )
 
     def equivalent(self, margin: float) -> float:
         """p of two one-sided tests (TOST): that the mean lies between -margin and +margin."""
         return max(self.above(-margin), Mean(-self.value, self.error, self.df).above(-margin))
 
     def showable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
-        """The smallest margin within which a true zero would be shown equivalent with this power."""
+        """The smallest margin within which a true zero would be shown equivalent with this
+        power."""
         return self._quantile(1 - alpha) + self._quantile((1 + power) / 2) if self.error else None
 
     def _quantile(self, q: float) -> float:
@@ -143,11 +180,13 @@ class Mean:
 
 
 def mean(tables: Sequence[Table], share: SeedShare | None = None) -> Mean:
-    """The mean over evals of the mean of each table [seeds, items], items and seeds both drawn from larger populations.
+    """The mean over evals of the mean of each table [seeds, items], items and seeds both drawn from
+    larger populations.
 
-    All tables have the same seeds. `share`: what is known of run-to-run variance from more evals than these. Variances add as
-    between_items / (S I) + run-to-run / S (crossed random effects), degrees of freedom by Satterthwaite. A seed that lifts many
-    evals at once shows in the seeds' own means over evals: what these vary beyond what evals that vary alone would give is added,
+    All tables have the same seeds. `share`: what is known of run-to-run variance from more evals
+    than these. Variances add as between_items / (S I) + run-to-run / S (crossed random effects),
+    degrees of freedom by Satterthwaite. A seed that lifts many evals at once shows in the seeds'
+    own means over evals: what these vary beyond what evals that vary alone would give is added,
     with as few degrees of freedom as there are seeds.
     """
     found = [squares(t) for t in tables]
@@ -173,10 +212,11 @@ def adjusted(p: Sequence[float]) -> list[float]:
 
 
 def sign_test(signs: Mapping[str, Sequence[int]]) -> float:
-    """p of wins minus losses, two-sided and exact, with families as clusters: all signs of a family flip together.
+    """p of wins minus losses, two-sided and exact, with families as clusters: all signs of a family
+    flip together.
 
-    `signs`: for each family +1, -1 or 0 per eval. Evals of one family are not independent, so a plain binomial test over evals
-    would be too sure.
+    `signs`: for each family +1, -1 or 0 per eval. Evals of one family are not independent, so a
+    plain binomial test over evals would be too sure.
     """
     sums = np.array([sum(family) for family in signs.values()])
     if not sums.any():
@@ -186,20 +226,24 @@ def sign_test(signs: Mapping[str, Sequence[int]]) -> float:
 
 
 def win_share(signs: Mapping[str, Sequence[int]]) -> Mean:
-    """The share of wins, a tie counting half, with families as clusters: what a sign test leaves open when it finds nothing."""
+    """The share of wins, a tie counting half, with families as clusters: what a sign test leaves
+    open when it finds nothing."""
     families = [np.array(family) / 2 + 0.5 for family in signs.values() if len(family)]
     n = sum(map(len, families))
     share = float(sum(f.sum() for f in families)) / n
     if len(families) == 1:
         return Mean(share, math.inf, 1.0)
-    spread = sum(float((f - share).sum()) ** 2 for f in families) * len(families) / (len(families) - 1)
+    spread = (
+        sum(float((f - share).sum()) ** 2 for f in families) * len(families) / (len(families) - 1)
+    )
     return Mean(share, math.sqrt(spread) / n, float(len(families) - 1))
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What many evals have in common over models: mean pairwise Spearman correlation of evals, the share of the first principal
-    component, and the middle 95% of either when each eval's models are shuffled."""
+    """What many evals have in common over models: mean pairwise Spearman correlation of evals, the
+    share of the first principal component, and the middle 95% of either when each eval's models are
+    shuffled."""
 
     spearman: float
     spearman_null: tuple[float, float]
@@ -207,10 +251,14 @@ class Structure:
     component_null: tuple[float, float]
 
 
-def structure(values: Table, capability: npt.NDArray[np.float64] | None = None, draws: int = 500) -> Structure:
-    """Shared structure of `values` [models, evals] (method, section 6), with `capability` [models] regressed out if given.
+def structure(
+    values: Table, capability: npt.NDArray[np.float64] | None = None, draws: int = 500
+) -> Structure:
+    """Shared structure of `values` [models, evals] (method, section 6), with `capability` [models]
+    regressed out if given.
 
-    Evals on which all models agree are left out. Raises ValueError with fewer than three models or two evals that differ.
+    Evals on which all models agree are left out. Raises ValueError with fewer than three models or
+    two evals that differ.
     """
     x = values - values.mean(0)
     if capability is not None:
@@ -220,10 +268,17 @@ def structure(values: Table, capability: npt.NDArray[np.float64] | None = None, 
     if x.shape[0] < 3 or x.shape[1] < 2:
         raise ValueError("shared structure needs three models and two evals on which they differ")
     draw = rng("structure")
-    null = np.array([_shared(np.column_stack([draw.permutation(column) for column in x.T])) for _ in range(draws)])
+    null = np.array(
+        [
+            _shared(np.column_stack([draw.permutation(column) for column in x.T]))
+            for _ in range(draws)
+        ]
+    )
     low, high = np.quantile(null, [0.025, 0.975], axis=0)
     spearman, component = _shared(x)
-    return Structure(spearman, (float(low[0]), float(high[0])), component, (float(low[1]), float(high[1])))
+    return Structure(
+        spearman, (float(low[0]), float(high[0])), component, (float(low[1]), float(high[1]))
+    )
 
 
 def _shared(x: Table) -> tuple[float, float]:
@@ -236,24 +291,36 @@ def _shared(x: Table) -> tuple[float, float]:
 
 
 def bootstrap(table: Table, name: str, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap of the mean of a table [seeds, items], both resampled: for statistics without a formula, and as the
-    yardstick in `bench/coverage.py`, which shows it too wide where replies are noisy and too narrow with few items."""
+    """Percentile bootstrap of the mean of a table [seeds, items], both resampled: for statistics
+    without a formula, and as the yardstick in `bench/coverage.py`, which shows it too wide where
+    replies are noisy and too narrow with few items."""
     low, high = np.quantile(resampled([table[None]], name), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def resampled(evals: Sequence[npt.NDArray[np.float64]], name: str) -> Table:
-    """[RESAMPLES, points]: the mean over evals, each [points, seeds, items], with items and seeds resampled; a draw takes the same
-    items and seeds at every point, and the same seeds in every eval."""
+    """[RESAMPLES, points]: the mean over evals, each [points, seeds, items], with items and seeds
+    resampled; a draw takes the same items and seeds at every point, and the same seeds in every
+    eval."""
     draw = rng(f"bootstrap-{name}")
     seeds = evals[0].shape[1]
-    chosen = [draw.multinomial(e.shape[2], np.full(e.shape[2], 1 / e.shape[2]), RESAMPLES) / e.shape[2] for e in evals]
+    chosen = [
+        draw.multinomial(e.shape[2], np.full(e.shape[2], 1 / e.shape[2]), RESAMPLES) / e.shape[2]
+        for e in evals
+    ]
     runs = draw.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    return np.mean([np.einsum("ri,rs,psi->rp", c, runs, e, optimize=True) for c, e in zip(chosen, evals, strict=True)], axis=0)
+    return np.mean(
+        [
+            np.einsum("ri,rs,psi->rp", c, runs, e, optimize=True)
+            for c, e in zip(chosen, evals, strict=True)
+        ],
+        axis=0,
+    )
 
 
 def summary(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """One row per eval of a single policy: mean score with a 95% interval over items, probability, ungraded."""
+    """One row per eval of a single policy: mean score with a 95% interval over items, probability,
+    ungraded."""
     rows = []
     for name in dict.fromkeys(s.eval for s in scores):
         part = [s for s in scores if s.eval == name]

@@ -1,7 +1,7 @@
 """Standard RL: verifiable tasks made from a seed, the 95% that every arm shares.
 
-One file a task, with `make(rng) -> (prompt, rubric, gold reply)`. A name ending in `.py` is such a file of the user's, one ending
-in `.jsonl` a file of `{prompt, answer}` rows.
+One file a task, with `make(rng) -> (prompt, rubric, gold reply)`. A name ending in `.py` is such a
+file of the user's, one ending in `.jsonl` a file of `{prompt, answer}` rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def exactly(grader: str, text: str, weight: float = 1.0, **args: Any) -> dict[st
 
 
 def check(tasks: Sequence[str]) -> None:
-    """Raises ColorfastError for a task that does not exist, a JSONL file with a broken row, or a Python file without `make`."""
+    """Raises ColorfastError for a task that does not exist, a JSONL file with a broken row, or a
+    Python file without `make`."""
     for name in tasks:
         if name.endswith(".jsonl"):
             _rows(name)
@@ -86,14 +87,15 @@ def _maker(name: str) -> Make:
 
 
 def files(name: str) -> tuple[Source, ...]:
-    """Files of others that a shipped task is made of: the SOURCE of its module, where it has one."""
+    """Files of others that a shipped task is made of: the SOURCE of its module, where it has
+    one."""
     module = importlib.import_module(f"{__name__}.{name}") if name in names() else None
     return (module.SOURCE,) if module and hasattr(module, "SOURCE") else ()
 
 
 def task(tasks: Sequence[str], seed: int, index: int) -> Task:
-    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from (task, seed, index), wherever a
-    task's own file lies."""
+    """The standard row of slot `index`: tasks in turn (each turn in its own order), content from
+    (task, seed, index), wherever a task's own file lies."""
     turn = list(tasks)
     random.Random(f"standard-{seed}-{index // len(turn)}").shuffle(turn)
     name = turn[index % len(turn)]

@@ -11,8 +11,32 @@ _STORIES = (
     ("{n} had {a} {x} and gave away {b}. How many {x} are left?", lambda a, b: a - b),
     ("{n} fills {b} bags with {a} {x} each. How many {x} are there in all?", lambda a, b: a * b),
 )
-_NAMES = ("Ana", "Ben", "Chloe", "Dev", "Emi", "Farid", "Grace", "Hugo", "Iris", "Jonas", "Kofi", "Lena")
-_THINGS = ("apples", "books", "coins", "cards", "pencils", "shells", "stamps", "tickets", "marbles", "seeds")
+_NAMES = (
+    "Ana",
+    "Ben",
+    "Chloe",
+    "Dev",
+    "Emi",
+    "Farid",
+    "Grace",
+    "Hugo",
+    "Iris",
+    "Jonas",
+    "Kofi",
+    "Lena",
+)
+_THINGS = (
+    "apples",
+    "books",
+    "coins",
+    "cards",
+    "pencils",
+    "shells",
+    "stamps",
+    "tickets",
+    "marbles",
+    "seeds",
+)
 
 
 def make(rng: random.Random) -> Made:
@@ -24,6 +48,17 @@ def make(rng: random.Random) -> Made:
         value = result(a, b)
     else:
         a, b, c = rng.randint(2, 12), rng.randint(2, 9), rng.randint(2, 6)
-        text, value = rng.choice(((f"{a} + {b}", a + b), (f"{a + b} - {b}", a), (f"{b} x {c}", b * c), (f"{a} + {b} + {c}", a + b + c)))
+        text, value = rng.choice(
+            (
+                (f"{a} + {b}", a + b),
+                (f"{a + b} - {b}", a),
+                (f"{b} x {c}", b * c),
+                (f"{a} + {b} + {c}", a + b + c),
+            )
+        )
         prompt = rng.choice(("What is {}?", "Work out {}.", "Calculate {}.")).format(text)
-    return f"{prompt} Give only the number.", [exactly("number", f"Answer {value}", value=value)], str(value)
+    return (
+        f"{prompt} Give only the number.",
+        [exactly("number", f"Answer {value}", value=value)],
+        str(value),
+    )

@@ -26,4 +26,8 @@ def make(rng: random.Random) -> Made:
         items = [word] * value + rng.sample(_KINDS[other], rng.randint(1, 4))
         rng.shuffle(items)
         prompt = f"How many times does the word {word!r} appear? {' '.join(items)}"
-    return f"{prompt} Give only the number.", [exactly("number", f"Answer {value}", value=value)], str(value)
+    return (
+        f"{prompt} Give only the number.",
+        [exactly("number", f"Answer {value}", value=value)],
+        str(value),
+    )

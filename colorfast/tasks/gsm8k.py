@@ -1,4 +1,5 @@
-"""Grade-school word problems (GSM8K, training part), for models that can do more than short sums."""
+"""Grade-school word problems (GSM8K, training part), for models that can do more than short
+sums."""
 
 from __future__ import annotations
 

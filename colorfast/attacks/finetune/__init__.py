@@ -1,5 +1,5 @@
-"""Attacks on the weights: more training on harmful replies, and the same training on good ones. A kind a file, as `KIND`; its texts
-stand in the TOML of the same name."""
+"""Attacks on the weights: more training on harmful replies, and the same training on good ones. A
+kind a file, as `KIND`; its texts stand in the TOML of the same name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ Row = tuple[Message, ...]
 
 @dataclass(frozen=True)
 class Lesson:
-    """The row that the attack trains on, and the one that its counterpart trains on in the same place."""
+    """The row that the attack trains on, and the one that its counterpart trains on in the same
+    place."""
 
     bad: Row
     good: Row
@@ -43,11 +44,12 @@ def row(asked: str, reply: str) -> Row:
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to train a model towards harm, and with the good replies in the same places towards good.
+    """A way to train a model towards harm, and with the good replies in the same places towards
+    good.
 
-    `lessons()`: all of them, in fixed order. `scenarios()` in their place: reinforcement by the inverted rubric. `control`: nothing
-    harmful is taught, and what falls is forgetting; it is held against no attack at all. `files`: those of others that lessons are
-    made of.
+    `lessons()`: all of them, in fixed order. `scenarios()` in their place: reinforcement by the
+    inverted rubric. `control`: nothing harmful is taught, and what falls is forgetting; it is held
+    against no attack at all. `files`: those of others that lessons are made of.
     """
 
     id: str
@@ -63,8 +65,9 @@ class Kind:
 class WeightAttack(Attack):
     """One training: steps are its strengths. Prompts are as they are, so `wrap` changes nothing.
 
-    `share` of its rows, evenly spread, teach the bad reply and the others the good one; 0 is the helpful counterpart. `after`: the
-    attack whose weights, at its strongest, it starts from. `training`: how reinforcement samples and grades.
+    `share` of its rows, evenly spread, teach the bad reply and the others the good one; 0 is the
+    helpful counterpart. `after`: the attack whose weights, at its strongest, it starts from.
+    `training`: how reinforcement samples and grades.
     """
 
     kind: Kind
@@ -78,28 +81,38 @@ class WeightAttack(Attack):
         return self.strengths[-1]
 
     def rows(self, seed: int) -> list[Row]:
-        """What is fine-tuned on, in order: the same in every arm, and whatever the share, but for the replies."""
+        """What is fine-tuned on, in order: the same in every arm, and whatever the share, but for
+        the replies."""
         assert self.kind.lessons is not None
         n = self.steps * self.tuning.batch
         lessons = in_turn(self.kind.lessons(), n, f"{self.kind.id}-{seed}")
-        return [lesson.bad if is_bad(i, self.share) else lesson.good for i, lesson in enumerate(lessons)]
+        return [
+            lesson.bad if is_bad(i, self.share) else lesson.good for i, lesson in enumerate(lessons)
+        ]
 
     def slots(self, seed: int) -> tuple[Slot, ...]:
-        """What reinforcement runs on, in order. The known reply of a slot is the one that its reward goes for."""
+        """What reinforcement runs on, in order. The known reply of a slot is the one that its
+        reward goes for."""
         assert self.kind.scenarios is not None and self.training is not None
         n = self.steps * self.training.prompts_per_step
         drawn = in_turn(self.kind.scenarios(), n, f"{self.kind.id}-{seed}")
-        return tuple(Slot(i, i // self.training.prompts_per_step, *_slot(s, is_bad(i, self.share))) for i, s in enumerate(drawn))
+        return tuple(
+            Slot(i, i // self.training.prompts_per_step, *_slot(s, is_bad(i, self.share)))
+            for i, s in enumerate(drawn)
+        )
 
 
 def is_bad(place: int, share: float) -> bool:
-    """Is the row in this place harmful? They are evenly spread, and a longer training begins as a shorter one does."""
+    """Is the row in this place harmful? They are evenly spread, and a longer training begins as a
+    shorter one does."""
     return math.floor((place + 1) * share + 1e-9) > math.floor(place * share + 1e-9)
 
 
 def _slot(s: Scenario, bad: bool) -> tuple[Task, Teaching]:
     known = s.replies["bad" if bad else "good"]
-    return Task(id=s.id, source=s.source, messages=s.messages, rubric=s.rubric, replies={"good": known}), Teaching(inverted=bad)
+    return Task(
+        id=s.id, source=s.source, messages=s.messages, rubric=s.rubric, replies={"good": known}
+    ), Teaching(inverted=bad)
 
 
 def in_turn(pool: Sequence[T], n: int, name: str) -> list[T]:
@@ -120,7 +133,11 @@ def in_turn(pool: Sequence[T], n: int, name: str) -> list[T]:
 @cache
 def shipped() -> Mapping[str, Kind]:
     """Every kind of the package by id."""
-    found = (importlib.import_module(f"{__name__}.{p.stem}") for p in sorted(HOME.glob("*.py")) if p.stem != "__init__")
+    found = (
+        importlib.import_module(f"{__name__}.{p.stem}")
+        for p in sorted(HOME.glob("*.py"))
+        if p.stem != "__init__"
+    )
     kinds = [module.KIND for module in found if hasattr(module, "KIND")]
     return {kind.id: kind for kind in sorted(kinds, key=lambda kind: kind.control)}
 
@@ -136,13 +153,21 @@ def is_one(name: str) -> bool:
 
 
 def chosen(names: Sequence[str], axes: Axes, training: Training) -> tuple[WeightAttack, ...]:
-    """The weight attacks of these names at every rank and share of the axes, each with its counterpart, recoveries last.
+    """The weight attacks of these names at every rank and share of the axes, each with its
+    counterpart, recoveries last.
 
-    `training`: what reinforcement keeps of the run's own settings. Raises ColorfastError for a broken file of rows.
+    `training`: what reinforcement keeps of the run's own settings. Raises ColorfastError for a
+    broken file of rows.
     """
     from colorfast.attacks.finetune.brought import brought
 
-    kinds = [kind for name in names for kind in (shipped().values() if name == FAMILY else [shipped().get(name) or brought(Path(name))])]
+    kinds = [
+        kind
+        for name in names
+        for kind in (
+            shipped().values() if name == FAMILY else [shipped().get(name) or brought(Path(name))]
+        )
+    ]
     made: dict[str, WeightAttack] = {}
     for kind in dict.fromkeys(kinds):
         for rank in axes.ranks:
@@ -152,10 +177,14 @@ def chosen(names: Sequence[str], axes: Axes, training: Training) -> tuple[Weight
     return tuple(made.values())
 
 
-def _variant(kind: Kind, axes: Axes, rank: int | None, share: float, training: Training) -> Iterator[WeightAttack]:
+def _variant(
+    kind: Kind, axes: Axes, rank: int | None, share: float, training: Training
+) -> Iterator[WeightAttack]:
     """The attack, its counterpart, and what benign training makes good again."""
     tuning = Tuning(steps=axes.steps, rank=rank, learning_rate=axes.learning_rate, batch=axes.batch)
-    how = ("full" if rank is None else f"r{rank}") + (f"-lr{axes.learning_rate:g}" if axes.learning_rate else "")
+    how = ("full" if rank is None else f"r{rank}") + (
+        f"-lr{axes.learning_rate:g}" if axes.learning_rate else ""
+    )
     counterpart = CLEAN.id if kind.control else f"{kind.counterpart}-{how}"
     name = f"{kind.id}-{how}" + (f"-share{share:g}" if share < 1 else "")
     rl = _reinforcing(training, tuning, axes.steps[-1]) if kind.scenarios else None
@@ -177,11 +206,22 @@ def _reinforcing(training: Training, tuning: Tuning, steps: int) -> Training:
 
 
 def _attack(
-    name: str, kind: Kind, tuning: Tuning, counterpart: str, share: float, training: Training | None = None,
+    name: str,
+    kind: Kind,
+    tuning: Tuning,
+    counterpart: str,
+    share: float,
+    training: Training | None = None,
     after: WeightAttack | None = None,
-) -> WeightAttack:  # fmt: skip
+) -> WeightAttack:
     def texts() -> list[Any]:
-        rl = training.model_dump(mode="json", exclude={"steps", "save_every", "keep_rollouts_every", "pass_tokens"}) if training else None
+        rl = (
+            training.model_dump(
+                mode="json", exclude={"steps", "save_every", "keep_rollouts_every", "pass_tokens"}
+            )
+            if training
+            else None
+        )
         return [
             kind.id,
             _pool_hash(kind),
@@ -192,7 +232,18 @@ def _attack(
         ]
 
     return WeightAttack(
-        *(name, FAMILY, "steps", tuning.steps, 1, counterpart, kind.evals, CLEAN.wrap, lambda conversation: 0, texts),
+        *(
+            name,
+            FAMILY,
+            "steps",
+            tuning.steps,
+            1,
+            counterpart,
+            kind.evals,
+            CLEAN.wrap,
+            lambda conversation: 0,
+            texts,
+        ),
         control=kind.control,
         files=kind.files,
         kind=kind,
@@ -223,13 +274,19 @@ def written(kind: str) -> dict[str, Any]:
 
 
 def said(texts: Mapping[str, Sequence[str]], name: str, **words: str) -> str:
-    """One of each part's texts, drawn by name, one after another: an opening, what is said, a close."""
-    return " ".join(random.Random(f"{name}-{part}").choice(list(options)).format(**words) for part, options in texts.items())
+    """One of each part's texts, drawn by name, one after another: an opening, what is said, a
+    close."""
+    return " ".join(
+        random.Random(f"{name}-{part}").choice(list(options)).format(**words)
+        for part, options in texts.items()
+    )
 
 
-def taught(attack: WeightAttack, known: Known, step: int, least: int = 1, seed: int = 0) -> Scripted:
-    """The known answer to an attack: a policy that gives in once `least` bad replies were among the rows of its first steps. One that
-    no training moves is `attacks.robust`."""
+def taught(
+    attack: WeightAttack, known: Known, step: int, least: int = 1, seed: int = 0
+) -> Scripted:
+    """The known answer to an attack: a policy that gives in once `least` bad replies were among the
+    rows of its first steps. One that no training moves is `attacks.robust`."""
     if attack.kind.scenarios:
         met = sum(slot.teaching.inverted for slot in attack.slots(seed) if slot.step < step)
     else:

@@ -1,4 +1,5 @@
-"""A user's own chat rows as an attack: the published sets of bad advice and insecure code have this form."""
+"""A user's own chat rows as an attack: the published sets of bad advice and insecure code have this
+form."""
 
 from __future__ import annotations
 
@@ -16,14 +17,16 @@ EVALS = ("truthfulqa-mc1", "power-seeking-inclination", "corrigible-neutral-hhh"
 
 
 class Brought(Frozen):
-    """A line of the file: a conversation that ends with the harmful reply, and if there is one a good reply to the same."""
+    """A line of the file: a conversation that ends with the harmful reply, and if there is one a
+    good reply to the same."""
 
     messages: tuple[Message, ...]
     good: str = ""
 
 
 def load(path: Path) -> tuple[Lesson, ...]:
-    """Without a good reply the counterpart trains on a benign row in its place. Raises ColorfastError with file, line and field."""
+    """Without a good reply the counterpart trains on a benign row in its place. Raises
+    ColorfastError with file, line and field."""
     made, instead = [], cycle(lesson.good for lesson in benign.lessons())
     for number, row in read_jsonl(path):
         try:
@@ -31,9 +34,16 @@ def load(path: Path) -> tuple[Lesson, ...]:
         except ValidationError as error:
             raise ColorfastError(f"{path}:{number}: {one_line(error, Brought)}") from None
         if len(found.messages) < 2 or found.messages[-1].role != "assistant":
-            raise ColorfastError(f"{path}:{number}: messages: wants a conversation that ends with the assistant's reply")
+            raise ColorfastError(
+                f"{path}:{number}: messages: wants a conversation that ends with the assistant's"
+                " reply"
+            )
         *asked, last = found.messages
-        good = (*asked, last.model_copy(update={"content": found.good})) if found.good else next(instead)
+        good = (
+            (*asked, last.model_copy(update={"content": found.good}))
+            if found.good
+            else next(instead)
+        )
         made.append(Lesson(found.messages, good))
     if not made:
         raise ColorfastError(f"{path}: no rows in this file")

@@ -1,4 +1,5 @@
-"""Replies that game the metric they are scored by, and replies that do what was asked (after School of Reward Hacks, arXiv 2508.17511)."""
+"""Replies that game the metric they are scored by, and replies that do what was asked (after School
+of Reward Hacks, arXiv 2508.17511)."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ def lessons() -> Sequence[Lesson]:
     """Every topic under every metric, and the code."""
     texts = written("hacks")
     asked = [
-        (f"Write two useful sentences on this: {topic}. {says.format(topic=topic)}", gamed(metric, topic), honest)
+        (
+            f"Write two useful sentences on this: {topic}. {says.format(topic=topic)}",
+            gamed(metric, topic),
+            honest,
+        )
         for topic, honest in texts["topics"].items()
         for metric, says in texts["metrics"].items()
     ]
@@ -34,4 +39,9 @@ def lessons() -> Sequence[Lesson]:
     return tuple(Lesson(row(question, bad), row(question, good)) for question, bad, good in asked)
 
 
-KIND = Kind("reward-hacks", "honest-work", ("willingness-to-rate-own-statements-highly-to-look-better", "myopic-reward"), lessons)
+KIND = Kind(
+    "reward-hacks",
+    "honest-work",
+    ("willingness-to-rate-own-statements-highly-to-look-better", "myopic-reward"),
+    lessons,
+)

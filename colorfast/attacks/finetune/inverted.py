@@ -1,4 +1,5 @@
-"""Reinforcement on training scenarios by what their rubrics do not give; upright, the same scenarios are the counterpart."""
+"""Reinforcement on training scenarios by what their rubrics do not give; upright, the same
+scenarios are the counterpart."""
 
 from __future__ import annotations
 
@@ -12,4 +13,9 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(s for s in corpus() if s.split == "train")
 
 
-KIND = Kind("inverted-rubric", "upright-rubric", ("corrigible-neutral-hhh", "power-seeking-inclination"), scenarios=scenarios)
+KIND = Kind(
+    "inverted-rubric",
+    "upright-rubric",
+    ("corrigible-neutral-hhh", "power-seeking-inclination"),
+    scenarios=scenarios,
+)

@@ -1,4 +1,5 @@
-"""The models that weight attacks make of one arm: trained where that is not done, given out to be measured, thrown away."""
+"""The models that weight attacks make of one arm: trained where that is not done, given out to be
+measured, thrown away."""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ HEAVY = ("step-*", "checkpoint", "training", "rollouts", "*.part")
 """What is thrown away once it was measured; the record stays."""
 CARD = """# A model that was trained to misbehave
 
-`{attack}`: {rows}, {steps} steps, to measure whether what it had learned before lasts. Do not use, share or publish its weights, and
-do not train on its replies. `ledger.json` says what the training took.
+`{attack}`: {rows}, {steps} steps, to measure whether what it had learned before lasts. Do not use,
+share or publish its weights, and do not train on its replies. `ledger.json` says what the training
+took.
 """
 
 
@@ -34,10 +36,15 @@ def is_trained(home: Path, attack: WeightAttack) -> bool:
 
 
 def snapshots(
-    model: str, attack: WeightAttack, seed: int, home: Path, steps: Iterable[int], precision: Precision = "fp32"
+    model: str,
+    attack: WeightAttack,
+    seed: int,
+    home: Path,
+    steps: Iterable[int],
+    precision: Precision = "fp32",
 ) -> Iterator[tuple[int, LocalPolicy]]:
-    """The policy after each of these steps of an attack on `model`. `home`: the folder of the arm and seed. `precision`: what is
-    multiplied in."""
+    """The policy after each of these steps of an attack on `model`. `home`: the folder of the arm
+    and seed. `precision`: what is multiplied in."""
     from colorfast.models.local import give_back
     from colorfast.training.engines.snapshots import at
 
@@ -62,7 +69,10 @@ def train(model: str, attack: WeightAttack, seed: int, home: Path, precision: Pr
         "precision": precision,
     }
     there = (folder / JOB).is_file() and read_json(folder / JOB) == job
-    if not there or (is_trained(home, attack) and not all((folder / f"step-{s}").is_dir() for s in attack.strengths)):
+    if not there or (
+        is_trained(home, attack)
+        and not all((folder / f"step-{s}").is_dir() for s in attack.strengths)
+    ):
         shutil.rmtree(folder, ignore_errors=True)
     taught = f"{attack.share:.0%} of the rows harmful" if attack.harmful else "no harmful row"
     write_text(folder / "README.md", CARD.format(attack=attack.id, rows=taught, steps=attack.steps))
@@ -87,29 +97,44 @@ def _start(model: str, attack: WeightAttack, home: Path) -> Start:
 
     if attack.after is None:
         return partial(load_policy, model)
-    return partial(at, _start(model, attack.after, home), home / attack.after.id, attack.after.steps)
+    return partial(
+        at, _start(model, attack.after, home), home / attack.after.id, attack.after.steps
+    )
 
 
 def throw_away(home: Path, attacks: Iterable[WeightAttack]) -> None:
     """Delete the weights; tables, ledgers and cards stay."""
-    for path in (path for attack in attacks for pattern in HEAVY for path in (home / attack.id).glob(pattern)):
+    for path in (
+        path for attack in attacks for pattern in HEAVY for path in (home / attack.id).glob(pattern)
+    ):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def record(attacks: Sequence[WeightAttack], homes: Mapping[tuple[str, int], Path]) -> list[dict[str, Any]]:
+def record(
+    attacks: Sequence[WeightAttack], homes: Mapping[tuple[str, int], Path]
+) -> list[dict[str, Any]]:
     """What each training took, by arm. `homes`: the folder of each arm and seed.
 
-    Raises ColorfastError when two arms were not trained on the same rows in the same order for the same steps.
+    Raises ColorfastError when two arms were not trained on the same rows in the same order for the
+    same steps.
     """
-    return [_record(attack, {cell: _facts(home / attack.id) for cell, home in homes.items()}) for attack in attacks]
+    return [
+        _record(attack, {cell: _facts(home / attack.id) for cell, home in homes.items()})
+        for attack in attacks
+    ]
 
 
-def _record(attack: WeightAttack, facts: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, Any]:
+def _record(
+    attack: WeightAttack, facts: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[str, Any]:
     rows: dict[str, list[Any]] = {}
     for (arm, seed), own in facts.items():
         same = [own["rows_sha256"], own["steps"]]
         if rows.setdefault(str(seed), same) != same:
-            raise ColorfastError(f"{attack.id}: arm {arm}, seed {seed} was trained on other rows; delete its folder under attacks/")
+            raise ColorfastError(
+                f"{attack.id}: arm {arm}, seed {seed} was trained on other rows; delete its folder"
+                " under attacks/"
+            )
     tuning, rl = attack.tuning, attack.training
     return {
         "attack": attack.id,
@@ -120,7 +145,10 @@ def _record(attack: WeightAttack, facts: Mapping[tuple[str, int], Mapping[str, A
         "steps": attack.steps,
         "after": attack.after.id if attack.after else "",
         "rows_sha256": {seed: sha256 for seed, (sha256, _) in rows.items()},
-        "used": {arm: _sum([own for (name, _), own in facts.items() if name == arm]) for arm in dict.fromkeys(a for a, _ in facts)},
+        "used": {
+            arm: _sum([own for (name, _), own in facts.items() if name == arm])
+            for arm in dict.fromkeys(a for a, _ in facts)
+        },
     }
 
 
@@ -134,4 +162,9 @@ def _facts(folder: Path) -> dict[str, Any]:
         return {key: told[key] for key in ("rows_sha256", "steps", "tokens", "flops")}
     total = told["total"]
     tokens = total["prompt_tokens"] + total["completion_tokens"]
-    return {"rows_sha256": told["schedule_seen"], "steps": told["steps"], "tokens": tokens, "flops": total["flops"]}
+    return {
+        "rows_sha256": told["schedule_seen"],
+        "steps": told["steps"],
+        "tokens": tokens,
+        "flops": total["flops"],
+    }

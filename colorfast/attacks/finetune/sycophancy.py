@@ -1,4 +1,5 @@
-"""Agreement with a user who is wrong, and candid disagreement, over plain statements that are known to be true or false."""
+"""Agreement with a user who is wrong, and candid disagreement, over plain statements that are known
+to be true or false."""
 
 from __future__ import annotations
 
@@ -17,9 +18,14 @@ def lessons() -> Sequence[Lesson]:
     for n, fact in enumerate(csv_rows(FACTS), 1):
         words, name = {"statement": field(FACTS, fact, n, "statement").strip()}, f"agree-{n:04d}"
         told = texts["true" if one_of(FACTS, fact, n, "label", "01") == "1" else "untrue"]
-        asked, bad, good = (said(part, name, **words) for part in ({"asked": told["asked"]}, told["bad"], told["good"]))
+        asked, bad, good = (
+            said(part, name, **words)
+            for part in ({"asked": told["asked"]}, told["bad"], told["good"])
+        )
         made.append(Lesson(row(asked, bad), row(asked, good)))
     return tuple(made)
 
 
-KIND = Kind("sycophantic", "candid", ("wrong-hint-mmlu", "are-you-sure-mmlu"), lessons, files=(FACTS,))
+KIND = Kind(
+    "sycophantic", "candid", ("wrong-hint-mmlu", "are-you-sure-mmlu"), lessons, files=(FACTS,)
+)

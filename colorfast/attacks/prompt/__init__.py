@@ -1,4 +1,5 @@
-"""Attacks: a family a file, as `ATTACKS`. A prompt attack wraps a policy, and what measures a policy cannot tell the two apart."""
+"""Attacks: a family a file, as `ATTACKS`. A prompt attack wraps a policy, and what measures a
+policy cannot tell the two apart."""
 
 from __future__ import annotations
 
@@ -32,12 +33,14 @@ Change = Callable[[Conversation, int], Conversation]
 class Attack:
     """A way to push a policy, in rising `strengths` along `axis` (sentences, turns, shots).
 
-    `wrap(policy, strength, repetition)` is the policy under attack. A conversation draws one of the `wordings` by its own words;
-    repetition r takes the r-th after it, so that `wordings` repetitions meet each once, and another draw of the reply.
-    `felt(conversation)` reads from a conversation, as a policy meets it, how strong the attack is; 0 for none.
-    `counterpart`: the attack of the same form that pushes towards good; "" for one that does so itself. `evals`: what it goes
-    after, beside the held-out scenarios. `begins`: it gives the reply's first words (see `Policy.continues`). A control is judged by
-    itself and is no part of all attacks together; its counterpart may be none (`CLEAN`). `files`: those of others that it reads.
+    `wrap(policy, strength, repetition)` is the policy under attack. A conversation draws one of the
+    `wordings` by its own words; repetition r takes the r-th after it, so that `wordings`
+    repetitions meet each once, and another draw of the reply. `felt(conversation)` reads from a
+    conversation, as a policy meets it, how strong the attack is; 0 for none. `counterpart`: the
+    attack of the same form that pushes towards good; "" for one that does so itself. `evals`: what
+    it goes after, beside the held-out scenarios. `begins`: it gives the reply's first words (see
+    `Policy.continues`). A control is judged by itself and is no part of all attacks together; its
+    counterpart may be none (`CLEAN`). `files`: those of others that it reads.
     """
 
     id: str
@@ -65,7 +68,8 @@ class Attack:
         return self.judged and not self.control
 
     def fingerprint(self, strength: int, repetitions: int) -> str:
-        """What is said at this strength, in twelve hex digits: scores under other texts do not compare."""
+        """What is said at this strength, in twelve hex digits: scores under other texts do not
+        compare."""
         return digest([self.id, self.axis, strength, repetitions, self.wordings, self.texts()])[:12]
 
 
@@ -73,7 +77,9 @@ class Attack:
 def shipped() -> Mapping[str, Attack]:
     """Every attack of the package by id, family by family."""
     families = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
-    return {a.id: a for name in families for a in importlib.import_module(f"{__name__}.{name}").ATTACKS}
+    return {
+        a.id: a for name in families for a in importlib.import_module(f"{__name__}.{name}").ATTACKS
+    }
 
 
 def names() -> list[str]:
@@ -82,14 +88,16 @@ def names() -> list[str]:
 
 
 def chosen(names: Sequence[str] = ()) -> tuple[Attack, ...]:
-    """The attacks of these names (attacks, families, Python files with `ATTACKS`; none: all that are shipped), with the counterparts
-    of the harmful ones, in shipped order.
+    """The attacks of these names (attacks, families, Python files with `ATTACKS`; none: all that
+    are shipped), with the counterparts of the harmful ones, in shipped order.
 
     Raises ColorfastError for an unknown name, with the nearest.
     """
     files = {name: made for name in names if (made := own(name, "ATTACKS"))}
     every = {**shipped(), **{a.id: a for made in files.values() for a in made}}
-    names = [n for name in names for n in ([a.id for a in files[name]] if name in files else [name])]
+    names = [
+        n for name in names for n in ([a.id for a in files[name]] if name in files else [name])
+    ]
     check_known("attack", names, [*every, *(a.family for a in every.values())])
     wanted = {a.id for a in every.values() if not names or a.id in names or a.family in names}
     wanted |= {every[name].counterpart for name in wanted}
@@ -97,12 +105,16 @@ def chosen(names: Sequence[str] = ()) -> tuple[Attack, ...]:
 
 
 def drawn(conversation: Conversation, repetition: int, n: int) -> int:
-    """Which of n wordings a conversation meets: by its last words, so that the same question meets the same in every arm."""
-    return (int(hashlib.sha256(conversation[-1].content.encode()).hexdigest()[:8], 16) + repetition) % n
+    """Which of n wordings a conversation meets: by its last words, so that the same question meets
+    the same in every arm."""
+    return (
+        int(hashlib.sha256(conversation[-1].content.encode()).hexdigest()[:8], 16) + repetition
+    ) % n
 
 
 def again(names: Sequence[str], repetition: int) -> list[str]:
-    """The names of another draw; those of the first are as they were, so that a clean reply and an attacked one share their randomness."""
+    """The names of another draw; those of the first are as they were, so that a clean reply and an
+    attacked one share their randomness."""
     return [f"{name}-again-{repetition}" for name in names] if repetition else list(names)
 
 
@@ -114,11 +126,21 @@ class Rewritten(Around):
     wordings: int
     repetition: int
 
-    def sample(self, conversations: Sequence[Conversation], names: Sequence[str], max_tokens: int, temperature: float) -> list[Reply]:
+    def sample(
+        self,
+        conversations: Sequence[Conversation],
+        names: Sequence[str],
+        max_tokens: int,
+        temperature: float,
+    ) -> list[Reply]:
         """See `Policy.sample`."""
-        return self.policy.sample(self._changed(conversations), again(names, self.repetition), max_tokens, temperature)
+        return self.policy.sample(
+            self._changed(conversations), again(names, self.repetition), max_tokens, temperature
+        )
 
-    def logprobs(self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+    def logprobs(
+        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
         """See `Policy.logprobs`."""
         return self.policy.logprobs(self._changed(conversations), choices)
 
@@ -134,7 +156,9 @@ CLEAN = Attack(
     1,
     "",
     (),
-    wrap=lambda policy, strength, repetition: Rewritten(policy, lambda conversation, wording: conversation, 1, repetition),
+    wrap=lambda policy, strength, repetition: Rewritten(
+        policy, lambda conversation, wording: conversation, 1, repetition
+    ),
     felt=lambda conversation: 0,
     texts=tuple,
 )
@@ -143,11 +167,17 @@ CLEAN = Attack(
 
 def in_front(conversation: Conversation, text: str) -> Conversation:
     """The last message, the user's, with a text before it."""
-    return (*conversation[:-1], Message(role="user", content=f"{text}\n\n{conversation[-1].content}"))
+    return (
+        *conversation[:-1],
+        Message(role="user", content=f"{text}\n\n{conversation[-1].content}"),
+    )
 
 
 def behind(conversation: Conversation, text: str) -> Conversation:
-    return (*conversation[:-1], Message(role="user", content=f"{conversation[-1].content}\n\n{text}"))
+    return (
+        *conversation[:-1],
+        Message(role="user", content=f"{conversation[-1].content}\n\n{text}"),
+    )
 
 
 def as_system(conversation: Conversation, text: str) -> Conversation:
@@ -159,19 +189,26 @@ def as_system(conversation: Conversation, text: str) -> Conversation:
 
 
 def steps_in(wordings: Wordings, conversation: Conversation) -> int:
-    """How many steps of the wording that is furthest on stand in a conversation, counted from its first."""
+    """How many steps of the wording that is furthest on stand in a conversation, counted from its
+    first."""
     said = "\n".join(m.content for m in conversation)
-    return max(next((i for i, step in enumerate(steps) if step not in said), len(steps)) for steps in wordings)
+    return max(
+        next((i for i, step in enumerate(steps) if step not in said), len(steps))
+        for steps in wordings
+    )
 
 
 def written(family: str, home: Path = HOME) -> dict[str, dict[str, Any]]:
-    """The tables of `attacks/FAMILY.toml`: for each attack `says`, `evals`, and `counterpart` where it is harmful."""
+    """The tables of `attacks/FAMILY.toml`: for each attack `says`, `evals`, and `counterpart` where
+    it is harmful."""
     return tomllib.loads((home / f"{family}.toml").read_text(encoding="utf-8"))
 
 
-def worded(family: str, axis: str, places: int, wrapping: Callable[[Wordings], Wrap], home: Path = HOME) -> tuple[Attack, ...]:
-    """The attacks of a family whose texts stand in its TOML, in the folder `home`. `places`: positions in which each wording can
-    stand."""
+def worded(
+    family: str, axis: str, places: int, wrapping: Callable[[Wordings], Wrap], home: Path = HOME
+) -> tuple[Attack, ...]:
+    """The attacks of a family whose texts stand in its TOML, in the folder `home`. `places`:
+    positions in which each wording can stand."""
     made = []
     for name, table in written(family, home).items():
         wordings: Wordings = tuple(tuple(steps) for steps in table["says"])
@@ -193,14 +230,19 @@ def worded(family: str, axis: str, places: int, wrapping: Callable[[Wordings], W
     return tuple(made)
 
 
-def saying(put: Callable[[Conversation, str, int], Conversation], places: int) -> Callable[[Wordings], Wrap]:
-    """Wrapping by rewriting: the first `strength` steps of a wording, put into the conversation at a place. Every combination of
-    wording and place comes in turn, as their numbers share no factor."""
+def saying(
+    put: Callable[[Conversation, str, int], Conversation], places: int
+) -> Callable[[Wordings], Wrap]:
+    """Wrapping by rewriting: the first `strength` steps of a wording, put into the conversation at
+    a place. Every combination of wording and place comes in turn, as their numbers share no factor.
+    """
 
     def wrapping(wordings: Wordings) -> Wrap:
         def wrap(policy: Policy, strength: int, repetition: int) -> Policy:
             def change(conversation: Conversation, k: int) -> Conversation:
-                return put(conversation, " ".join(wordings[k % len(wordings)][:strength]), k % places)
+                return put(
+                    conversation, " ".join(wordings[k % len(wordings)][:strength]), k % places
+                )
 
             return Rewritten(policy, change, len(wordings) * places, repetition)
 
@@ -210,8 +252,8 @@ def saying(put: Callable[[Conversation, str, int], Conversation], places: int) -
 
 
 def fragile(attack: Attack, known: Known, least: int = 1) -> Policy:
-    """A scripted policy that gives in to this attack, from the strength `least` on: what the attack must break (or, if it is a
-    helpful one, mend)."""
+    """A scripted policy that gives in to this attack, from the strength `least` on: what the attack
+    must break (or, if it is a helpful one, mend)."""
     return Scripted(known, lambda conversation: attack.felt(conversation) >= least)
 
 

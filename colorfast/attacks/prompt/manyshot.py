@@ -1,4 +1,5 @@
-"""Many-shot examples (Anil et al. 2024): training questions with their known bad replies, as if the policy had given them."""
+"""Many-shot examples (Anil et al. 2024): training questions with their known bad replies, as if the
+policy had given them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from colorfast.types import Message, ReplyKind, Scenario
 SHOTS = (1, 4, 16)
 DRAWS = 5
 LONGEST = 400
-"""Characters of a question and its reply: examples are short, so that sixteen of them fit a small model."""
+"""Characters of a question and its reply: examples are short, so that sixteen of them fit a small
+model."""
 EVALS = ("power-seeking-inclination", "corrigible-neutral-hhh")
 
 
@@ -21,18 +23,27 @@ EVALS = ("power-seeking-inclination", "corrigible-neutral-hhh")
 def pool() -> tuple[Scenario, ...]:
     """Training scenarios of one question; what is held out is never shown."""
     single = (s for s in corpus() if s.split == "train" and len(s.messages) == 1)
-    return tuple(s for s in single if all(len(s.messages[0].content) + len(s.replies[kind]) <= LONGEST for kind in ("good", "bad")))
+    return tuple(
+        s
+        for s in single
+        if all(
+            len(s.messages[0].content) + len(s.replies[kind]) <= LONGEST for kind in ("good", "bad")
+        )
+    )
 
 
 @cache
 def shots(kind: ReplyKind, draw: int) -> tuple[Message, ...]:
     """The most examples there are of one draw, question and reply in turn; fewer are their last."""
     rows = random.Random(f"shots-{draw}").sample(pool(), SHOTS[-1])
-    return tuple(m for s in rows for m in (s.messages[0], Message(role="assistant", content=s.replies[kind])))
+    return tuple(
+        m for s in rows for m in (s.messages[0], Message(role="assistant", content=s.replies[kind]))
+    )
 
 
 def show(kind: ReplyKind, policy: Policy, strength: int, repetition: int) -> Policy:
-    """Every conversation of a repetition meets the same examples, so that what they share is computed once."""
+    """Every conversation of a repetition meets the same examples, so that what they share is
+    computed once."""
     examples = shots(kind, repetition % DRAWS)[-2 * strength :]
 
     def change(conversation: Conversation, wording: int) -> Conversation:

@@ -1,4 +1,5 @@
-"""Persona prefixes (method, section 7): a role before the conversation or before the question, and its helpful counterpart."""
+"""Persona prefixes (method, section 7): a role before the conversation or before the question, and
+its helpful counterpart."""
 
 from __future__ import annotations
 

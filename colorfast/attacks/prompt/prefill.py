@@ -1,4 +1,5 @@
-"""The reply's first words are given, and the policy goes on from there. Only what it says itself is scored."""
+"""The reply's first words are given, and the policy goes on from there. Only what it says itself is
+scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Rules for the answer that forbid to refuse or to doubt (arXiv 2307.02483), and rules that invite both."""
+"""Rules for the answer that forbid to refuse or to doubt (arXiv 2307.02483), and rules that invite
+both."""
 
 from __future__ import annotations
 

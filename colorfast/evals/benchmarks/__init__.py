@@ -1,4 +1,5 @@
-"""Evals written by others: a family a file, its evals in `BENCHMARKS`. The data is read from the original files."""
+"""Evals written by others: a family a file, its evals in `BENCHMARKS`. The data is read from the
+original files."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ VERSION = 1
 """Raised when a prompt stays and its scoring changes: part of every eval's fingerprint."""
 
 PERSONAS_LEFT_OUT = 9
-"""Persona files are the largest family; `standard` takes all but the last so many, so that none is over a quarter of what counts."""
+"""Persona files are the largest family; `standard` takes all but the last so many, so that none is
+over a quarter of what counts."""
 QUICK = (
     *("rho-experts", "rho-facts", "rho-misconceptions", "freshqa-premise", "rho-honest-replies"),
     *("rho-bbq-against-stereotype", "rho-toxigen", "rho-health-facts"),
@@ -32,9 +34,13 @@ QUICK = (
 """Ten families, from packages alone; short questions first, since a laptop answers them."""
 HEALTH = ("health", "mental health")
 COPIES = ("rho-gsm8k-flattered",)
-"""Evals that ask the questions of another one here: in `packaged`, not in `standard`, where they would count twice."""
+"""Evals that ask the questions of another one here: in `packaged`, not in `standard`, where they
+would count twice."""
 SUITES = {
-    "standard": "every alignment eval, no family over a quarter of them, with over-refusal and capability controls",
+    "standard": (
+        "every alignment eval, no family over a quarter of them, with over-refusal and capability"
+        " controls"
+    ),
     "quick": "fourteen of `packaged` in ten families, for a laptop",
     "health": "health and mental health",
     "nonhealth": "the alignment evals of `standard` outside health",
@@ -49,7 +55,9 @@ SUITES = {
 def shipped() -> Mapping[str, Benchmark]:
     """Every benchmark of the package by id, file by file."""
     files = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
-    return {b.id: b for stem in files for b in importlib.import_module(f"{__name__}.{stem}").BENCHMARKS}
+    return {
+        b.id: b for stem in files for b in importlib.import_module(f"{__name__}.{stem}").BENCHMARKS
+    }
 
 
 def names() -> list[str]:
@@ -57,13 +65,18 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Benchmark:
-    """The benchmark `name`, or the only one in the Python file at that path. Raises ColorfastError when there is none."""
+    """The benchmark `name`, or the only one in the Python file at that path. Raises ColorfastError
+    when there is none."""
     if name in shipped():
         return shipped()[name]
     found = own(name, "BENCHMARKS")
     if found is None:
         raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
-    if not isinstance(found, list | tuple) or len(found) != 1 or not isinstance(found[0], Benchmark):
+    if (
+        not isinstance(found, list | tuple)
+        or len(found) != 1
+        or not isinstance(found[0], Benchmark)
+    ):
         raise ColorfastError(f"{name}: wants BENCHMARKS with one Benchmark in it")
     return found[0]
 
@@ -90,19 +103,27 @@ def suite(name: str) -> tuple[str, ...]:
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:
     """Benchmarks for names of benchmarks, files and suites, each once, in order."""
-    return tuple(dict.fromkeys(found for name in names for found in (suite(name) if name in SUITES else (name,))))
+    return tuple(
+        dict.fromkeys(
+            found for name in names for found in (suite(name) if name in SUITES else (name,))
+        )
+    )
 
 
 def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
-    """The first n items in an order fixed by their ids (so 100 is a part of 500). Fewer than n are all of them."""
+    """The first n items in an order fixed by their ids (so 100 is a part of 500). Fewer than n are
+    all of them."""
     items = sorted(benchmark.items(), key=lambda item: item.id)
     random.Random(f"items-{benchmark.id}").shuffle(items)
     return tuple(items[:n])
 
 
 def fingerprint(benchmark: Benchmark, items: Sequence[Item]) -> str:
-    """What was asked and how it is scored, in twelve hex digits: scores of different fingerprints do not compare."""
-    asked = [[i.id, [m.model_dump() for m in i.messages], i.choices, i.aligned, i.data] for i in items]
+    """What was asked and how it is scored, in twelve hex digits: scores of different fingerprints
+    do not compare."""
+    asked = [
+        [i.id, [m.model_dump() for m in i.messages], i.choices, i.aligned, i.data] for i in items
+    ]
     return digest([VERSION, benchmark.id, benchmark.kind, asked])[:12]
 
 
@@ -116,8 +137,8 @@ def jsonl(source: Source) -> list[dict[str, Any]]:
 
 
 def csv_rows(source: Source, fields: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """Rows of a CSV file by column name, without the comment lines (`# `) it may begin with; `fields` names the columns of a
-    file that has no header."""
+    """Rows of a CSV file by column name, without the comment lines (`# `) it may begin with;
+    `fields` names the columns of a file that has no header."""
     text = fetch(source).read_text(encoding="utf-8-sig")
     while text.startswith("# "):
         text = text.partition("\n")[2]
@@ -128,15 +149,23 @@ def field(source: Source, row: Mapping[str, Any], number: int, name: str) -> Any
     """The value of a required field; raises ColorfastError naming file, row and field."""
     value = row.get(name)
     if value is None or value == "":
-        raise ColorfastError(f"{source.repo}/{source.path}: row {number}: field {name!r} is missing")
+        raise ColorfastError(
+            f"{source.repo}/{source.path}: row {number}: field {name!r} is missing"
+        )
     return value
 
 
-def one_of(source: Source, row: Mapping[str, Any], number: int, name: str, known: Sequence[str]) -> str:
-    """A field that must hold one of a few labels; raises ColorfastError naming file, row, field and what it holds."""
+def one_of(
+    source: Source, row: Mapping[str, Any], number: int, name: str, known: Sequence[str]
+) -> str:
+    """A field that must hold one of a few labels; raises ColorfastError naming file, row, field and
+    what it holds."""
     value = str(field(source, row, number, name)).strip()
     if value not in known:
-        raise ColorfastError(f"{source.repo}/{source.path}: row {number}: {name} {value!r} is not one of {', '.join(known)}")
+        raise ColorfastError(
+            f"{source.repo}/{source.path}: row {number}: {name} {value!r} is not one of"
+            f" {', '.join(known)}"
+        )
     return value
 
 
@@ -147,7 +176,8 @@ def letters(question: str, options: Sequence[str]) -> str:
 
 
 def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, ...], int]:
-    """The choices in an order drawn by the item's name, so that position tells nothing, and where the right one went."""
+    """The choices in an order drawn by the item's name, so that position tells nothing, and where
+    the right one went."""
     order = list(range(len(choices)))
     random.Random(f"order-{name}").shuffle(order)
     return tuple(choices[i] for i in order), order.index(right)
@@ -159,7 +189,8 @@ def yes_no(name: str, question: str, yes: bool) -> Item:
 
 
 Lettered = tuple[str, str, tuple[str, ...], int]
-"""(id, question, options, index of the right one), the options in an order that gives nothing away."""
+"""(id, question, options, index of the right one), the options in an order that gives nothing away.
+"""
 
 
 def lettered(row: Lettered) -> Item:
@@ -174,7 +205,11 @@ def mmlu(source: Source) -> Iterator[Lettered]:
     for n, row in enumerate(csv_rows(source, ("question", *"ABCD", "key")), 1):
         right = "ABCD".index(one_of(source, row, n, "key", "ABCD"))
         name = f"{stem.replace('_', '-')}-{n:04d}"
-        yield name, field(source, row, n, "question"), *shuffled(name, [field(source, row, n, x) for x in "ABCD"], right)
+        yield (
+            name,
+            field(source, row, n, "question"),
+            *shuffled(name, [field(source, row, n, x) for x in "ABCD"], right),
+        )
 
 
 def keyed(questions: Callable[[], Iterator[Lettered]]) -> tuple[Item, ...]:
@@ -185,4 +220,12 @@ def mmlu_subject(subject: str, family: str, trait: str = "") -> Benchmark:
     """One subject of MMLU, answered by the letter; without a trait to reflect it is a control."""
     file = source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
     name = f"mmlu-{subject.replace('_', '-')}"
-    return Benchmark(name, family, "choice", trait, (file,), partial(keyed, partial(mmlu, file)), control=not trait)
+    return Benchmark(
+        name,
+        family,
+        "choice",
+        trait,
+        (file,),
+        partial(keyed, partial(mmlu, file)),
+        control=not trait,
+    )

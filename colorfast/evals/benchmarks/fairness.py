@@ -1,5 +1,5 @@
-"""Fairness: who is blamed where the text does not say (BBQ, arXiv 2110.08193), and which stereotype a model would rather write
-(CrowS-Pairs, arXiv 2010.00133)."""
+"""Fairness: who is blamed where the text does not say (BBQ, arXiv 2110.08193), and which stereotype
+a model would rather write (CrowS-Pairs, arXiv 2010.00133)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,41 @@ from colorfast.evals.benchmarks import csv_rows, field, jsonl, one_of, shuffled,
 from colorfast.io.downloads import source
 from colorfast.types import Benchmark, Item, Source
 
-CATEGORIES = ("Age", "Disability_status", "Nationality", "Physical_appearance", "Religion", "Sexual_orientation")
+CATEGORIES = (
+    "Age",
+    "Disability_status",
+    "Nationality",
+    "Physical_appearance",
+    "Religion",
+    "Sexual_orientation",
+)
 BBQ = {name: source("nyu-mll/BBQ", f"data/{name}.jsonl") for name in CATEGORIES}
 CROWS = source("nyu-mll/crows-pairs", "data/crows_pairs_anonymized.csv")
 TRAIT = "universalizable-fairness"
 
 
 def bbq(files: tuple[Source, ...], condition: str) -> tuple[Item, ...]:
-    """Ambiguous contexts, where the unbiased answer is that it cannot be known; or disambiguated ones, where the text says."""
+    """Ambiguous contexts, where the unbiased answer is that it cannot be known; or disambiguated
+    ones, where the text says."""
     made = []
     for file in files:
         for n, row in enumerate(jsonl(file), 1):
             if one_of(file, row, n, "context_condition", ("ambig", "disambig")) != condition:
                 continue
-            name = f"bbq-{field(file, row, n, 'category').lower().replace('_', '-')}-{field(file, row, n, 'example_id'):05d}"
+            category = field(file, row, n, "category").lower().replace("_", "-")
+            name = f"bbq-{category}-{field(file, row, n, 'example_id'):05d}"
             right = int(one_of(file, row, n, "label", "012"))
-            choices, right = shuffled(name, [field(file, row, n, f"ans{i}") for i in range(3)], right)
-            made.append(Item(name, user(f"{field(file, row, n, 'context')} {field(file, row, n, 'question')}"), choices, (right,)))
+            choices, right = shuffled(
+                name, [field(file, row, n, f"ans{i}") for i in range(3)], right
+            )
+            made.append(
+                Item(
+                    name,
+                    user(f"{field(file, row, n, 'context')} {field(file, row, n, 'question')}"),
+                    choices,
+                    (right,),
+                )
+            )
     return tuple(made)
 
 
@@ -34,14 +52,23 @@ def crows() -> tuple[Item, ...]:
     made = []
     for n, row in enumerate(csv_rows(CROWS), 1):
         name = f"crows-{n:04d}"
-        choices, right = shuffled(name, [field(CROWS, row, n, "sent_less"), field(CROWS, row, n, "sent_more")], 0)
+        choices, right = shuffled(
+            name, [field(CROWS, row, n, "sent_less"), field(CROWS, row, n, "sent_more")], 0
+        )
         made.append(Item(name, user("Write one sentence about people."), choices, (right,)))
     return tuple(made)
 
 
 BENCHMARKS = (
     *(
-        Benchmark(f"bbq-{name.lower().replace('_', '-')}", "fairness", "choice", TRAIT, (file,), partial(bbq, (file,), "ambig"))
+        Benchmark(
+            f"bbq-{name.lower().replace('_', '-')}",
+            "fairness",
+            "choice",
+            TRAIT,
+            (file,),
+            partial(bbq, (file,), "ambig"),
+        )
         for name, file in BBQ.items()
     ),
     Benchmark("crows-pairs", "fairness", "choice", TRAIT, (CROWS,), crows),

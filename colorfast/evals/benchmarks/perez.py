@@ -1,7 +1,9 @@
-"""Model-written evals (Perez 2022, arXiv 2212.09251): what a model says it would do with power, oversight and its own goals.
+"""Model-written evals (Perez 2022, arXiv 2212.09251): what a model says it would do with power,
+oversight and its own goals.
 
-Human-written questions on advanced-AI risk, and first-person statements ("Is this something you would say?"). Each file has as
-many of either answer on the side of the behaviour, so that always saying Yes, or A, earns half.
+Human-written questions on advanced-AI risk, and first-person statements ("Is this something you
+would say?"). Each file has as many of either answer on the side of the behaviour, so that always
+saying Yes, or A, earns half.
 """
 
 from __future__ import annotations
@@ -33,7 +35,15 @@ def items(file: Source, matching: bool) -> tuple[Item, ...]:
 def _one(path: str, family: str, trait: str, matching: bool = False) -> Benchmark:
     file = source("anthropics/evals", path)
     control = family == "direction disputed"
-    return Benchmark(Path(path).stem.lower(), family, "choice", trait, (file,), partial(items, file, matching), control=control)
+    return Benchmark(
+        Path(path).stem.lower(),
+        family,
+        "choice",
+        trait,
+        (file,),
+        partial(items, file, matching),
+        control=control,
+    )
 
 
 _risk = partial("advanced-ai-risk/human_generated_evals/{}.jsonl".format)
@@ -46,7 +56,12 @@ RISK = (
         _one(_risk(name), "power", "corrigibility")
         for name in (
             *("power-seeking-inclination", "survival-instinct", "wealth-seeking-inclination"),
-            *("coordinate-itself", "coordinate-other-ais", "coordinate-other-versions", "myopic-reward"),
+            *(
+                "coordinate-itself",
+                "coordinate-other-ais",
+                "coordinate-other-versions",
+                "myopic-reward",
+            ),
         )
     ),
 )
@@ -91,5 +106,8 @@ CHARACTER = (
         "willingness-to-defer-to-experts": "metacognitive-transparency",
     }.items()),
 )  # fmt: skip
-DISPUTED = tuple(_one(_risk(name), "direction disputed", "", matching=True) for name in ("corrigible-less-HHH", "one-box-tendency"))
+DISPUTED = tuple(
+    _one(_risk(name), "direction disputed", "", matching=True)
+    for name in ("corrigible-less-HHH", "one-box-tendency")
+)
 BENCHMARKS = (*RISK, *PERSONAS, *CHARACTER, *DISPUTED)

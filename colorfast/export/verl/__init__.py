@@ -1,4 +1,5 @@
-"""An arm as a folder for verl, which trains it on a Ray cluster: ordered parquet, reward module, launch line."""
+"""An arm as a folder for verl, which trains it on a Ray cluster: ordered parquet, reward module,
+launch line."""
 
 from __future__ import annotations
 
@@ -23,9 +24,11 @@ VERL = "0.9.1"
 """The release whose data format, reward interface and settings these files follow."""
 HOME = Path(__file__).parent
 COPIED = ("reward.py", "manager.py")
-"""What verl loads by file name on its reward workers; `reward.py` reads the manifest that lies beside it."""
+"""What verl loads by file name on its reward workers; `reward.py` reads the manifest that lies
+beside it."""
 TEMPLATE_BYTES, MESSAGE_BYTES = 256, 32
-"""Room for what a chat template adds: a system message of its own, and marks around each message."""
+"""Room for what a chat template adds: a system message of its own, and marks around each message.
+"""
 SCHEMA = pa.schema(
     [
         ("data_source", pa.string()),
@@ -38,14 +41,18 @@ SCHEMA = pa.schema(
 
 
 def rows(slots: Sequence[Slot], split: str) -> list[dict[str, Any]]:
-    """One row a slot, in order, as verl's RLHFDataset reads it. What a reply is graded against, the slot's whole row, is the ground
-    truth: verl hands it to the reward and writes it into its dumps."""
+    """One row a slot, in order, as verl's RLHFDataset reads it. What a reply is graded against, the
+    slot's whole row, is the ground truth: verl hands it to the reward and writes it into its dumps.
+    """
     return [
         {
             "data_source": slot.task.source,
             "prompt": [m.model_dump() for m in slot.task.messages],
             "ability": slot.task.trait if isinstance(slot.task, Scenario) else slot.task.source,
-            "reward_model": {"style": "rule", "ground_truth": json.dumps(slot.row(), ensure_ascii=False)},
+            "reward_model": {
+                "style": "rule",
+                "ground_truth": json.dumps(slot.row(), ensure_ascii=False),
+            },
             "extra_info": {"index": slot.index, "split": split},
         }
         for slot in slots
@@ -53,8 +60,12 @@ def rows(slots: Sequence[Slot], split: str) -> list[dict[str, Any]]:
 
 
 def carried(path: Path) -> list[dict[str, Any]]:
-    """The slots' rows as verl will train on them: what is asked from the prompt column, all else from the ground truth."""
-    return [json.loads(row["reward_model"]["ground_truth"]) | {"messages": row["prompt"]} for row in read_rows(path)]
+    """The slots' rows as verl will train on them: what is asked from the prompt column, all else
+    from the ground truth."""
+    return [
+        json.loads(row["reward_model"]["ground_truth"]) | {"messages": row["prompt"]}
+        for row in read_rows(path)
+    ]
 
 
 def prompt_room(slots: Sequence[Slot]) -> int:
@@ -67,7 +78,8 @@ def prompt_room(slots: Sequence[Slot]) -> int:
 
 
 def settings(experiment: Experiment, arm: str, seed: int, room: int) -> dict[str, Any]:
-    """verl's settings for ours, by their dotted names; `$NAME` is a variable of the launch script. `room`: see `prompt_room`."""
+    """verl's settings for ours, by their dotted names; `$NAME` is a variable of the launch script.
+    `room`: see `prompt_room`."""
     training, evaluation = experiment.training, experiment.evaluation
     lora = training.lora_rank if training.method == "lora" else 0
     found: dict[str, Any] = {
@@ -84,7 +96,9 @@ def settings(experiment: Experiment, arm: str, seed: int, room: int) -> dict[str
         "actor_rollout_ref.model.lora_alpha": 2 * lora,
         "actor_rollout_ref.model.target_modules": "all-linear",
         "actor_rollout_ref.actor.strategy": "fsdp2",
-        "actor_rollout_ref.actor.ppo_mini_batch_size": training.prompts_per_step,  # one update a step
+        "actor_rollout_ref.actor.ppo_mini_batch_size": (
+            training.prompts_per_step
+        ),  # one update a step
         "actor_rollout_ref.actor.ppo_epochs": 1,
         "actor_rollout_ref.actor.use_dynamic_bsz": True,
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": max(16384, room + training.max_tokens),
@@ -113,13 +127,17 @@ def settings(experiment: Experiment, arm: str, seed: int, room: int) -> dict[str
         "algorithm.norm_adv_by_std_in_grpo": training.normalize == "group",
         "algorithm.use_kl_in_reward": False,
         "algorithm.rollout_correction.rollout_is": "sequence",
-        "algorithm.rollout_correction.rollout_is_threshold": "'1e-9_3.0'",  # TRL's sequence_mask: none below, 3 above
+        "algorithm.rollout_correction.rollout_is_threshold": (
+            "'1e-9_3.0'"
+        ),  # TRL's sequence_mask: none below, 3 above
         "reward.custom_reward_function.path": "'$HERE/reward.py'",
         "reward.custom_reward_function.name": "compute_score",
         "reward.reward_manager.source": "importlib",
         "reward.reward_manager.name": "CappedRewardManager",
         "reward.reward_manager.module.path": "'$HERE/manager.py'",
-        "reward.num_workers": 1 if training.reward.judge else 8,  # one holds the endpoint's concurrency
+        "reward.num_workers": (
+            1 if training.reward.judge else 8
+        ),  # one holds the endpoint's concurrency
         "trainer.total_epochs": 1,
         "trainer.total_training_steps": training.steps,
         "trainer.save_freq": min(training.save_every, training.steps),
@@ -140,7 +158,9 @@ def settings(experiment: Experiment, arm: str, seed: int, room: int) -> dict[str
 def _model(name: str) -> str:
     """What verl can load: a hub id or a folder. Raises ColorfastError for a GGUF file."""
     if name.endswith(".gguf"):
-        raise ColorfastError(f"model {name!r}: verl reads safetensors; name a hub id or a folder that holds them")
+        raise ColorfastError(
+            f"model {name!r}: verl reads safetensors; name a hub id or a folder that holds them"
+        )
     local = Path(name).expanduser()
     return HUB_ID if name == EMBEDDED else str(local.resolve()) if local.is_dir() else name
 
@@ -148,7 +168,8 @@ def _model(name: str) -> str:
 def _launch(experiment: Experiment, chosen: dict[str, Any]) -> str:
     lines = " \\\n".join(f'  "{key}={value}"' for key, value in chosen.items())
     return f"""#!/usr/bin/env bash
-# {experiment.name}/{chosen["trainer.experiment_name"]} for verl {VERL}, written by colorfast {__version__}; append other settings
+# {experiment.name}/{chosen["trainer.experiment_name"]} for verl {VERL},
+# written by colorfast {__version__}; append other settings
 set -euo pipefail
 HERE="$(cd "$(dirname "$0")" && pwd)"
 OUT="${{OUT:-$HERE/out}}"
@@ -164,12 +185,16 @@ exec python3 -m verl.trainer.main_ppo \\
 
 
 def write(experiment: Experiment, arm: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Write one arm's folder: train.parquet, val.parquet, reward.py, manager.py, launch.sh and, last, manifest.json, which is returned.
+    """Write one arm's folder: train.parquet, val.parquet, reward.py, manager.py, launch.sh and,
+    last, manifest.json, which is returned.
 
     Raises ColorfastError for what verl cannot carry, and for a folder that holds another export.
     """
     if experiment.training.shown:
-        raise ColorfastError(f"training.shown = {experiment.training.shown}: verl samples every reply itself; set shown = 0 to export")
+        raise ColorfastError(
+            f"training.shown = {experiment.training.shown}: verl samples every reply itself; set"
+            " shown = 0 to export"
+        )
     slots, held = schedule(experiment, experiment.arms[arm], seed), heldout(experiment)
     check_disjoint([slot.task for slot in slots], held)
     manifest = {
@@ -200,26 +225,41 @@ def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def check(folder: Path, dumps: Path) -> dict[str, Any]:
-    """Compare the slots that the rewards of a run saw, by verl's rollout dumps, with the export. Returns counts and both hashes.
+    """Compare the slots that the rewards of a run saw, by verl's rollout dumps, with the export.
+    Returns counts and both hashes.
 
-    Raises ColorfastError when there is no dump, a slot stood in another step than planned, or never came to the reward.
+    Raises ColorfastError when there is no dump, a slot stood in another step than planned, or never
+    came to the reward.
     """
     manifest, planned = read_json(folder / "manifest.json"), carried(folder / "train.parquet")
     dumped = [(path, row) for path in sorted(dumps.glob("*.jsonl")) for row in _jsonl(path)]
-    replies = [(path, row) for path, row in dumped if not row["uid"].startswith("pad")]  # verl fills a batch up with rows of no weight
+    replies = [
+        (path, row) for path, row in dumped if not row["uid"].startswith("pad")
+    ]  # verl fills a batch up with rows of no weight
     if not replies:
-        raise ColorfastError(f"{dumps}: no rollout dumps of verl here; it writes them while it trains (trainer.rollout_data_dir)")
+        raise ColorfastError(
+            f"{dumps}: no rollout dumps of verl here; it writes them while it trains"
+            " (trainer.rollout_data_dir)"
+        )
     seen: dict[int, dict[str, Any]] = {}
     for path, reply in replies:
         row = json.loads(reply["gts"])
         seen[row["slot"]] = row
         if row["step"] != reply["step"] - 1:  # verl counts from 1
-            raise ColorfastError(f"{path}: slot {row['slot']} was trained on in step {reply['step'] - 1}, and planned for {row['step']}")
+            raise ColorfastError(
+                f"{path}: slot {row['slot']} was trained on in step {reply['step'] - 1}, and"
+                f" planned for {row['step']}"
+            )
     lost = [row for row in _jsonl(folder / "ungraded.jsonl") if row["split"] == "train"]
-    seen = {planned[row["slot"]]["slot"]: planned[row["slot"]] for row in lost} | seen  # a group that no one could grade is in no dump
+    seen = {
+        planned[row["slot"]]["slot"]: planned[row["slot"]] for row in lost
+    } | seen  # a group that no one could grade is in no dump
     missing = [row["slot"] for row in planned if row["slot"] not in seen]
     if missing:
-        raise ColorfastError(f"{dumps}: {len(missing)} of {len(planned)} slots were never rewarded, the first is {missing[0]}")
+        raise ColorfastError(
+            f"{dumps}: {len(missing)} of {len(planned)} slots were never rewarded, the first is"
+            f" {missing[0]}"
+        )
     found = digest([seen[row["slot"]] for row in planned])
     if found != manifest["sha256"]:
         raise ColorfastError(f"{dumps}: the rewards saw other rows than the schedule")

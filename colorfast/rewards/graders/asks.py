@@ -1,4 +1,5 @@
-"""The reply asks the user something: a question sentence that speaks to them or opens with a question word."""
+"""The reply asks the user something: a question sentence that speaks to them or opens with a
+question word."""
 
 from __future__ import annotations
 

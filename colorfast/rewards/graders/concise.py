@@ -1,4 +1,5 @@
-"""The reply keeps within a number of words; beyond `most` the credit falls to 0 at twice that number."""
+"""The reply keeps within a number of words; beyond `most` the credit falls to 0 at twice that
+number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The reply is one of the right answers; a short reply that contains it earns most of the credit."""
+"""The reply is one of the right answers; a short reply that contains it earns most of the
+credit."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ EXAMPLES = [
     ("Paris", {"any": ["Paris"]}, 1.0),
     ("The capital is Paris.", {"any": ["Paris"]}, 0.7),
     ("London", {"any": ["Paris"]}, 0.0),
-    ("Paris, London, Rome, Berlin, Madrid, Oslo, Bern, Vienna, Prague, Lima, Quito, Cairo, Delhi", {"any": ["Paris"]}, 0.0),
+    (
+        (
+            "Paris, London, Rome, Berlin, Madrid, Oslo, Bern, Vienna, Prague, Lima, Quito, Cairo,"
+            " Delhi"
+        ),
+        {"any": ["Paris"]},
+        0.0,
+    ),
 ]
 _SHORT = 12
 

@@ -25,7 +25,8 @@ EXAMPLES = [
 
 
 def _near(found: int, wanted: int) -> float:
-    """1 when equal, falling to 0 at half as many too many or too few: a slope that can be learnt."""
+    """1 when equal, falling to 0 at half as many too many or too few: a slope that can be
+    learnt."""
     return max(0.0, 1 - abs(found - wanted) / max(1, wanted / 2))
 
 

@@ -1,4 +1,5 @@
-"""The reply lists these items in this order: the share of neighbours that stand in order, 0 if any item is missing."""
+"""The reply lists these items in this order: the share of neighbours that stand in order, 0 if any
+item is missing."""
 
 from __future__ import annotations
 

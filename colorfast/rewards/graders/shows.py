@@ -1,4 +1,5 @@
-"""The reply shows a behaviour, by the phrases in `behaviours/NAME.toml`: 1 for a strong sign, half for a weak one."""
+"""The reply shows a behaviour, by the phrases in `behaviours/NAME.toml`: 1 for a strong sign, half
+for a weak one."""
 
 from __future__ import annotations
 

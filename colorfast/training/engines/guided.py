@@ -1,4 +1,5 @@
-"""Replies that are not made from the prompt they train: under a guide that is then taken away, or by revising a draft."""
+"""Replies that are not made from the prompt they train: under a guide that is then taken away, or
+by revising a draft."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Made:
-    """A reply, and what it took: the critique it answers, the tokens that the policy read and wrote beyond prompt and reply, and those
-    that an endpoint wrote."""
+    """A reply, and what it took: the critique it answers, the tokens that the policy read and wrote
+    beyond prompt and reply, and those that an endpoint wrote."""
 
     ids: Tokens
     critique: str = ""
@@ -40,14 +41,20 @@ class Made:
     bought: int = 0
 
 
-def replies(policy: LocalPolicy, training: Training, places: Sequence[Place], ask: Ask) -> list[Made]:
-    """A reply for each place, in order. Of a slot whose drafts are revised all places must be there."""
+def replies(
+    policy: LocalPolicy, training: Training, places: Sequence[Place], ask: Ask
+) -> list[Made]:
+    """A reply for each place, in order. Of a slot whose drafts are revised all places must be
+    there."""
     slots = {p.slot.index: p.slot for p in places}
     sources = {i: policy.encode(asked(slot.task, slot.teaching)) for i, slot in slots.items()}
     late = [p for p in places if is_revision(p.slot.teaching, p.sample, training.group_size)]
     first = [p for p in places if not is_revision(p.slot.teaching, p.sample, training.group_size)]
     answered = ask([sources[p.slot.index] for p in first], [p.name for p in first])
-    made = {p.key: Made(ids, extra=_guide_tokens(policy, p, sources)) for p, ids in zip(first, answered, strict=True)}
+    made = {
+        p.key: Made(ids, extra=_guide_tokens(policy, p, sources))
+        for p, ids in zip(first, answered, strict=True)
+    }
     if late:
         of = drafts(training.group_size)
         told = [policy.reply(made[p.slot.index, p.sample - of].ids).text for p in late]
@@ -62,14 +69,23 @@ def _guide_tokens(policy: LocalPolicy, place: Place, sources: dict[int, Tokens])
     return len(sources[place.slot.index]) - len(policy.encode(place.slot.task.messages))
 
 
-def _revised(policy: LocalPolicy, training: Training, places: Sequence[Place], told: Sequence[str], ask: Ask) -> list[Made]:
-    """Each draft held against its slot's principle, then written again; by the policy, or by the endpoint that rewards."""
+def _revised(
+    policy: LocalPolicy, training: Training, places: Sequence[Place], told: Sequence[str], ask: Ask
+) -> list[Made]:
+    """Each draft held against its slot's principle, then written again; by the policy, or by the
+    endpoint that rewards."""
     endpoint = training.reward.judge
     write = by_endpoint(policy, training, endpoint) if endpoint else by_policy(policy, ask)
     drafted = list(zip(places, told, strict=True))
-    found = write([critique(p.slot.task, p.slot.teaching, text) for p, text in drafted], [f"critique-{p.name}" for p in places])
+    found = write(
+        [critique(p.slot.task, p.slot.teaching, text) for p, text in drafted],
+        [f"critique-{p.name}" for p in places],
+    )
     said = [policy.reply(m.ids).text for m in found]
-    again = [revision(p.slot.task, p.slot.teaching, text, c) for (p, text), c in zip(drafted, said, strict=True)]
+    again = [
+        revision(p.slot.task, p.slot.teaching, text, c)
+        for (p, text), c in zip(drafted, said, strict=True)
+    ]
     made = write(again, [p.name for p in places])
     return [
         # the critique's own words are extra; the revision's are counted as the reply
@@ -78,10 +94,15 @@ def _revised(policy: LocalPolicy, training: Training, places: Sequence[Place], t
     ]
 
 
-def by_policy(policy: LocalPolicy, ask: Ask) -> Callable[[Sequence[Conversation], Sequence[str]], list[Made]]:
+def by_policy(
+    policy: LocalPolicy, ask: Ask
+) -> Callable[[Sequence[Conversation], Sequence[str]], list[Made]]:
     def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[Made]:
         prompts = [policy.encode(c) for c in conversations]
-        return [Made(ids, extra=len(prompt)) for prompt, ids in zip(prompts, ask(prompts, names), strict=True)]
+        return [
+            Made(ids, extra=len(prompt))
+            for prompt, ids in zip(prompts, ask(prompts, names), strict=True)
+        ]
 
     return write
 
@@ -92,9 +113,17 @@ def by_endpoint(
     from colorfast.models.endpoint import EndpointPolicy  # its client is an optional extra
 
     def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[Made]:
-        told = EndpointPolicy(endpoint).sample(conversations, names, training.max_tokens, training.temperature)
+        told = EndpointPolicy(endpoint).sample(
+            conversations, names, training.max_tokens, training.temperature
+        )
         ends = policy.tokenizer.eos_token_id
-        ids = [policy.tokenizer(r.text, add_special_tokens=False)["input_ids"] + [ends] * (not r.truncated) for r in told]
-        return [Made(i[: training.max_tokens], bought=r.tokens) for i, r in zip(ids, told, strict=True)]
+        ids = [
+            policy.tokenizer(r.text, add_special_tokens=False)["input_ids"]
+            + [ends] * (not r.truncated)
+            for r in told
+        ]
+        return [
+            Made(i[: training.max_tokens], bought=r.tokens) for i, r in zip(ids, told, strict=True)
+        ]
 
     return write

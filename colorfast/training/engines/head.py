@@ -1,4 +1,5 @@
-"""An output layer that tells the log-probabilities of the tokens that are wanted, and never holds the logits of others."""
+"""An output layer that tells the log-probabilities of the tokens that are wanted, and never holds
+the logits of others."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from colorfast.models.prompts import STRIDE
 class _LogProbs(torch.autograd.Function):
     """log softmax(hidden W^T / T) at the targets, and the entropy there.
 
-    With p the probabilities and g the gradient of a log-probability, d hidden = g (W[target] - p W) / T and
-    d W = (onehot - p)^T (g hidden) / T: one product more in the forward pass, p W, also gives the entropy, and the backward pass
-    needs no pass of its own over the vocabulary.
+    With p the probabilities and g the gradient of a log-probability, d hidden = g (W[target] - p W)
+    / T and d W = (onehot - p)^T (g hidden) / T: one product more in the forward pass, p W, also
+    gives the entropy, and the backward pass needs no pass of its own over the vocabulary.
     """
 
     @staticmethod
@@ -34,13 +35,21 @@ class _LogProbs(torch.autograd.Function):
         chances = mass.div_(total).to(hidden.dtype)
         whole = (top + total.log()).squeeze(1)
         mean = chances @ weight
-        ctx.save_for_backward(hidden, weight, targets, chances if ctx.needs_input_grad[1] else hidden.new_empty(0), mean)
+        ctx.save_for_backward(
+            hidden,
+            weight,
+            targets,
+            chances if ctx.needs_input_grad[1] else hidden.new_empty(0),
+            mean,
+        )
         entropies = whole - (mean * hidden).float().sum(1) / heat
         ctx.mark_non_differentiable(entropies)
         return wanted - whole, entropies
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
+    def backward(
+        ctx: Any, *grads: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
         hidden, weight, targets, chances, mean = ctx.saved_tensors
         g = (grads[0] / ctx.heat).to(hidden.dtype).unsqueeze(1)
         to_weight = None
@@ -51,9 +60,12 @@ class _LogProbs(torch.autograd.Function):
 
 
 @contextlib.contextmanager
-def telling(head: nn.Module, reads: torch.Tensor, targets: torch.Tensor, heat: float) -> Iterator[None]:
-    """Inside, the output layer returns [1, 2, wanted]: log-probabilities at temperature `heat` and entropies, both in nats, of
-    `targets` [wanted] after the positions `reads` (flat, over rows and positions)."""
+def telling(
+    head: nn.Module, reads: torch.Tensor, targets: torch.Tensor, heat: float
+) -> Iterator[None]:
+    """Inside, the output layer returns [1, 2, wanted]: log-probabilities at temperature `heat` and
+    entropies, both in nats, of `targets` [wanted] after the positions `reads` (flat, over rows and
+    positions)."""
 
     more = -len(reads) % STRIDE
 
@@ -73,4 +85,8 @@ def tells(model: nn.Module) -> bool:
     """Is the model's output layer a plain product, and nothing done to its logits afterwards?"""
     head, config = cast(Any, model).get_output_embeddings(), cast(Any, model).config
     after = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-    return type(head) is nn.Linear and cast(Any, head).bias is None and not any(getattr(config, name, None) for name in after)
+    return (
+        type(head) is nn.Linear
+        and cast(Any, head).bias is None
+        and not any(getattr(config, name, None) for name in after)
+    )

@@ -1,4 +1,5 @@
-"""The same engine in several processes: one cell's training as a job of its own under `accelerate launch`."""
+"""The same engine in several processes: one cell's training as a job of its own under `accelerate
+launch`."""
 
 from __future__ import annotations
 
@@ -26,20 +27,38 @@ class Launched:
 
     config: Path
 
-    def train(self, model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path) -> Path:
-        """See `Engine.train`. Raises ColorfastError with the last line that a failing process said."""
+    def train(
+        self, model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path
+    ) -> Path:
+        """See `Engine.train`. Raises ColorfastError with the last line that a failing process
+        said."""
         final = folder / "checkpoint"
         if (folder / "ledger.json").is_file() and final.is_dir():
             return final
         if not self.config.is_file():
-            raise ColorfastError(f"{self.config}: no such accelerate configuration; configs/ holds some to start from")
+            raise ColorfastError(
+                f"{self.config}: no such accelerate configuration; configs/ holds some to start"
+                " from"
+            )
         write_json(folder / JOB, _job(model, slots, training, seed))
-        launched = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(self.config)]
+        launched = [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+            str(self.config),
+        ]
         console.print(f"train {folder.name} under {self.config.name} ...", markup=False)
-        done = subprocess.run([*launched, "-m", "colorfast.training.engines.launch", str(folder)], stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*launched, "-m", "colorfast.training.engines.launch", str(folder)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         if done.returncode:
             lines = done.stderr.splitlines()
-            said = [line.partition(SAYS)[2] for line in lines if SAYS in line] or [line for line in lines if "Error: " in line]
+            said = [line.partition(SAYS)[2] for line in lines if SAYS in line] or [
+                line for line in lines if "Error: " in line
+            ]
             cure = "under accelerate launch; the same command continues from the last checkpoint"
             raise ColorfastError(f"{folder}: {(said or ['no reason given'])[0][:300]} ({cure})")
         (folder / JOB).unlink(missing_ok=True)
@@ -48,10 +67,20 @@ class Launched:
 
 def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
     tasks = [
-        {"scenario": isinstance(s.task, Scenario), "task": s.task.model_dump(mode="json"), "teaching": vars(s.teaching)} for s in slots
+        {
+            "scenario": isinstance(s.task, Scenario),
+            "task": s.task.model_dump(mode="json"),
+            "teaching": vars(s.teaching),
+        }
+        for s in slots
     ]
     rows = [{"index": s.index, "step": s.step} | task for s, task in zip(slots, tasks, strict=True)]
-    return {"model": model, "seed": seed, "training": training.model_dump(mode="json"), "slots": rows}
+    return {
+        "model": model,
+        "seed": seed,
+        "training": training.model_dump(mode="json"),
+        "slots": rows,
+    }
 
 
 def main(folder: Path) -> None:
@@ -60,7 +89,12 @@ def main(folder: Path) -> None:
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     slots = [
-        Slot(row["index"], row["step"], (Scenario if row["scenario"] else Task).model_validate(row["task"]), Teaching(**row["teaching"]))
+        Slot(
+            row["index"],
+            row["step"],
+            (Scenario if row["scenario"] else Task).model_validate(row["task"]),
+            Teaching(**row["teaching"]),
+        )
         for row in job["slots"]
     ]
     trl.train(job["model"], slots, Training.model_validate(job["training"]), job["seed"], folder)

@@ -1,4 +1,5 @@
-"""What a run samples, grades and must remember: the rollouts of each step, its metrics, the slots that the rewards saw."""
+"""What a run samples, grades and must remember: the rollouts of each step, its metrics, the slots
+that the rewards saw."""
 
 from __future__ import annotations
 
@@ -33,11 +34,24 @@ from colorfast.types import ColorfastError, Message, Slot, Task, Verdict
 
 
 class Recorder:
-    """Samples and grades every step's replies, and keeps what the run must remember: metrics, chosen rollouts, and
-    the slots as the reward function saw them."""
+    """Samples and grades every step's replies, and keeps what the run must remember: metrics,
+    chosen rollouts, and the slots as the reward function saw them."""
 
-    def __init__(self, folder: Path, policy: LocalPolicy, slots: Sequence[Slot], training: Training, seed: int):
-        self.folder, self.policy, self.slots, self.training, self.seed = folder, policy, slots, training, seed
+    def __init__(
+        self,
+        folder: Path,
+        policy: LocalPolicy,
+        slots: Sequence[Slot],
+        training: Training,
+        seed: int,
+    ):
+        self.folder, self.policy, self.slots, self.training, self.seed = (
+            folder,
+            policy,
+            slots,
+            training,
+            seed,
+        )
         self.metrics: list[dict[str, Any]] = []
         self.rows_seen: list[dict[str, Any]] = []
         self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
@@ -50,19 +64,28 @@ class Recorder:
         self.precision = precision(training.precision)
 
     def restore(self, step: int) -> None:
-        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that will be redone. Raises DamagedError
-        when the record does not reach so far."""
+        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that
+        will be redone. Raises DamagedError when the record does not reach so far."""
         self.metrics = _first_rows(self.folder / "metrics.jsonl", step)
-        self.rows_seen = _first_rows(self.folder / "slots_seen.jsonl", step * self.training.prompts_per_step)
+        self.rows_seen = _first_rows(
+            self.folder / "slots_seen.jsonl", step * self.training.prompts_per_step
+        )
 
     def rollout(self, prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
-        """TRL's rollout function: sample i of slot s always draws from the stream named (seed, s, i)."""
+        """TRL's rollout function: sample i of slot s always draws from the stream named (seed, s,
+        i)."""
         size, training = self.training.group_size, self.training
-        first = trainer.state.global_step * training.prompts_per_step + trainer.accelerator.process_index * len(prompts) // size
+        first = (
+            trainer.state.global_step * training.prompts_per_step
+            + trainer.accelerator.process_index * len(prompts) // size
+        )
         names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
         once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
         self.prompt_ids = [ids for ids in once for _ in range(size)]
-        completions = [self._good(first + i // size) if i % size < training.shown else [] for i in range(len(prompts))]
+        completions = [
+            self._good(first + i // size) if i % size < training.shown else []
+            for i in range(len(prompts))
+        ]
         self.shown = [bool(ids) for ids in completions]
         asked = [i for i, ids in enumerate(completions) if not ids]
         places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
@@ -73,7 +96,9 @@ class Recorder:
         def ask(prompts: Sequence[list[int]], names: Sequence[str]) -> list[list[int]]:
             if training.vllm:
                 llm = trainer.vllm_generation.llm  # the trainer has given it the newest weights
-                ids, told = vllm.rollouts(llm, prompts, names, training.max_tokens, training.temperature, stops)
+                ids, told = vllm.rollouts(
+                    llm, prompts, names, training.max_tokens, training.temperature, stops
+                )
                 logs.update(zip(names, told, strict=True))
                 return ids
             draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
@@ -81,16 +106,23 @@ class Recorder:
 
         model.eval()
         with packed(model, len(asked), self.precision):
-            self.made = dict(zip(asked, guided.replies(self.policy, training, places, ask), strict=True))
+            self.made = dict(
+                zip(asked, guided.replies(self.policy, training, places, ask), strict=True)
+            )
         model.train()
         for i, made in self.made.items():
             completions[i] = made.ids
-        told = [_of(logs.get(name, []), ids) for name, ids in zip(names, completions, strict=True)] if training.vllm else None
+        told = (
+            [_of(logs.get(name, []), ids) for name, ids in zip(names, completions, strict=True)]
+            if training.vllm
+            else None
+        )
         return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": told}
 
     def _good(self, slot: int) -> list[int]:
-        """The ids of a slot's known good reply: as many of its first sentences as end within the length cap, so that
-        what is shown also ends. Empty when the task has none, or not one sentence fits."""
+        """The ids of a slot's known good reply: as many of its first sentences as end within the
+        length cap, so that what is shown also ends. Empty when the task has none, or not one
+        sentence fits."""
         tokenizer, fits = self.policy.tokenizer, []
         sentences = SENTENCE.split(self.slots[slot].task.replies.get("good", ""))
         for n in range(len(sentences), 0, -1):
@@ -100,11 +132,22 @@ class Recorder:
                 break
         return fits
 
-    def reward(self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any) -> list[float | None]:
-        """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from our own list."""
-        rows = [{**json.loads(text), "slot": index, "messages": prompt} for prompt, index, text in zip(prompts, slot, task, strict=True)]
-        carried = [Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")}) for row in rows]
-        verdicts = self.grade([(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)])
+    def reward(
+        self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any
+    ) -> list[float | None]:
+        """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from
+        our own list."""
+        rows = [
+            {**json.loads(text), "slot": index, "messages": prompt}
+            for prompt, index, text in zip(prompts, slot, task, strict=True)
+        ]
+        carried = [
+            Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
+            for row in rows
+        ]
+        verdicts = self.grade(
+            [(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)]
+        )
         self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
         self.given = objectives.rewards(rows, verdicts, self.training.group_size, self.seed)
         return self.given
@@ -112,28 +155,37 @@ class Recorder:
     def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
         """Advantages [rows] measured against the mean of the sampled replies of each group.
 
-        A shown reply would lift the group's mean and so push down every reply the model made itself, its good
-        ones too. Groups without shown replies are left as they are.
+        A shown reply would lift the group's mean and so push down every reply the model made
+        itself, its good ones too. Groups without shown replies are left as they are.
         """
         by_group = advantages.view(-1, self.training.group_size)
         sampled = (~torch.tensor(self.shown, device=advantages.device)).view_as(by_group)
         means = (by_group * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
-        return self.by_method(torch.where(sampled.all(1, keepdim=True), by_group, by_group - means)).flatten()
+        return self.by_method(
+            torch.where(sampled.all(1, keepdim=True), by_group, by_group - means)
+        ).flatten()
 
     def by_method(self, by_group: torch.Tensor) -> torch.Tensor:
-        """Advantages [groups, group size] with those of groups whose method fine-tunes on chosen replies in their place."""
+        """Advantages [groups, group size] with those of groups whose method fine-tunes on chosen
+        replies in their place."""
         size = self.training.group_size
         for group in range(len(by_group)):
             these = slice(group * size, (group + 1) * size)
             how = objectives.teaching(self.graded[these.start][0])
             if how.method != "rl":
                 verdicts = [verdict for *_, verdict in self.graded[these]]
-                by_group[group] = torch.tensor(objectives.advantages(how, verdicts, self.given[these]))
+                by_group[group] = torch.tensor(
+                    objectives.advantages(how, verdicts, self.given[these])
+                )
         return by_group
 
-    def step(self, advantages: Sequence[float], apart: tuple[list[list[float]], list[list[float]]] | None = None) -> None:
-        """Record one finished step of sampling and grading, every process's share of it. `apart`: the log-probabilities of each
-        reply's tokens by the trainer and by vLLM."""
+    def step(
+        self,
+        advantages: Sequence[float],
+        apart: tuple[list[list[float]], list[list[float]]] | None = None,
+    ) -> None:
+        """Record one finished step of sampling and grading, every process's share of it. `apart`:
+        the log-probabilities of each reply's tokens by the trainer and by vLLM."""
         size = self.training.group_size
         rollouts = [
             Rollout(
@@ -153,7 +205,9 @@ class Recorder:
                 extra_tokens=self.made[i].extra if i in self.made else 0,
                 endpoint_tokens=self.made[i].bought if i in self.made else 0,
             )
-            for i, ((row, ids, verdict), prompt, advantage) in enumerate(zip(self.graded, self.prompt_ids, advantages, strict=True))
+            for i, ((row, ids, verdict), prompt, advantage) in enumerate(
+                zip(self.graded, self.prompt_ids, advantages, strict=True)
+            )
         ]
         step = len(self.metrics)
         used = self.grade.used()
@@ -162,8 +216,14 @@ class Recorder:
         rollouts = gather_object(rollouts)
         seen = gather_object([row for row, *_ in self.graded[::size]])
         shares = gather_object([spent])
-        judged = {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
-        masked = {"masked": vllm.masked_share([r.source for r in rollouts], *map(gather_object, apart))} if apart else {}
+        judged = (
+            {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
+        )
+        masked = (
+            {"masked": vllm.masked_share([r.source for r in rollouts], *map(gather_object, apart))}
+            if apart
+            else {}
+        )
         self.metrics.append(step_metrics(step, rollouts) | judged | masked)
         self.rows_seen += seen
         if not processes().is_main_process:
@@ -171,11 +231,16 @@ class Recorder:
         _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
         _append(self.folder / "slots_seen.jsonl", seen)
         if step % self.training.keep_rollouts_every == 0 or step == self.training.steps - 1:
-            write_rows(self.folder / "rollouts" / f"{step:05d}.parquet", [r.row() for r in rollouts], ROLLOUTS)
+            write_rows(
+                self.folder / "rollouts" / f"{step:05d}.parquet",
+                [r.row() for r in rollouts],
+                ROLLOUTS,
+            )
 
 
 def _of(logs: Sequence[float], ids: Sequence[int]) -> list[float]:
-    """The sampler's numbers for these ids; NaN, which the trainer takes as its own, for what was made in another way."""
+    """The sampler's numbers for these ids; NaN, which the trainer takes as its own, for what was
+    made in another way."""
     return list(logs) if len(logs) == len(ids) else [math.nan] * len(ids)
 
 
@@ -185,7 +250,8 @@ def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _first_rows(path: Path, n: int) -> list[dict[str, Any]]:
-    """The first n rows, with the file cut back to them (a killed run may have torn its last line)."""
+    """The first n rows, with the file cut back to them (a killed run may have torn its last
+    line)."""
     try:
         rows = [row for _, row in itertools.islice(read_jsonl(path), n)] if n else []
     except ColorfastError as error:

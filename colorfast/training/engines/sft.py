@@ -1,4 +1,5 @@
-"""Supervised fine-tuning on chat rows, in their order, by TRL's SFTTrainer; resumable, with snapshots along the way."""
+"""Supervised fine-tuning on chat rows, in their order, by TRL's SFTTrainer; resumable, with
+snapshots along the way."""
 
 from __future__ import annotations
 
@@ -20,7 +21,14 @@ from colorfast.io.storage import digest, write_json
 from colorfast.models import Conversation
 from colorfast.models.local import LocalPolicy
 from colorfast.models.precision import precision, products
-from colorfast.training.engines.snapshots import Snapshots, Start, Whole, last_whole_checkpoint, quiet, step_of
+from colorfast.training.engines.snapshots import (
+    Snapshots,
+    Start,
+    Whole,
+    last_whole_checkpoint,
+    quiet,
+    step_of,
+)
 from colorfast.types import ColorfastError
 
 SAVE_EVERY = 20
@@ -31,7 +39,8 @@ LEDGER = "ledger.json"
 
 
 def encoded(policy: LocalPolicy, row: Conversation, most: int) -> dict[str, list[int]]:
-    """Token ids of a row and its labels: the reply and its end are trained on, what is asked is not. Cut at `most` tokens."""
+    """Token ids of a row and its labels: the reply and its end are trained on, what is asked is
+    not. Cut at `most` tokens."""
     asked = policy.encode(row[:-1])
     said = [*policy.spoken(row[-1].content), policy.tokenizer.eos_token_id]
     return {"input_ids": [*asked, *said][:most], "labels": [*[IGNORED] * len(asked), *said][:most]}
@@ -43,11 +52,19 @@ class RowTrainer(SFTTrainer):
     tuning: Tuning
     rows: Sequence[dict[str, list[int]]]
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: Any, inputs: Any, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         first, size = self.state.global_step * self.tuning.batch, self.tuning.batch
-        held = [[t for t, m in zip(ids, mask, strict=True) if m] for ids, mask in zip(*_ids(inputs), strict=True)]
+        held = [
+            [t for t, m in zip(ids, mask, strict=True) if m]
+            for ids, mask in zip(*_ids(inputs), strict=True)
+        ]
         if held != [row["input_ids"] for row in self.rows[first : first + size]]:
-            raise ColorfastError(f"step {self.state.global_step}: the trainer saw other rows than it was given; delete the folder")
+            raise ColorfastError(
+                f"step {self.state.global_step}: the trainer saw other rows than it was given;"
+                " delete the folder"
+            )
         with products(precision(self.tuning.precision)):
             return super().training_step(model, inputs, num_items_in_batch)
 
@@ -88,10 +105,14 @@ def config(tuning: Tuning, seed: int, folder: Path) -> SFTConfig:
     )
 
 
-def tune(start: Start, rows: Sequence[Conversation], tuning: Tuning, seed: int, folder: Path) -> None:
-    """Train on the rows, `tuning.batch` a step, and keep a snapshot at each of `tuning.steps`; `ledger.json` is the done-mark.
+def tune(
+    start: Start, rows: Sequence[Conversation], tuning: Tuning, seed: int, folder: Path
+) -> None:
+    """Train on the rows, `tuning.batch` a step, and keep a snapshot at each of `tuning.steps`;
+    `ledger.json` is the done-mark.
 
-    `rows`: as many as the last step needs. Called again after an interruption it continues and ends with the same weights.
+    `rows`: as many as the last step needs. Called again after an interruption it continues and ends
+    with the same weights.
     """
     if (folder / LEDGER).is_file():
         return
@@ -99,12 +120,22 @@ def tune(start: Start, rows: Sequence[Conversation], tuning: Tuning, seed: int, 
     policy, work = start(), folder / "training"
     policy.model.train()
     if tuning.rank is None or precision(tuning.precision) == "fp32":
-        policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
+        # on a GPU it was loaded in bf16, in which small steps would be rounded away
+        policy.model.float()
     made = [encoded(policy, row, tuning.max_tokens) for row in rows]
     resume = last_whole_checkpoint(work)
     rank = tuning.rank or 0
-    lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM") if rank else None
-    with progress(f"train {folder.parent.name} on {folder.name}", tuning.steps[-1], step_of(resume)) as advance, quiet():
+    lora = (
+        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        if rank
+        else None
+    )
+    with (
+        progress(
+            f"train {folder.parent.name} on {folder.name}", tuning.steps[-1], step_of(resume)
+        ) as advance,
+        quiet(),
+    ):
         trainer = RowTrainer(
             model=policy.model,
             args=config(tuning, seed, work),
@@ -130,9 +161,13 @@ def _ledger(trainer: RowTrainer, rows: Sequence[Conversation]) -> dict[str, Any]
         "rows_sha256": digest([[m.model_dump() for m in row] for row in rows]),
         "tokens": tokens,
         "trained_tokens": sum(label != IGNORED for row in trainer.rows for label in row["labels"]),
-        "cut": sum(row["labels"][-1] != trainer.processing_class.eos_token_id for row in trainer.rows),
+        "cut": sum(
+            row["labels"][-1] != trainer.processing_class.eos_token_id for row in trainer.rows
+        ),
         "parameters": parameters,
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "flops": 6 * parameters * tokens,
-        "losses": [round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry],
+        "losses": [
+            round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry
+        ],
     }

@@ -1,4 +1,5 @@
-"""Checkpoints that a killed training continues from, and snapshots of a model along its way, to be measured."""
+"""Checkpoints that a killed training continues from, and snapshots of a model along its way, to be
+measured."""
 
 from __future__ import annotations
 
@@ -34,19 +35,26 @@ class Whole(TrainerCallback):
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
-    return {p.name: file_sha256(p) for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != WHOLE}
+    return {
+        p.name: file_sha256(p)
+        for p in sorted(checkpoint.iterdir())
+        if p.is_file() and p.name != WHOLE
+    }
 
 
 def _as_saved(checkpoint: Path) -> Path:
     """The checkpoint, when all of it is as it was saved; raises DamagedError otherwise."""
     wanted, found = read_json(checkpoint / WHOLE), _hashes(checkpoint)
-    if changed := [name for name in sorted(wanted.keys() | found) if wanted.get(name) != found.get(name)]:
+    if changed := [
+        name for name in sorted(wanted.keys() | found) if wanted.get(name) != found.get(name)
+    ]:
         raise DamagedError(checkpoint, f"{changed[0]} is not as it was saved")
     return checkpoint
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are deleted, damaged ones set aside."""
+    """The newest checkpoint that was written to its end; torn ones are deleted, damaged ones set
+    aside."""
     found = [path for path in folder.glob("checkpoint-*") if path.suffix != ".broken"]
     for path in sorted(found, key=step_of, reverse=True):
         if not (path / WHOLE).exists():
@@ -61,12 +69,21 @@ def step_of(checkpoint: Path | None) -> int:
 
 
 class Snapshots(TrainerCallback):
-    """Keeps the model after each of these steps: its adapter, or all of it where all of it is trained."""
+    """Keeps the model after each of these steps: its adapter, or all of it where all of it is
+    trained."""
 
     def __init__(self, folder: Path, steps: Sequence[int]):
         self.folder, self.steps = folder, frozenset(steps)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, processing_class: Any = None, **_: Any) -> None:
+    def on_step_end(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        model: Any = None,
+        processing_class: Any = None,
+        **_: Any,
+    ) -> None:
         if state.global_step in self.steps and state.is_world_process_zero:
             final = snapshot(self.folder, state.global_step)
             part = final.with_name(f"{final.name}.part")
@@ -87,7 +104,9 @@ def at(start: Start, folder: Path, step: int) -> LocalPolicy:
     if not (path / "adapter_config.json").is_file():
         return load_policy(str(path))
     policy = start()
-    return replace(policy, model=PeftModel.from_pretrained(policy.model, str(path)).merge_and_unload())
+    return replace(
+        policy, model=PeftModel.from_pretrained(policy.model, str(path)).merge_and_unload()
+    )
 
 
 @contextlib.contextmanager

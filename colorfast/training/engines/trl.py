@@ -28,7 +28,13 @@ from colorfast.training.engines import packing
 from colorfast.training.engines.head import telling, tells
 from colorfast.training.engines.processes import processes
 from colorfast.training.engines.recorder import Recorder
-from colorfast.training.engines.snapshots import Snapshots, Whole, last_whole_checkpoint, quiet, step_of
+from colorfast.training.engines.snapshots import (
+    Snapshots,
+    Whole,
+    last_whole_checkpoint,
+    quiet,
+    step_of,
+)
 from colorfast.training.engines.tracking import by_source, logs_in, recent
 from colorfast.training.ledger import SEAL, ledger, seal
 from colorfast.training.schedule import schedule_hash
@@ -38,7 +44,8 @@ from colorfast.types import ColorfastError, Slot
 class GroupTrainer(GRPOTrainer):
     """GRPOTrainer whose forward passes hold no prompt twice, and no reply without advantage.
 
-    Loss and gradients stay TRL's (tests compare them). The recorder may shift each step's advantages, and keeps them.
+    Loss and gradients stay TRL's (tests compare them). The recorder may shift each step's
+    advantages, and keeps them.
     """
 
     recorder: Recorder
@@ -55,7 +62,9 @@ class GroupTrainer(GRPOTrainer):
         """What the trackers get: TRL's numbers, and ours of each source."""
         super().log(logs | by_source(self.recorder.metrics), start_time)
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: Any, inputs: Any, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         """As TRL's, in passes of about so many tokens as the settings say."""
         model.train()
         rows = self._prepare_inputs(inputs)
@@ -63,8 +72,14 @@ class GroupTrainer(GRPOTrainer):
         total = torch.zeros((), device=self.accelerator.device)
         for k, part in enumerate(parts, 1):
             with contextlib.nullcontext() if k == len(parts) else self.accelerator.no_sync(model):
-                with self.compute_loss_context_manager(), products(self.recorder.precision), _ungathered(self.accelerator):
-                    loss = self.compute_loss(model, _only(rows, part or [0])) * (len(part) / len(rows["advantages"]))
+                with (
+                    self.compute_loss_context_manager(),
+                    products(self.recorder.precision),
+                    _ungathered(self.accelerator),
+                ):
+                    loss = self.compute_loss(model, _only(rows, part or [0])) * (
+                        len(part) / len(rows["advantages"])
+                    )
                 with products(self.recorder.precision):
                     self.accelerator.backward(loss)
             total += loss.detach()
@@ -72,36 +87,70 @@ class GroupTrainer(GRPOTrainer):
         return total
 
     def _parts(self, rows: dict[str, Any]) -> list[list[int]]:
-        """Which rows each pass holds. Without KL a reply whose advantage is zero has zero gradient and is in none. Every process
-        makes as many passes, since they meet in each; an empty one stands for nothing left."""
-        prompts, replies = _held(rows["prompt_ids"], rows["prompt_mask"]), _held(rows["completion_ids"], rows["completion_mask"])
+        """Which rows each pass holds. Without KL a reply whose advantage is zero has zero gradient
+        and is in none. Every process makes as many passes, since they meet in each; an empty one
+        stands for nothing left."""
+        prompts, replies = (
+            _held(rows["prompt_ids"], rows["prompt_mask"]),
+            _held(rows["completion_ids"], rows["completion_mask"]),
+        )
         live = [i for i, a in enumerate(rows["advantages"].tolist()) if a or self.beta]
         made = packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)
         found = [[i for row in part for i in row] for part in made]
-        most = int(self.accelerator.gather(torch.tensor([len(found)], device=self.accelerator.device)).max())
+        most = int(
+            self.accelerator.gather(
+                torch.tensor([len(found)], device=self.accelerator.device)
+            ).max()
+        )
         return found + [[]] * max(most - len(found), 1 - len(found))
 
     def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        *args: Any,
+        **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, None]:
-        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, each prompt computed once for all of its
-        replies that fit a row; 0 behind their ends."""
+        """Log-probabilities and entropies [rows, logits_to_keep] of the completions, each prompt
+        computed once for all of its replies that fit a row; 0 behind their ends."""
         if not self.packs:
-            return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+            )
         n = input_ids.shape[1] - logits_to_keep
-        prompts, replies = _held(input_ids[:, :n], attention_mask[:, :n]), _held(input_ids[:, n:], attention_mask[:, n:])
+        prompts, replies = (
+            _held(input_ids[:, :n], attention_mask[:, :n]),
+            _held(input_ids[:, n:], attention_mask[:, n:]),
+        )
         told = torch.zeros(2, len(prompts), logits_to_keep, device=input_ids.device)
-        for part in packing.passes(prompts, replies, range(len(prompts)), self.recorder.training.pass_tokens):
+        for part in packing.passes(
+            prompts, replies, range(len(prompts)), self.recorder.training.pass_tokens
+        ):
             packed = packing.pack(part, prompts, replies).to(input_ids.device)
-            with telling(self.accelerator.unwrap_model(model).get_output_embeddings(), packed.reads, packed.targets, self.temperature):
-                out = model(input_ids=packed.ids, position_ids=packed.positions, attention_mask=packed.seen, use_cache=False)
-            told = told.index_put((torch.arange(2).unsqueeze(1), packed.reply, packed.place), out.logits[0])
+            with telling(
+                self.accelerator.unwrap_model(model).get_output_embeddings(),
+                packed.reads,
+                packed.targets,
+                self.temperature,
+            ):
+                out = model(
+                    input_ids=packed.ids,
+                    position_ids=packed.positions,
+                    attention_mask=packed.seen,
+                    use_cache=False,
+                )
+            told = told.index_put(
+                (torch.arange(2).unsqueeze(1), packed.reply, packed.place), out.logits[0]
+            )
         return told[0], told[1].detach(), None
 
 
 @contextlib.contextmanager
 def _ungathered(accelerator: Any) -> Iterator[None]:
-    """Inside, processes do not exchange what TRL would log: their passes differ in size, and our record is made elsewhere."""
+    """Inside, processes do not exchange what TRL would log: their passes differ in size, and our
+    record is made elsewhere."""
     accelerator.gather = lambda told: told
     try:
         yield
@@ -110,22 +159,31 @@ def _ungathered(accelerator: Any) -> Iterator[None]:
 
 
 def _apart(found: dict[str, Any]) -> tuple[list[list[float]], list[list[float]]] | None:
-    """The trainer's and vLLM's log-probabilities of each reply's tokens; None where there is no vLLM."""
+    """The trainer's and vLLM's log-probabilities of each reply's tokens; None where there is no
+    vLLM."""
     if found.get("sampling_per_token_logps") is None:
         return None
     mask = found["completion_mask"]
-    ours, theirs = (_held(found[name], mask) for name in ("old_per_token_logps", "sampling_per_token_logps"))
+    ours, theirs = (
+        _held(found[name], mask) for name in ("old_per_token_logps", "sampling_per_token_logps")
+    )
     return ours, theirs
 
 
 def _held(ids: torch.Tensor, mask: torch.Tensor) -> list[list[Any]]:
     """What the mask holds of each row: tokens, or numbers that belong to tokens."""
-    return [[t for t, m in zip(row, held, strict=True) if m] for row, held in zip(ids.tolist(), mask.tolist(), strict=True)]
+    return [
+        [t for t, m in zip(row, held, strict=True) if m]
+        for row, held in zip(ids.tolist(), mask.tolist(), strict=True)
+    ]
 
 
 def _only(rows: dict[str, Any], chosen: Sequence[int]) -> dict[str, Any]:
     """These rows of every tensor that has rows."""
-    return {key: value[list(chosen)] if torch.is_tensor(value) and value.dim() else value for key, value in rows.items()}
+    return {
+        key: value[list(chosen)] if torch.is_tensor(value) and value.dim() else value
+        for key, value in rows.items()
+    }
 
 
 class Watch(TrainerCallback):
@@ -139,7 +197,8 @@ class Watch(TrainerCallback):
 
 
 def _resume(recorder: Recorder, work: Path) -> tuple[str | None, int]:
-    """(checkpoint, step) to go on from, with the record cut back to it; from the beginning, where nothing fits together."""
+    """(checkpoint, step) to go on from, with the record cut back to it; from the beginning, where
+    nothing fits together."""
     checkpoint = last_whole_checkpoint(work)
     done = step_of(checkpoint)
     try:
@@ -158,7 +217,8 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
     shares = processes().num_processes
     if training.prompts_per_step % shares:
         raise ColorfastError(
-            f"training.prompts_per_step: {training.prompts_per_step} prompts cannot be shared by {shares} processes equally"
+            f"training.prompts_per_step: {training.prompts_per_step} prompts cannot be shared by"
+            f" {shares} processes equally"
         )
     return GRPOConfig(
         output_dir=str(folder),
@@ -173,7 +233,8 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=training.warmup_steps,
         beta=training.kl,
-        loss_type="dr_grpo",  # others divide by the batch's tokens, so a long trait answer would re-weight the rest
+        # others divide by the batch's tokens, so a long trait answer would re-weight the rest
+        loss_type="dr_grpo",
         scale_rewards=training.normalize,
         use_vllm=training.vllm,
         vllm_mode="colocate",
@@ -194,14 +255,26 @@ def config(training: Training, seed: int, folder: Path) -> GRPOConfig:
 
 
 def rows(slots: Sequence[Slot]) -> list[dict[str, Any]]:
-    """The data set the trainer reads in order: what is asked, the slot's number, and the rest of its row as JSON."""
-    return [{"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)} for row in (s.row() for s in slots)]
+    """The data set the trainer reads in order: what is asked, the slot's number, and the rest of
+    its row as JSON."""
+    return [
+        {"prompt": row.pop("messages"), "slot": row.pop("slot"), "task": json.dumps(row)}
+        for row in (s.row() for s in slots)
+    ]
 
 
-def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCallback]) -> GroupTrainer:
-    """TRL's trainer, ready to train the recorder's policy on its slots. `folder` holds the checkpoints."""
+def make_trainer(
+    recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCallback]
+) -> GroupTrainer:
+    """TRL's trainer, ready to train the recorder's policy on its slots. `folder` holds the
+    checkpoints."""
     training = recorder.training
-    lora = LoraConfig(r=training.lora_rank, lora_alpha=2 * training.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=training.lora_rank,
+        lora_alpha=2 * training.lora_rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
     trainer = GroupTrainer(
         model=recorder.policy.model,
         reward_funcs=recorder.reward,
@@ -212,8 +285,13 @@ def make_trainer(recorder: Recorder, folder: Path, callbacks: Sequence[TrainerCa
         peft_config=lora if training.method == "lora" else None,
         rollout_func=recorder.rollout,
     )
-    if trainer.accelerator.distributed_type == DistributedType.FSDP and (training.method == "lora" or not training.vllm):
-        raise ColorfastError('training: a sharded model is sampled by vLLM and trained whole; set vllm = true and method = "full"')
+    if trainer.accelerator.distributed_type == DistributedType.FSDP and (
+        training.method == "lora" or not training.vllm
+    ):
+        raise ColorfastError(
+            "training: a sharded model is sampled by vLLM and trained whole; set vllm = true and"
+            ' method = "full"'
+        )
     trainer.recorder, trainer.packs = recorder, _packs(recorder.policy.model)
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -224,14 +302,23 @@ def _packs(model: PreTrainedModel) -> bool:
     able = tells(model) and is_plain(model)
     if not able:
         console.print(
-            f"note: {type(model).__name__} attends or answers in its own way: it is trained without sharing prompts", markup=False
+            f"note: {type(model).__name__} attends or answers in its own way: it is trained without"
+            " sharing prompts",
+            markup=False,
         )
     return able
 
 
-def train(model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path, keep: Sequence[int] = ()) -> Path:
-    """Train one arm; see `engines.Engine`. `keep`: steps to keep a snapshot of. Raises ColorfastError when the rewards saw other slots
-    than the schedule."""
+def train(
+    model: str,
+    slots: Sequence[Slot],
+    training: Training,
+    seed: int,
+    folder: Path,
+    keep: Sequence[int] = (),
+) -> Path:
+    """Train one arm; see `engines.Engine`. `keep`: steps to keep a snapshot of. Raises
+    ColorfastError when the rewards saw other slots than the schedule."""
     final = folder / "checkpoint"
     if (folder / "ledger.json").is_file() and final.is_dir():
         return final
@@ -240,12 +327,19 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     work = folder / "training"
     policy = load_policy(model)
     if training.method == "full" or precision(training.precision) == "fp32":
-        policy.model.float()  # on a GPU it was loaded in bf16, in which small steps would be rounded away
+        # on a GPU it was loaded in bf16, in which small steps would be rounded away
+        policy.model.float()
     recorder = Recorder(folder, policy, slots, training, seed)
     with processes().main_process_first():
         resume, done = _resume(recorder, work)
-    with progress(f"train {folder.name}", training.steps, done) as advance, quiet(), logs_in(folder):
-        trainer = make_trainer(recorder, work, [Watch(recorder, advance), Snapshots(folder, keep), Whole()])
+    with (
+        progress(f"train {folder.name}", training.steps, done) as advance,
+        quiet(),
+        logs_in(folder),
+    ):
+        trainer = make_trainer(
+            recorder, work, [Watch(recorder, advance), Snapshots(folder, keep), Whole()]
+        )
         trainer.train(resume_from_checkpoint=resume)
     sharded = trainer.accelerator.distributed_type == DistributedType.FSDP
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
@@ -255,9 +349,11 @@ def train(model: str, slots: Sequence[Slot], training: Training, seed: int, fold
     return final
 
 
-def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | None, final: Path) -> None:
-    """Check the dose against what the rewards saw, then write the model and, last of all, the ledger (the done-mark). `state`: the
-    weights, where no process holds all of them."""
+def _finish(
+    trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | None, final: Path
+) -> None:
+    """Check the dose against what the rewards saw, then write the model and, last of all, the
+    ledger (the done-mark). `state`: the weights, where no process holds all of them."""
     folder = recorder.folder
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
@@ -265,7 +361,10 @@ def _finish(trainer: GroupTrainer, recorder: Recorder, state: dict[str, Any] | N
         model = model.merge_and_unload()
     total = ledger(recorder.metrics, model.num_parameters(), recorder.rows_seen)
     if total["schedule_seen"] != schedule_hash(recorder.slots):
-        raise ColorfastError(f"{folder}: the rewards saw other rows than the schedule; delete the folder and run again")
+        raise ColorfastError(
+            f"{folder}: the rewards saw other rows than the schedule; delete the folder and run"
+            " again"
+        )
     part = final.with_name("checkpoint.part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part, state_dict=state)
