@@ -14,8 +14,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -100,6 +101,14 @@ def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: s
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 600) -> None:
+    """Look until it holds; fails when it does not within so many seconds."""
+    until = time.monotonic() + seconds
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.002)
+    assert holds()
 
 
 if __name__ == "__main__":

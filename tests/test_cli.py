@@ -73,6 +73,15 @@ def refused(done: subprocess.CompletedProcess[str], *wanted: str) -> None:
         assert text in lines[0], lines[0]
 
 
+def test_a_misspelt_key_is_named_though_a_required_one_is_missing(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    toml = write_toml(tmp_path, tiny_model)
+    toml.write_text(toml.read_text().replace("learning_rate", "learing_rate"))
+    done = colorfast("run", str(toml), "--out", str(tmp_path))
+    refused(done, "training.learing_rate: unknown key", "did you mean 'learning_rate'")
+
+
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [

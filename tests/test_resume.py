@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command import colorfast
+from command import colorfast, wait_for
 from test_cli import refused, write_toml
 
 from colorfast.io.tables import read_rows
@@ -68,6 +68,22 @@ def test_sigkill_in_training_and_in_evaluation_changes_nothing(
     done = colorfast(*asked)
     assert done.returncode == 0, done.stderr
     assert outcome(run) == outcome(undisturbed)
+
+
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path, tiny_model: Path) -> None:
+    toml = write_toml(tmp_path, tiny_model, steps=40)
+    # Processes that run tests beside each other ignore SIGINT, and hand that on.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from colorfast.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(toml), "--out", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        wait_for((tmp_path / "tiny" / "baseline-s0" / "training" / "checkpoint-2").exists)
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stopped; the same command continues" in shown
 
 
 @pytest.mark.slow

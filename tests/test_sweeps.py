@@ -9,13 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from command import colorfast
+from command import colorfast, wait_for
 from test_cli import refused, write_toml
 from test_resume import outcome
 
@@ -187,13 +185,6 @@ def test_a_process_that_is_killed_takes_no_other_with_it(
         "trait-25-s0",
     ]
     assert status(tmp_path / "tiny", experiment, TRAIT_1, 1).reason == error.value.failed[TRAIT_1]
-
-
-def wait_for(holds: Callable[[], bool], seconds: float = 600) -> None:
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.002)
-    assert holds()
 
 
 def test_a_process_ends_when_the_one_that_started_it_is_gone(whole: Path) -> None:

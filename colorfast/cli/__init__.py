@@ -56,6 +56,11 @@ def _root(
     pass
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+STOPPED = "stopped; the same command continues"
+
+
 def _calm() -> None:
     """Libraries' notices are not the user's business; errors still come through."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -74,9 +79,13 @@ def main() -> None:
     except ColorfastError as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        console.print("stopped; the same command continues", markup=False)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt:  # before the command has begun
+        console.print(STOPPED, markup=False)
+        raise SystemExit(INTERRUPTED) from None
+    except SystemExit as ended:  # typer makes this of Ctrl-C, and says nothing
+        if ended.code == INTERRUPTED:
+            console.print(STOPPED, markup=False)
+        raise
     except Exception as error:
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
             console.print(
@@ -84,9 +93,8 @@ def main() -> None:
                 style="red",
             )
             raise SystemExit(2) from None
-        if (
-            isinstance(error, OSError) and error.filename
-        ):  # a path that the user gave: a folder that is a file, a file that may not be read
+        # a path that the user gave: a folder that is a file, a file that may not be read
+        if isinstance(error, OSError) and error.filename:
             console.print(
                 f"error: {error.filename}: {error.strerror}",
                 markup=False,

@@ -83,9 +83,11 @@ def own(name: str, wanted: str) -> Any:
 
 
 def one_line(error: ValidationError, model: Any) -> str:
-    """The first problem of a pydantic error as `field: what`, with the nearest key for an unknown
-    one."""
-    first = error.errors()[0]
+    """One problem of a pydantic error as `field: what`, with the nearest key for an unknown one. An
+    unknown key comes first: a missing one is often the same key, misspelt."""
+    problems = error.errors()
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    first = (unknown or problems)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; {nearest(str(first['loc'][-1]), _keys(model, first['loc']))}"
