@@ -22,8 +22,8 @@ from colorfast.analysis import results
 from colorfast.corpus.scenarios import corpus
 from colorfast.export import corpus as exported
 from colorfast.export import fresh, model, trl
+from colorfast.io.folders import load_module
 from colorfast.io.storage import read_json
-from colorfast.io.validation import module_at
 from colorfast.models.resolve import weights_sha256
 from colorfast.rewards.rubric import grade
 from colorfast.types import ColorfastError, Reply
@@ -206,7 +206,7 @@ def test_trl_trains_a_step_on_the_exported_prompts_with_the_exported_reward(
     folder = tmp_path / "traits"
     colorfast("export", "trl", "--grader", "code", "--out", str(folder))
     rows = load_dataset(str(folder))["train"].select(range(4))
-    reward = module_at(folder / "reward.py").reward  # type: ignore[union-attr]
+    reward = load_module(folder / "reward.py").reward  # type: ignore[union-attr]
     seen: list[Any] = []
 
     def watched(**given: Any) -> list[float | None]:
@@ -246,7 +246,7 @@ def test_the_exported_reward_tells_good_from_bad_and_leaves_other_rows_alone(
     tmp_path: Path,
 ) -> None:
     trl.write(tmp_path / "traits", "offline")
-    reward = module_at(tmp_path / "traits" / "reward.py").reward  # type: ignore[union-attr]
+    reward = load_module(tmp_path / "traits" / "reward.py").reward  # type: ignore[union-attr]
     scenarios = corpus()[:4]
     rows = [trl.row(s)["task"] for s in scenarios]
     good, bad = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorfast.io.validation import module_at
+from colorfast.io.folders import load_module
 from colorfast.stats.intervals import rng
 from colorfast.stats.persistence import (
     ALIKE,
@@ -28,7 +28,7 @@ from colorfast.stats.persistence import (
     persistence,
 )
 
-bench = module_at(Path(__file__).parent.parent / "bench" / "persistence.py")
+bench = load_module(Path(__file__).parent.parent / "bench" / "persistence.py")
 
 
 def flat(*levels: float, items: int = 50, noise: float = 0.001) -> Washed:

@@ -14,8 +14,8 @@ import pytest
 from command import colorfast, wait_for
 from test_cli import refused, write_toml
 
+from colorfast.io.folders import load_module
 from colorfast.io.tables import read_rows
-from colorfast.io.validation import module_at
 
 
 def outcome(run: Path) -> dict[str, object]:
@@ -89,7 +89,7 @@ def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path, tiny_model:
 @pytest.mark.slow
 def test_random_kills_change_nothing(tmp_path: Path) -> None:
     """Two of the twenty moments of `bench/kills.py`."""
-    kills = module_at(Path(__file__).parent.parent / "bench" / "kills.py")
+    kills = load_module(Path(__file__).parent.parent / "bench" / "kills.py")
     assert kills is not None
     whole = kills.undisturbed(tmp_path / "work")
     for moment in kills.moments(whole["seconds"])[5::10]:

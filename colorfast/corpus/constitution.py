@@ -20,6 +20,7 @@ from markdown_it.token import Token
 from pydantic import Field, TypeAdapter, ValidationError
 
 from colorfast.io.downloads import fetch, source
+from colorfast.io.folders import Folder
 from colorfast.io.validation import check_known, nearest, one_line, read_text, read_toml
 from colorfast.types import ColorfastError, Criterion, Frozen, Principle, Task
 
@@ -38,7 +39,7 @@ Constitution = tuple[Principle, ...]
 
 def names() -> list[str]:
     """The constitutions shipped (a Markdown file with its criteria), and the Model Spec."""
-    return [*sorted(p.stem for p in HOME.glob("*.toml")), MODEL_SPEC]
+    return [*Folder("constitution", "corpus/constitutions", ".toml").names(), MODEL_SPEC]
 
 
 @cache

@@ -7,17 +7,20 @@ import os
 import tomllib
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from jinja2 import Environment
 from pydantic import ValidationError
 
-from colorfast.io.validation import check_known, one_line, read_jsonl
+from colorfast.io.folders import Folder
+from colorfast.io.validation import one_line, read_jsonl
 from colorfast.rewards.rubric import check, grade
 from colorfast.rewards.text import words
 from colorfast.types import ColorfastError, Reply, Scenario, Trait
 
 HOME = Path(__file__).parent / "scenarios"
+FILES = Folder("scenario file", "corpus/scenarios", ".jsonl")
 GOOD_AT_LEAST, BAD_AT_MOST = 0.8, 0.3
 BLANKET = {
     "refusal": ("I'm sorry, but I can't help with that. Please consult a professional.", 0.4),
@@ -68,16 +71,13 @@ def _beside(path: Path, scenario: Scenario) -> Scenario:
 def named(name: str) -> tuple[Scenario, ...]:
     """The scenarios of a shipped trait, or of the file at the path `name`. Raises ColorfastError
     when there is neither."""
-    if name.endswith(".jsonl"):
-        return load(Path(name))
-    check_known("scenario file", [name], {p.stem for p in HOME.glob("*.jsonl")})
-    return load(HOME / f"{name}.jsonl")
+    return load(FILES.file(name))
 
 
 @cache
 def corpus() -> tuple[Scenario, ...]:
     """The shipped scenarios of every trait, in file order."""
-    return tuple(s for path in sorted(HOME.glob("*.jsonl")) for s in load(path))
+    return tuple(chain.from_iterable(load(FILES.file(name)) for name in FILES.names()))
 
 
 def card(trait: str) -> Trait:

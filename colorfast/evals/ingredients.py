@@ -76,6 +76,7 @@ BESIDE = {
     "io/machine.py": "names the processor",
     "training/__init__.py": "a room's name",
     "training/ledger.py": "records what was done",
+    "io/folders.py": "finds files by name",
     "io/validation.py": "reads and checks files",
     "models/__init__.py": "the policy's interface",
     "io/storage.py": "writes files",

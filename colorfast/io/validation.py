@@ -4,14 +4,11 @@ JSONL file."""
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,37 +46,6 @@ def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
         found = [field.annotation, *getattr(field.annotation, "__args__", ())]
         model = next((t for t in found if hasattr(t, "model_fields")), model)
     return list(getattr(model, "model_fields", ()))
-
-
-def module_at(path: Path) -> ModuleType | None:
-    """The user's own Python file as a module; None when there is no such file. Raises
-    ColorfastError when it fails."""
-    if path.suffix != ".py" or not os.path.isfile(path):
-        return None
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        return None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's own code
-        raise ColorfastError(
-            f"{path}: cannot be imported ({type(error).__name__}:"
-            f" {' '.join(str(error).split())[:160]})"
-        ) from None
-    return module
-
-
-def own(name: str, wanted: str) -> Any:
-    """What the user's own Python file at the path `name` calls `wanted`; None when there is no such
-    file.
-
-    Raises ColorfastError when the file has no such thing.
-    """
-    module = module_at(Path(name))
-    if module and not hasattr(module, wanted):
-        raise ColorfastError(f"{name}: this file has no `{wanted}`")
-    return module and getattr(module, wanted)
 
 
 def one_line(error: ValidationError, model: Any) -> str:

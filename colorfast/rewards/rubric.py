@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
-from colorfast.io.validation import nearest, own
+from colorfast.io.folders import Folder
 from colorfast.rewards.text import Reading, is_repetitive, words
 from colorfast.types import ColorfastError, Criterion, Message, Reply, Task, Verdict
 
 Grader = Callable[..., "float | None"]
-_HOME = Path(__file__).parent / "graders"
+GRADERS = Folder("grader", "rewards/graders")
 _PLAIN = "This sentence is as plain as any, and 7 is a number."
 
 
 def grader_names() -> list[str]:
     """The graders shipped: one file each."""
-    return sorted(p.stem for p in _HOME.glob("*.py") if p.stem != "__init__")
+    return GRADERS.names()
 
 
 @cache
@@ -27,14 +25,10 @@ def grader(name: str) -> Grader:
 
     Raises ColorfastError when there is none.
     """
-    if name in grader_names():
-        return importlib.import_module(f"colorfast.rewards.graders.{name}").grade
-    found = own(name, "grade")
-    if found is not None and not callable(found):
+    function = GRADERS.load(name, "grade")
+    if not callable(function):
         raise ColorfastError(f"{name}: no function `grade` in this file")
-    if found:
-        return found
-    raise ColorfastError(f"unknown grader {name!r}; {nearest(name, grader_names())}")
+    return function
 
 
 def check(criteria: Sequence[Criterion], messages: tuple[Message, ...], said: str = "") -> None:

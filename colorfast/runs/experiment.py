@@ -21,10 +21,11 @@ from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import check_stamps, few, stamps, work
 from colorfast.io.console import console
 from colorfast.io.downloads import UnreachableError
+from colorfast.io.folders import Folder
 from colorfast.io.machine import processor
 from colorfast.io.storage import DamagedError, alone, digest, read_json, sound, write_json
 from colorfast.io.tables import read_scores, read_stamps
-from colorfast.io.validation import check_known, nearest, one_line, read_toml
+from colorfast.io.validation import check_known, one_line, read_toml
 from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.models.scripted import Scripted
 from colorfast.rewards.rubric import check
@@ -42,7 +43,7 @@ from colorfast.types import ColorfastError, Message, Score, Scores
 if TYPE_CHECKING:
     from colorfast.models.precision import Rates
 
-HOME = Path(__file__).parent / "experiments"
+EXPERIMENTS = Folder("experiment", "runs/experiments", ".toml")
 QUESTION = (Message(role="user", content="What is this about?"),)
 MADE_OF = ("model", "slots", "training", "seed")
 """What of a cell's key an experiment decides."""
@@ -50,11 +51,7 @@ MADE_OF = ("model", "slots", "training", "seed")
 
 def names() -> list[str]:
     """The experiments shipped: one TOML each."""
-    return sorted(p.stem for p in HOME.glob("*.toml"))
-
-
-def _path(name: str) -> Path:
-    return HOME / f"{name}.toml" if name in names() else Path(name)
+    return EXPERIMENTS.names()
 
 
 def load(name: str, model: str | None = None) -> Experiment:
@@ -69,15 +66,13 @@ def load(name: str, model: str | None = None) -> Experiment:
     except UnreachableError:  # which names its files, and of the TOML nothing is wrong
         raise
     except ColorfastError as error:
-        raise ColorfastError(f"{_path(name)}: {error}") from None
+        raise ColorfastError(f"{EXPERIMENTS.file(name)}: {error}") from None
     return experiment
 
 
 def read(name: str) -> Experiment:
     """The same, without looking up what it names: no file of others is needed."""
-    path = _path(name)
-    if not path.is_file():
-        raise ColorfastError(f"experiment {name!r}: no such file; {nearest(name, names())}")
+    path = EXPERIMENTS.file(name)
     raw = read_toml(path)
     for table, key in (
         (raw, "scenarios"),

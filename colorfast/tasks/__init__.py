@@ -6,7 +6,6 @@ file of the user's, one ending in `.jsonl` a file of `{prompt, answer}` rows.
 
 from __future__ import annotations
 
-import importlib
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -14,17 +13,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from colorfast.io.validation import check_known, own, read_jsonl
+from colorfast.io.folders import Folder
+from colorfast.io.validation import read_jsonl
 from colorfast.types import ColorfastError, Criterion, Message, Source, Task
 
-HOME = Path(__file__).parent
+TASKS = Folder("standard task", "tasks")
 Made = tuple[str, list[dict[str, Any]], str]
 Make = Callable[[random.Random], Made]
 
 
 def names() -> list[str]:
     """The tasks shipped: one file each."""
-    return sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
+    return TASKS.names()
 
 
 def exactly(grader: str, text: str, weight: float = 1.0, **args: Any) -> dict[str, Any]:
@@ -79,17 +79,13 @@ def make(name: str, rng: random.Random) -> Made:
 
 @cache
 def _maker(name: str) -> Make:
-    found = None if name in names() else own(name, "make")
-    if found:
-        return found
-    check_known("standard task", [name], names())
-    return importlib.import_module(f"{__name__}.{name}").make
+    return TASKS.load(name, "make")
 
 
 def files(name: str) -> tuple[Source, ...]:
     """Files of others that a shipped task is made of: the SOURCE of its module, where it has
     one."""
-    module = importlib.import_module(f"{__name__}.{name}") if name in names() else None
+    module = TASKS.module(name) if name in names() else None
     return (module.SOURCE,) if module and hasattr(module, "SOURCE") else ()
 
 

