@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -15,10 +14,10 @@ from rl_step import keep
 
 from colorfast.attacks import run as battery
 from colorfast.evals.evaluate import HELDOUT
+from colorfast.models.cached_policy import CachedPolicy
+from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.local import load_policy
-from colorfast.models.packed import packed
-from colorfast.models.remembering import Remembering
-from colorfast.models.together import together
+from colorfast.models.request_batcher import run_batched
 from colorfast.stats.intervals import mean
 from colorfast.types import Score
 
@@ -30,19 +29,14 @@ def measured(precision: str) -> tuple[float, list[Score]]:
     """Seconds, and every score in a fixed order."""
     model = replace(load_policy(MODEL, battery.DECODED), precision=precision)
     made = battery.of_models({"a": MODEL, "b": MODEL}, ATTACKS, ITEMS, 1)
-    jobs = [
-        partial(
-            battery.measure,
-            battery=made,
-            attack=attack,
-            strength=strength,
-            advance=lambda *_, **__: None,
-        )
+    policy = CachedPolicy(model)
+    askers = [
+        battery.point_asker(policy, made, attack, strength, lambda *_, **__: None)
         for attack, strength in made.points[:POINTS]
     ]
     start = time.perf_counter()
-    with packed(model.model, battery.DECODED, precision):  # once, as the battery does
-        scores = [s for part in together(Remembering(model), jobs) for s in part]
+    with packed_linears(model.model, battery.DECODED, precision):  # once, as the battery does
+        scores = [s for part in run_batched(policy, askers) for s in part]
     return time.perf_counter() - start, scores
 
 

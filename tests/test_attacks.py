@@ -27,10 +27,10 @@ from colorfast.evals.evaluate import score_benchmark, score_heldout
 from colorfast.io.storage import write_json
 from colorfast.io.validation import check_known
 from colorfast.models import Conversation, Policy
+from colorfast.models.cached_policy import CachedPolicy
 from colorfast.models.local import load_policy
-from colorfast.models.remembering import Remembering
+from colorfast.models.request_batcher import Asker, SampleRequest, run_batched
 from colorfast.models.scripted import Known, Scripted
-from colorfast.models.together import together
 from colorfast.report.attacks import show
 from colorfast.types import ColorfastError, Message, Reply
 
@@ -188,35 +188,35 @@ def counting() -> Counting:
 def test_askers_side_by_side_are_answered_in_one_batch_and_each_gets_its_own() -> None:
     policy = counting()
 
-    def asking(n: int):  # type: ignore[no-untyped-def]
-        def ask(asker: Policy) -> list[str]:
-            return [
-                r.text for _ in range(n) for r in asker.sample([HELD[n].messages], ["x"], 8, 0.0)
-            ]
+    def asking(n: int) -> Asker[list[str]]:
+        texts = []
+        for _ in range(n):
+            replies = yield SampleRequest([HELD[n].messages], ["x"], 8, 0.0)
+            texts += [r.text for r in replies]
+        return texts
 
-        return ask
-
-    told = together(policy, [asking(n) for n in (1, 3, 2)])
-    assert told == [[HELD[n].replies["good"]] * n for n in (1, 3, 2)]
+    results = run_batched(policy, [asking(n) for n in (1, 3, 2)])
+    assert results == [[HELD[n].replies["good"]] * n for n in (1, 3, 2)]
     assert policy.calls == [3, 2, 1]
 
 
 def test_a_failing_job_or_policy_leaves_nobody_waiting() -> None:
-    def fails(asker: Policy) -> None:
+    def fails() -> Asker[None]:
+        yield SampleRequest([HELD[0].messages], ["x"], 8, 0.0)
         raise KeyError("mine")
 
-    def asks(asker: Policy) -> list[Reply]:
-        return asker.sample([HELD[0].messages], ["x"], 8, 0.0)
+    def asks() -> Asker[None]:
+        yield SampleRequest([HELD[0].messages], ["x"], 8, 0.0)
 
     with pytest.raises(KeyError, match="mine"):
-        together(counting(), [asks, fails, asks])
+        run_batched(counting(), [asks(), fails(), asks()])
     with pytest.raises(LookupError, match="no known question"):
-        together(Scripted({}, lambda conversation: False), [asks, asks])
+        run_batched(Scripted({}, lambda conversation: False), [asks(), asks()])
 
 
 def test_what_was_said_once_is_not_asked_again() -> None:
     policy = counting()
-    remembering = Remembering(policy)
+    remembering = CachedPolicy(policy)
     talk = [HELD[0].messages, HELD[1].messages, HELD[0].messages]
     replies = remembering.sample(talk, ["x", "x", "x"], 8, 0.7)
     assert replies[0] == replies[2] != replies[1]

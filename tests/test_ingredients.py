@@ -19,7 +19,7 @@ from colorfast.training.schedule import schedule
 CODE, OFFLINE = Grading(kind="code"), Grading(kind="offline")
 TRAINING_FILES = (
     "models/sampling.py",
-    "training/engines/packing.py",
+    "training/engines/prefix_packing.py",
     "training/engines/trl.py",
     "training/objectives.py",
 )

@@ -10,8 +10,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from colorfast.models import prompts
+from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.local import LocalPolicy, load_policy
-from colorfast.models.packed import packed
 from colorfast.models.prompts import shared_prefix
 from colorfast.models.sampling import pick, sample
 from colorfast.models.scoring import score
@@ -55,9 +55,9 @@ def test_packed_weights_give_the_same_logits_and_leave_no_trace(
     ids = torch.tensor([policy.encode(ask(PROMPTS[1]))])
     with torch.no_grad():
         plain = model(input_ids=ids).logits
-        with packed(model, 8):
+        with packed_linears(model, 8):
             inside = model(input_ids=ids).logits
-            with packed(model, 8):
+            with packed_linears(model, 8):
                 assert torch.equal(model(input_ids=ids).logits, inside)
             assert torch.equal(model(input_ids=ids).logits, inside), "the outer one is still there"
         assert torch.equal(model(input_ids=ids).logits, plain)

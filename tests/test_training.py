@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from colorfast.config import Experiment, Training
 from colorfast.io.tables import read_rows
 from colorfast.models.resolve import weights_sha256
-from colorfast.training.engines import packing, trl
+from colorfast.training.engines import prefix_packing, trl
 from colorfast.training.engines.launch import Launched
 from colorfast.training.schedule import schedule, schedule_hash
 from colorfast.types import ColorfastError, Criterion, Message, Slot, Task
@@ -273,13 +273,13 @@ def test_a_process_that_fails_is_one_line(tiny_model: Path, tmp_path: Path) -> N
 def test_every_wanted_token_is_in_one_pass_and_long_replies_do_not_share_a_row() -> None:
     prompts = [[1] * 10] * 4 + [[2] * 300] * 2 + [[3] * 5] * 4
     replies = [[7] * n for n in (1, 4, 9, 30, 200, 200, 2, 2, 2, 2)]
-    found = packing.passes(prompts, replies, [0, 2, 3, 4, 5, 6, 7], 512)
+    found = prefix_packing.passes(prompts, replies, [0, 2, 3, 4, 5, 6, 7], 512)
     assert sorted(i for part in found for row in part for i in row) == [0, 2, 3, 4, 5, 6, 7]
     assert [4] in [row for part in found for row in part] and [6, 7] in [
         row for part in found for row in part
     ]
     for part in found:
-        packed = packing.pack(part, prompts, replies)
+        packed = prefix_packing.pack(part, prompts, replies)
         assert sorted(zip(packed.reply.tolist(), packed.place.tolist(), strict=True)) == sorted(
             (i, k) for row in part for i in row for k in range(len(replies[i]))
         )

@@ -25,9 +25,9 @@ from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import (
     HELDOUT,
     check_stamps,
+    heldout_asker,
     heldout_stamp,
-    score_benchmark,
-    score_heldout,
+    items_asker,
     stamp,
 )
 from colorfast.io import subprocesses
@@ -44,9 +44,10 @@ from colorfast.io.storage import (
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.io.validation import check_known
 from colorfast.models import Policy
-from colorfast.models.remembering import Remembering
+from colorfast.models.cached_policy import CachedPolicy
+from colorfast.models.request_batcher import Asker, run_batched
+from colorfast.models.request_batcher import run as answer
 from colorfast.models.resolve import resolve, weights_sha256
-from colorfast.models.together import together
 from colorfast.rewards.select import make_ready
 from colorfast.runs.experiment import BASELINE, load_run, settled
 from colorfast.runs.layout import Cell
@@ -241,6 +242,13 @@ def measure(
     """Everything that is measured at one point: held-out scenarios, what the attack goes after,
     capability. `Score.sample` is the repetition. What a weight attack made of a policy is measured
     by the same call."""
+    return answer(policy, point_asker(policy, battery, attack, strength, advance))
+
+
+def point_asker(
+    policy: Policy, battery: Battery, attack: Attack, strength: int, advance: Advance
+) -> Asker[list[Score]]:
+    """`measure` as an asker of the policy (see `models.request_batcher`)."""
     asked = [benchmarks.get(name) for name in battery.evals(attack)]
     if attack.begins and not policy.continues:
         items = [(HELDOUT, s.id) for s in battery.scenarios]
@@ -256,9 +264,12 @@ def measure(
     scores: list[Score] = []
     for repetition in range(battery.evaluation.samples):
         attacked = attack.wrap(policy, strength, repetition)
-        part = score_heldout(attacked, battery.scenarios, once, advance)
+        part = yield from attacked.wrap(heldout_asker(battery.scenarios, once, advance))
         for benchmark in asked:
-            part += score_benchmark(attacked, benchmark, once, battery.system, advance)
+            chosen = benchmarks.chosen(benchmark, once.items)
+            part += yield from attacked.wrap(
+                items_asker(benchmark, chosen, once, battery.system, advance, attacked.by_letter)
+            )
         scores += [replace(s, sample=repetition) for s in part]
     return scores
 
@@ -470,29 +481,20 @@ def _prompted(
         return
     with _asked_often(load_policy(model), battery) as policy:
         for part in parts:
-            jobs = [
-                partial(
-                    measure,
-                    battery=battery,
-                    attack=p.attack,
-                    strength=p.strength,
-                    advance=advance if p in left else _silent,
-                )
-                for p in part
-            ]
-            yield from (
-                (p, scores)
-                for p, scores in zip(part, together(Remembering(policy), jobs), strict=True)
-                if p in left
-            )
+            askers = []
+            for p in part:
+                bar = advance if p in left else _silent
+                askers.append(point_asker(policy, battery, p.attack, p.strength, bar))
+            every = run_batched(CachedPolicy(policy), askers)
+            yield from ((p, scores) for p, scores in zip(part, every, strict=True) if p in left)
 
 
 @contextlib.contextmanager
 def _asked_often(policy: LocalPolicy, battery: Battery) -> Iterator[LocalPolicy]:
     """The policy for many points: its weights are packed once."""
-    from colorfast.models.packed import packed
+    from colorfast.models.cpu_linear import packed_linears
 
-    with packed(policy.model, DECODED, battery.computed_in):
+    with packed_linears(policy.model, DECODED, battery.computed_in):
         yield replace(policy, batch_size=DECODED, precision=battery.computed_in)
 
 

@@ -14,6 +14,7 @@ from colorfast.evals import benchmarks, ingredients
 from colorfast.io.storage import digest, file_sha256, sound, write_json
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
+from colorfast.models.request_batcher import Asker, LogprobsRequest, SampleRequest, run
 from colorfast.rewards.select import graders
 from colorfast.types import Benchmark, ColorfastError, Item, Message, Reply, Scenario, Score
 
@@ -59,12 +60,22 @@ def score_heldout(
     """`samples` replies to each scenario, graded by its rubric. The draws are named by scenario and
     sample, so two arms answer with the same randomness. What a judge used is written to
     `folder/judge.json`."""
+    return run(policy, heldout_asker(scenarios, evaluation, advance, folder))
+
+
+def heldout_asker(
+    scenarios: Sequence[Scenario],
+    evaluation: Evaluation,
+    advance: Advance,
+    folder: Path | None = None,
+) -> Asker[list[Score]]:
+    """`score_heldout` as an asker (see `models.request_batcher`)."""
     asked = [(s, k) for s in scenarios for k in range(evaluation.samples)]
     scores = []
     grade = graders(evaluation.grading)
     for start in range(0, len(asked), evaluation.batch_size):
         part = asked[start : start + evaluation.batch_size]
-        replies = policy.sample(
+        replies = yield SampleRequest(
             [s.messages for s, _ in part],
             [f"heldout-{s.id}-{k}" for s, k in part],
             evaluation.max_tokens,
@@ -159,14 +170,8 @@ def score_benchmark(
 ) -> list[Score]:
     """Every chosen item: choices by log-likelihood (accuracy, and probability of the aligned
     answers), the rest by the benchmark's own score of a greedy reply."""
-    return score_items(
-        policy,
-        benchmark,
-        benchmarks.chosen(benchmark, evaluation.items),
-        evaluation,
-        system,
-        advance,
-    )
+    items = benchmarks.chosen(benchmark, evaluation.items)
+    return score_items(policy, benchmark, items, evaluation, system, advance)
 
 
 def score_items(
@@ -178,6 +183,20 @@ def score_items(
     advance: Advance,
 ) -> list[Score]:
     """The same for items that are chosen already."""
+    asker = items_asker(benchmark, items, evaluation, system, advance, policy.by_letter)
+    return run(policy, asker)
+
+
+def items_asker(
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    evaluation: Evaluation,
+    system: str | None,
+    advance: Advance,
+    letters: bool,
+) -> Asker[list[Score]]:
+    """`score_items` as an asker (see `models.request_batcher`). `letters`: choices are asked by
+    letter."""
     scores = []
     at_once = (
         4 * evaluation.batch_size
@@ -185,15 +204,17 @@ def score_items(
     for start in range(0, len(items), at_once):
         part = items[start : start + at_once]
         if benchmark.kind == "choice":
-            asked = [by_letter(i) for i in part] if policy.by_letter else part
-            logs = policy.logprobs([_ask(i, system) for i in asked], [i.choices for i in asked])
+            asked = [by_letter(i) for i in part] if letters else part
+            logs = yield LogprobsRequest(
+                [_ask(i, system) for i in asked], [i.choices for i in asked]
+            )
             scores += [
                 _choice(benchmark.id, item, found) for item, found in zip(asked, logs, strict=True)
             ]
         else:
             assert benchmark.score is not None
             names = [f"{benchmark.id}-{i.id}" for i in part]
-            replies = policy.sample(
+            replies = yield SampleRequest(
                 [_ask(i, system) for i in part], names, room(benchmark, evaluation), 0.0
             )
             for item, reply in zip(part, replies, strict=True):

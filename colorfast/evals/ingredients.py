@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent
 ANSWERS = (
     "models/resolve.py",
     "models/local.py",
-    "models/packed.py",
+    "models/cpu_linear.py",
     "models/precision.py",
     "models/prompts.py",
     "models/sampling.py",
@@ -30,10 +30,10 @@ ANSWERS = (
 TRAINS = (
     "corpus/constitutions/critique.md",
     "corpus/constitutions/revise.md",
-    "training/engines/guided.py",
-    "training/engines/head.py",
+    "training/engines/context_distillation.py",
+    "training/engines/fused_logprobs.py",
     "training/engines/launch.py",
-    "training/engines/packing.py",
+    "training/engines/prefix_packing.py",
     "training/engines/processes.py",
     "training/engines/recorder.py",
     "training/engines/snapshots.py",

@@ -11,8 +11,8 @@ import torch
 from transformers import DynamicCache
 
 from colorfast.models import Conversation
+from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.local import PACKED_ROWS, LocalPolicy
-from colorfast.models.packed import packed
 from colorfast.models.prompts import BATCH_TOKENS, Tokens, batches, branch, left_padded
 
 Activations = npt.NDArray[np.float32]
@@ -39,7 +39,7 @@ def activations(
     members = list(shared.values())
     last: dict[int, Activations] = {}
     means: dict[int, Activations] = {}
-    with packed(policy.model, PACKED_ROWS):
+    with packed_linears(policy.model, PACKED_ROWS):
         for batch in batches([prompt for prompt, _ in asked], 0):
             cache, mask, at_end = _prompts(policy, [asked[i][0] for i in batch])
             flat = [(row, i) for row, prompt in enumerate(batch) for i in members[prompt]]

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from colorfast.models import Conversation
-from colorfast.models.packed import packed
+from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.resolve import PLAIN_TEMPLATE, reason, resolve
 from colorfast.models.sampling import sample, uniforms
 from colorfast.models.scoring import score
@@ -85,7 +85,7 @@ class LocalPolicy:
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
         replies: dict[int, Reply] = {}
-        with packed(self.model, min(len(prompts), self.batch_size), self.precision):
+        with packed_linears(self.model, min(len(prompts), self.batch_size), self.precision):
             for batch in self._batches(prompts):
                 draws = torch.tensor([uniforms(names[i], max_tokens) for i in batch])
                 told = sample(
@@ -130,7 +130,7 @@ class LocalPolicy:
             (self.encode(c), [self.spoken(choice) for choice in options])
             for c, options in zip(conversations, choices, strict=True)
         ]
-        with packed(self.model, PACKED_ROWS, self.precision):
+        with packed_linears(self.model, PACKED_ROWS, self.precision):
             return score(self.model, asked, self.tokenizer.pad_token_id)
 
 

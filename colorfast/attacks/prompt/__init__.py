@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,16 @@ from colorfast.io.folders import Folder, load_attribute
 from colorfast.io.storage import digest
 from colorfast.io.validation import check_known
 from colorfast.models import Conversation, Policy
-from colorfast.models.around import Around
+from colorfast.models.policy_wrapper import PolicyWrapper
+from colorfast.models.request_batcher import Asker, Request, SampleRequest
 from colorfast.models.scripted import Known, Scripted
-from colorfast.types import Message, Reply, Source
+from colorfast.types import Message, Source
 
 HOME = Path(__file__).parent
 CANNOT = "this policy cannot be given the first words of its reply"
 Wordings = tuple[tuple[str, ...], ...]
 """Ways to say the same, each in steps that add to one another."""
-Wrap = Callable[[Policy, int, int], Policy]
+Wrap = Callable[[Policy, int, int], PolicyWrapper]
 """(policy, strength, repetition) -> the policy under attack."""
 Change = Callable[[Conversation, int], Conversation]
 """(conversation, which wording) -> the conversation that the policy meets."""
@@ -118,33 +119,21 @@ def again(names: Sequence[str], repetition: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Rewritten(Around):
+class Rewritten(PolicyWrapper):
     """A policy that meets every conversation changed."""
 
     change: Change
     wordings: int
     repetition: int
 
-    def sample(
-        self,
-        conversations: Sequence[Conversation],
-        names: Sequence[str],
-        max_tokens: int,
-        temperature: float,
-    ) -> list[Reply]:
-        """See `Policy.sample`."""
-        return self.policy.sample(
-            self._changed(conversations), again(names, self.repetition), max_tokens, temperature
-        )
-
-    def logprobs(
-        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
-    ) -> list[list[float]]:
-        """See `Policy.logprobs`."""
-        return self.policy.logprobs(self._changed(conversations), choices)
-
-    def _changed(self, conversations: Sequence[Conversation]) -> list[Conversation]:
-        return [self.change(c, drawn(c, self.repetition, self.wordings)) for c in conversations]
+    def rewrite(self, request: Request) -> Asker[Any]:
+        """See `PolicyWrapper.rewrite`."""
+        changed = [
+            self.change(c, drawn(c, self.repetition, self.wordings)) for c in request.conversations
+        ]
+        if isinstance(request, SampleRequest):
+            request = replace(request, names=again(request.names, self.repetition))
+        return (yield replace(request, conversations=changed))
 
 
 CLEAN = Attack(
@@ -237,7 +226,7 @@ def saying(
     """
 
     def wrapping(wordings: Wordings) -> Wrap:
-        def wrap(policy: Policy, strength: int, repetition: int) -> Policy:
+        def wrap(policy: Policy, strength: int, repetition: int) -> PolicyWrapper:
             def change(conversation: Conversation, k: int) -> Conversation:
                 return put(
                     conversation, " ".join(wordings[k % len(wordings)][:strength]), k % places

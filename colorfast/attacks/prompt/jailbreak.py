@@ -42,7 +42,7 @@ def template(file: Source) -> tuple[str, str]:
     return before, after
 
 
-def within(tiers: Tiers, policy: Policy, strength: int, repetition: int) -> Policy:
+def within(tiers: Tiers, policy: Policy, strength: int, repetition: int) -> Rewritten:
     """The user's last message inside a template of this tier."""
     files = tiers[strength - 1]
 

@@ -41,7 +41,7 @@ def shots(kind: ReplyKind, draw: int) -> tuple[Message, ...]:
     )
 
 
-def show(kind: ReplyKind, policy: Policy, strength: int, repetition: int) -> Policy:
+def show(kind: ReplyKind, policy: Policy, strength: int, repetition: int) -> Rewritten:
     """Every conversation of a repetition meets the same examples, so that what they share is
     computed once."""
     examples = shots(kind, repetition % DRAWS)[-2 * strength :]

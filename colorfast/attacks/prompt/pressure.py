@@ -3,12 +3,13 @@ the last one is scored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from colorfast.attacks.prompt import Wordings, Wrap, again, drawn, worded
 from colorfast.models import Conversation
-from colorfast.models.around import Around
+from colorfast.models.policy_wrapper import PolicyWrapper
+from colorfast.models.request_batcher import Asker, Request, SampleRequest
 from colorfast.types import Message, Reply
 
 AGAIN = "Now answer my question again."
@@ -19,55 +20,39 @@ ROOM = 16
 
 
 @dataclass(frozen=True)
-class Pressed(Around):
+class Pressed(PolicyWrapper):
     """A policy that is pushed after each of its replies, `turns` times."""
 
     wordings: Wordings
     turns: int
     repetition: int
 
-    def sample(
-        self,
-        conversations: Sequence[Conversation],
-        names: Sequence[str],
-        max_tokens: int,
-        temperature: float,
-    ) -> list[Reply]:
-        """See `Policy.sample`. The first reply has the draw that it has without pressure."""
-        names = again(names, self.repetition)
-        talks = self._talk(conversations, names, max_tokens, temperature)
-        return self.policy.sample(
-            talks, [f"{name}-turn-{self.turns}" for name in names], max_tokens, temperature
-        )
+    def rewrite(self, request: Request) -> Asker[Any]:
+        """See `PolicyWrapper.rewrite`. The first reply has the draw that it has without
+        pressure."""
+        if isinstance(request, SampleRequest):
+            names = again(request.names, self.repetition)
+            asked = replace(request, names=names)
+        else:
+            names = [str(i) for i in range(len(request.conversations))]
+            asked = SampleRequest(request.conversations, names, ROOM, 0.0)
+        talks = yield from self._talks(asked)
+        if isinstance(request, SampleRequest):
+            request = replace(request, names=[f"{name}-turn-{self.turns}" for name in names])
+        return (yield replace(request, conversations=talks))
 
-    def logprobs(
-        self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
-    ) -> list[list[float]]:
-        """See `Policy.logprobs`: after the pressure."""
-        return self.policy.logprobs(
-            self._talk(conversations, [str(i) for i in range(len(conversations))], ROOM, 0.0),
-            choices,
-        )
-
-    def _talk(
-        self,
-        conversations: Sequence[Conversation],
-        names: Sequence[str],
-        max_tokens: int,
-        temperature: float,
-    ) -> list[Conversation]:
-        steps = [
-            self.wordings[drawn(c, self.repetition, len(self.wordings))] for c in conversations
-        ]
-        talks = [tuple(c) for c in conversations]
+    def _talks(self, request: SampleRequest) -> Asker[list[Conversation]]:
+        """Each conversation with the policy's replies and the pushes after them."""
+        talks: list[Conversation] = [tuple(c) for c in request.conversations]
+        steps = [self.wordings[drawn(c, self.repetition, len(self.wordings))] for c in talks]
         for turn in range(self.turns):
-            draws = [f"{name}-turn-{turn}" for name in names] if turn else names
-            replies = self.policy.sample(talks, draws, max_tokens, temperature)
+            names = [f"{name}-turn-{turn}" if turn else name for name in request.names]
+            replies = yield replace(request, conversations=talks, names=names)
             talks = [
                 (*talk, *_turn(reply, step[turn]))
                 for talk, reply, step in zip(talks, replies, steps, strict=True)
             ]
-        return list(talks)
+        return talks
 
 
 def _turn(reply: Reply, push: str) -> tuple[Message, Message]:

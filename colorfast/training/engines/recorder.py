@@ -19,15 +19,15 @@ from colorfast.io.storage import DamagedError, write_text
 from colorfast.io.tables import ROLLOUTS, write_rows
 from colorfast.io.validation import read_jsonl
 from colorfast.models import vllm
+from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.local import LocalPolicy
-from colorfast.models.packed import packed
 from colorfast.models.precision import precision
 from colorfast.models.sampling import sample, uniforms
 from colorfast.rewards.select import graders
 from colorfast.rewards.text import SENTENCE
 from colorfast.training import objectives
-from colorfast.training.engines import guided
-from colorfast.training.engines.guided import Made, Place
+from colorfast.training.engines import context_distillation
+from colorfast.training.engines.context_distillation import Made, Place
 from colorfast.training.engines.processes import processes
 from colorfast.training.ledger import Rollout, step_metrics
 from colorfast.types import ColorfastError, Message, Slot, Task, Verdict
@@ -105,13 +105,17 @@ class Recorder:
             return sample(model, prompts, draws, training.temperature, stops, pad)
 
         model.eval()
-        with packed(model, len(asked), self.precision):
+        with packed_linears(model, len(asked), self.precision):
             self.made = dict(
-                zip(asked, guided.replies(self.policy, training, places, ask), strict=True)
+                zip(
+                    asked,
+                    context_distillation.replies(self.policy, training, places, ask),
+                    strict=True,
+                )
             )
         model.train()
-        for i, made in self.made.items():
-            completions[i] = made.ids
+        for i, reply in self.made.items():
+            completions[i] = reply.ids
         told = (
             [_of(logs.get(name, []), ids) for name, ids in zip(names, completions, strict=True)]
             if training.vllm

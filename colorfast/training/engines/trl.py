@@ -24,8 +24,8 @@ from colorfast.models.local import load_policy
 from colorfast.models.precision import precision, products
 from colorfast.models.prompts import is_plain
 from colorfast.models.resolve import weights_sha256
-from colorfast.training.engines import packing
-from colorfast.training.engines.head import telling, tells
+from colorfast.training.engines import prefix_packing
+from colorfast.training.engines.fused_logprobs import telling, tells
 from colorfast.training.engines.processes import processes
 from colorfast.training.engines.recorder import Recorder
 from colorfast.training.engines.snapshots import (
@@ -95,7 +95,7 @@ class GroupTrainer(GRPOTrainer):
             _held(rows["completion_ids"], rows["completion_mask"]),
         )
         live = [i for i, a in enumerate(rows["advantages"].tolist()) if a or self.beta]
-        made = packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)
+        made = prefix_packing.passes(prompts, replies, live, self.recorder.training.pass_tokens)
         found = [[i for row in part for i in row] for part in made]
         most = int(
             self.accelerator.gather(
@@ -125,10 +125,10 @@ class GroupTrainer(GRPOTrainer):
             _held(input_ids[:, n:], attention_mask[:, n:]),
         )
         told = torch.zeros(2, len(prompts), logits_to_keep, device=input_ids.device)
-        for part in packing.passes(
+        for part in prefix_packing.passes(
             prompts, replies, range(len(prompts)), self.recorder.training.pass_tokens
         ):
-            packed = packing.pack(part, prompts, replies).to(input_ids.device)
+            packed = prefix_packing.pack(part, prompts, replies).to(input_ids.device)
             with telling(
                 self.accelerator.unwrap_model(model).get_output_embeddings(),
                 packed.reads,

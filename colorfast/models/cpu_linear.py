@@ -25,7 +25,7 @@ def packs(model: nn.Module) -> bool:
 
 
 @contextlib.contextmanager
-def packed(model: nn.Module, rows: int, precision: str = "fp32") -> Iterator[None]:
+def packed_linears(model: nn.Module, rows: int, precision: str = "fp32") -> Iterator[None]:
     """Inside, every linear layer multiplies by a copy of its weight laid out for products with
     about `rows` rows; in bf16, what goes in and comes out is rounded, and the rest of the model
     stays in fp32.
