@@ -19,14 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import LITTLE, make_tiny_model
-
 from colorfast.io.console import console
 from colorfast.io.storage import file_sha256, read_json, write_json, write_text
 from colorfast.models.resolve import weights_sha256
 from colorfast.runs.experiment import planned
 from colorfast.runs.layout import UNTRAINED, cells
 from colorfast.runs.status import statuses
+from helpers.tiny import LITTLE, make_tiny_model
 
 HOME = Path(__file__).parent.parent
 SEED, MOMENTS = "kills", 20

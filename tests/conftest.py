@@ -13,17 +13,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import small_files
 import torch
-from scripted_server import Behave, Server
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from colorfast.config import Arm, Evaluation, Experiment, Grading, Training
+from colorfast.config import Experiment
 from colorfast.corpus import scenarios
 from colorfast.io.downloads import fetch, pinned
 from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError
+from helpers import small_files
+from helpers.server import Behave, Server
+from helpers.tiny import make_tiny_model, tiny_experiment
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ["OMP_NUM_THREADS"] = (
@@ -31,12 +30,6 @@ os.environ["OMP_NUM_THREADS"] = (
 )
 torch.set_num_threads(1)
 
-CODE = Grading(kind="code")
-LITTLE = str(Path(__file__).parent / "little_benchmark.py")
-CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 FILES = ("COLORFAST_MIRROR", "COLORFAST_SOURCES")
 USERS = {name: os.environ[name] for name in FILES if os.environ.get(name)}
@@ -114,68 +107,9 @@ def forget() -> None:
                     value.cache_clear()
 
 
-def make_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """A two-layer Llama with random weights and a byte-level tokenizer trained on the corpus."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    texts = [m.content for s in scenarios.corpus()[:60] for m in s.messages]
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=400,
-            special_tokens=["<|im_start|>", "<|im_end|>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>"
-    )
-    fast.chat_template = CHAT
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        eos_token_id=fast.eos_token_id,
-        pad_token_id=fast.pad_token_id,
-        bos_token_id=None,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def tiny_experiment(model: Path) -> Experiment:
-    """Three arms of four steps on the tiny model."""
-    return Experiment(
-        name="tiny",
-        model=str(model),
-        standard=("facts", "format"),
-        training=Training(
-            steps=4,
-            prompts_per_step=2,
-            group_size=3,
-            max_tokens=6,
-            learning_rate=1e-3,
-            save_every=2,
-            lora_rank=4,
-            reward=CODE,
-        ),
-        arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
-        evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),
-    )
 
 
 @pytest.fixture
@@ -187,6 +121,12 @@ def tiny(tiny_model: Path) -> Experiment:
 def tiny_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, finished; not to be changed."""
     return run(tiny_experiment(tiny_model), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(params=["small", pytest.param("real", marks=pytest.mark.data)])
+def both_files(request: pytest.FixtureRequest) -> str:
+    """A fact of the small files and, where a test may see them, of the real ones."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_cli import LITTLE, TOML
 
 from colorfast import cli, tasks
 from colorfast.config import Experiment
@@ -31,6 +30,7 @@ from colorfast.models.resolve import resolve
 from colorfast.rewards import rubric
 from colorfast.training.engines.launch import Launched
 from colorfast.types import ColorfastError
+from helpers.tiny import LITTLE, TOML
 
 HUGE = [b"1e400", b"-1e400", b"NaN", b"Infinity", b"nan", b"inf", b"9" * 30, b"9" * 5000, b"-1"]
 HUGE += [b"null", b"[]", b"{}", b"true", b'"\\ud800"', b'""']
