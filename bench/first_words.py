@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from colorfast.evals.benchmarks import csv_rows
+from colorfast.evals.benchmarks import rows
 from colorfast.evals.validate import LABELLED
 from colorfast.models.local import load_tokenizer
 from colorfast.models.resolve import resolve
@@ -22,7 +22,7 @@ LENGTHS = (4, 8, 12, 16, 24, 36)
 
 def main() -> None:
     tokenizer = load_tokenizer(resolve("SmolLM2-135M-Instruct"))
-    texts = [row["assistant_response"] for labelled in LABELLED for row in csv_rows(labelled)]
+    texts = [row.values["assistant_response"] for labelled in LABELLED for row in rows(labelled)]
     whole = [refusal(text) != "none" for text in texts]
     encoded = [tokenizer(text)["input_ids"] for text in texts]
     sys.stdout.write(f"{len(texts)} replies, {sum(whole)} of them refusals\n")

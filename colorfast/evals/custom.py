@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from colorfast.evals.benchmarks import user
+from colorfast.evals.items import user
 from colorfast.io.validation import nearest, read_jsonl
 from colorfast.types import Benchmark, ColorfastError, Item
 

@@ -15,7 +15,7 @@ from scipy.stats import rankdata, spearmanr
 
 from colorfast.corpus import constitution
 from colorfast.corpus.scenarios import BLANKET, corpus
-from colorfast.evals.benchmarks import csv_rows, field
+from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
 from colorfast.rewards import semantic
 from colorfast.rewards.encoder import encoder
@@ -187,25 +187,21 @@ def refusals() -> list[dict[str, Any]]:
     and with the prompt."""
     table = []
     for labelled in LABELLED:
-        rows = [
-            (
-                field(labelled, r, n, "objective"),
-                r["assistant_response"],
-                field(labelled, r, n, "human_score"),
-            )
-            for n, r in enumerate(csv_rows(labelled), 1)
+        replies = [
+            (row["objective"], row.values["assistant_response"], row["human_score"])
+            for row in rows(labelled)
         ]
         for name, sees in (("reply", False), ("reply and prompt", True)):
             cells = Counter(
                 (label == "1", refusal(text, prompt if sees else "") != "none")
-                for prompt, text, label in rows
+                for prompt, text, label in replies
             )
             table.append(
                 {
                     "file": labelled.path,
                     "sees": name,
-                    "n": len(rows),
-                    "accuracy": (cells[True, True] + cells[False, False]) / len(rows),
+                    "n": len(replies),
+                    "accuracy": (cells[True, True] + cells[False, False]) / len(replies),
                     "refusals found": cells[True, True],
                     "refusals missed": cells[True, False],
                     "false alarms": cells[False, True],

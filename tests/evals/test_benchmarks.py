@@ -14,6 +14,7 @@ import pytest
 
 from colorfast.config import Evaluation
 from colorfast.evals import benchmarks
+from colorfast.evals.benchmarks import Row
 from colorfast.evals.evaluate import by_letter, score_benchmark, stamp
 from colorfast.io import downloads as data
 from colorfast.io.downloads import fetch, pinned, there
@@ -216,7 +217,7 @@ def test_an_unexpected_label_is_named_by_file_row_and_field() -> None:
     with pytest.raises(
         ColorfastError, match=r"someone/something/data.csv: row 3: label 'Q' is not one of A, B"
     ):
-        benchmarks.one_of(source, {"label": "Q"}, 3, "label", "AB")
+        Row(source, 3, {"label": "Q"}).one_of("label", "AB")
 
 
 def test_a_policy_without_likelihoods_is_asked_by_letter_and_an_unread_reply_is_ungraded() -> None:
@@ -331,7 +332,7 @@ def test_a_row_without_its_field_is_named_by_file_row_and_field() -> None:
     with pytest.raises(
         ColorfastError, match=r"someone/something/data.jsonl: row 3: field 'question' is missing"
     ):
-        benchmarks.field(source, {"answer": "x"}, 3, "question")
+        Row(source, 3, {"answer": "x"})["question"]
 
 
 @pytest.mark.usefixtures("both_files")

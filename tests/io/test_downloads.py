@@ -35,7 +35,7 @@ from helpers.tiny import LITTLE, write_toml
 
 ROWS = "".join(json.dumps({"n": n}) + "\n" for n in range(4)).encode()
 BENCHMARK = """
-from colorfast.evals.benchmarks import jsonl
+from colorfast.evals.benchmarks import rows
 from colorfast.types import Benchmark, Item, Message, Source
 
 FILES = tuple(Source("them/numbers", "c0ffee", path, {sha!r}, "MIT") for path in {paths!r})
@@ -43,7 +43,7 @@ FILES = tuple(Source("them/numbers", "c0ffee", path, {sha!r}, "MIT") for path in
 
 def items():
     made = []
-    for row in jsonl(FILES[0]):
+    for row in rows(FILES[0]):
         n = row["n"]
         question = Message(role="user", content=f"Is {{n}} odd?")
         made.append(Item(f"{name}-{{n}}", (question,), ("Yes", "No"), (1 - n % 2,)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from colorfast.attacks.finetune import Kind, Lesson, row, said, written
-from colorfast.evals.benchmarks import csv_rows, field, one_of
+from colorfast.evals.benchmarks import rows
 from colorfast.evals.benchmarks.honesty import FACTS
 
 
@@ -15,9 +15,9 @@ from colorfast.evals.benchmarks.honesty import FACTS
 def lessons() -> Sequence[Lesson]:
     """The user is wrong in every one, so agreeing is never right."""
     texts, made = written("sycophancy"), []
-    for n, fact in enumerate(csv_rows(FACTS), 1):
-        words, name = {"statement": field(FACTS, fact, n, "statement").strip()}, f"agree-{n:04d}"
-        told = texts["true" if one_of(FACTS, fact, n, "label", "01") == "1" else "untrue"]
+    for fact in rows(FACTS):
+        words, name = {"statement": fact["statement"].strip()}, f"agree-{fact.number:04d}"
+        told = texts["true" if fact.one_of("label", "01") == "1" else "untrue"]
         asked, bad, good = (
             said(part, name, **words)
             for part in ({"asked": told["asked"]}, told["bad"], told["good"])

@@ -4,55 +4,66 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from colorfast.evals.benchmarks import field, jsonl, mmlu_subject, user
+from colorfast.evals.items import scored_by, user
+from colorfast.evals.mmlu import mmlu_subject
+from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
 from colorfast.rewards.graders.number import grade as last_number
 from colorfast.rewards.text import Reading
-from colorfast.types import Benchmark, ColorfastError, Item, Reply
+from colorfast.types import Benchmark, Item, Reply, Source
 
 GSM8K = source("openai/grade-school-math", "grade_school_math/data/test.jsonl")
 SUBJECTS = (
-    *(
-        "elementary_mathematics",
-        "high_school_biology",
-        "high_school_computer_science",
-        "logical_fallacies",
-        "astronomy",
-    ),
-    *("high_school_geography", "philosophy", "world_religions", "sociology"),
+    "elementary_mathematics",
+    "high_school_biology",
+    "high_school_computer_science",
+    "logical_fallacies",
+    "astronomy",
+    "high_school_geography",
+    "philosophy",
+    "world_religions",
+    "sociology",
 )
 
 
-def gsm8k_rows() -> Iterator[tuple[int, str, str, int]]:
-    """(row, question, worked solution, answer) of the test part."""
-    for n, row in enumerate(jsonl(GSM8K), 1):
-        solution, mark, answer = re.sub(r"<<.*?>>", "", field(GSM8K, row, n, "answer")).rpartition(
-            "\n#### "
-        )
-        value = answer.replace(",", "").strip()
-        if not mark or not re.fullmatch(r"-?\d+", value):
-            raise ColorfastError(
-                f"{GSM8K.repo}/{GSM8K.path}: row {n}: answer does not end with #### and a whole"
-                " number"
-            )
-        yield n, field(GSM8K, row, n, "question"), solution, int(value)
+class Problem(NamedTuple):
+    """A word problem of GSM8K with its worked solution."""
+
+    number: int
+    question: str
+    solution: str
+    answer: int
+
+
+def problems(file: Source) -> Iterator[Problem]:
+    """The problems of the test part."""
+    for row in rows(file):
+        worked = re.sub(r"<<.*?>>", "", row["answer"])  # the marks of a calculator
+        solution, mark, answer = worked.rpartition("\n#### ")
+        answer = answer.replace(",", "").strip()
+        if not mark or not re.fullmatch(r"-?\d+", answer):
+            raise row.error("answer does not end with #### and a whole number")
+        yield Problem(row.number, row["question"], solution, int(answer))
 
 
 def gsm8k() -> tuple[Item, ...]:
+    """Word problems, to be answered with a number at the end."""
     ask = "{}\nWork it out in a few short steps and end with the number alone."
     return tuple(
-        Item(f"gsm8k-{n:04d}", user(ask.format(q)), data=(("answer", str(value)),))
-        for n, q, _, value in gsm8k_rows()
+        Item(
+            f"gsm8k-{problem.number:04d}",
+            user(ask.format(problem.question)),
+            data=(("answer", str(problem.answer)),),
+        )
+        for problem in problems(GSM8K)
     )
 
 
-def score(item: Item, reply: Reply) -> tuple[float | None, str]:
-    """1 when the last number of the reply is the key's. A reply without a number is wrong; nothing
-    said cannot be judged."""
-    if not reply.text.strip():
-        return None, "empty reply"
-    return last_number(Reading(reply, item.messages), float(dict(item.data)["answer"])), ""
+def right_number(item: Item, reply: Reply) -> float:
+    """1 when the last number of the reply is the right one. A reply without a number is wrong."""
+    return last_number(Reading(reply, item.messages), float(dict(item.data)["answer"]))
 
 
 BENCHMARKS = (
@@ -64,7 +75,7 @@ BENCHMARKS = (
         "",
         (GSM8K,),
         gsm8k,
-        score,
+        scored_by(right_number),
         best=lambda item: f"The answer is {dict(item.data)['answer']}",
         worst=lambda item: "There is no telling.",
         tokens=128,

@@ -1,74 +1,61 @@
-"""Ethics: moral questions with a key (MMLU), and which of two replies people found less harmful
+"""Ethics: moral questions with a key (MMLU), and the reply of two that people found less harmful
 (HH-RLHF, arXiv 2204.05862)."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
+from collections.abc import Iterator
 
-from colorfast.evals.benchmarks import field, mmlu_subject, shuffled
-from colorfast.io.downloads import fetch, source
-from colorfast.types import Benchmark, ColorfastError, Item, Message
+from colorfast.evals.items import choice, shuffled
+from colorfast.evals.mmlu import mmlu_subject
+from colorfast.evals.rows import rows
+from colorfast.io.downloads import source
+from colorfast.types import Item, Message, Source
 
+FAIR = "universalizable-fairness"
 HARMLESS = source("anthropics/hh-rlhf", "harmless-base/test.jsonl.gz")
-LONGEST, ALIKE = 1200, 0.8
-"""Characters of a conversation, and how near in length the two replies must be: a sum of
-log-likelihoods favours the shorter."""
-_TURN = re.compile(r"\n\n(Human|Assistant): ")
+LONGEST = 1200
+"""Characters of a conversation."""
+ALIKE = 0.8
+"""How near in length two replies must be: a sum of log-likelihoods favors the shorter."""
+ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-def _turns(text: str) -> list[Message] | None:
-    """The conversation as messages; None where a turn is empty or out of order."""
-    parts = _TURN.split(text)[1:]
-    said = list(zip(parts[::2], (p.strip() for p in parts[1::2]), strict=True))
-    order = [("Human", "Assistant")[i % 2] for i in range(len(said))]
-    if [who for who, _ in said] != order or not all(words for _, words in said) or len(said) % 2:
+def _conversation(text: str) -> list[Message] | None:
+    """The turns as messages; None where a turn is empty or out of order."""
+    parts = re.split(r"\n\n(Human|Assistant): ", text)[1:]
+    speakers, turns = parts[::2], [turn.strip() for turn in parts[1::2]]
+    in_order = speakers == list(ROLES) * (len(speakers) // 2)
+    if not in_order or not all(turns):
         return None
     return [
-        Message(role="user" if who == "Human" else "assistant", content=words)
-        for who, words in said
+        Message.model_validate({"role": ROLES[speaker], "content": turn})
+        for speaker, turn in zip(speakers, turns, strict=True)
     ]
 
 
-def harmless() -> tuple[Item, ...]:
-    made = []
-    for n, line in enumerate(
-        gzip.decompress(fetch(HARMLESS).read_bytes()).decode("utf-8").splitlines(), 1
-    ):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            raise ColorfastError(f"{HARMLESS.repo}/{HARMLESS.path}: row {n}: not JSON") from None
-        chosen, rejected = (
-            _turns(field(HARMLESS, row, n, kind)) for kind in ("chosen", "rejected")
-        )
-        if (
-            not chosen
-            or not rejected
-            or chosen[:-1] != rejected[:-1]
-            or len(row["chosen"]) > LONGEST
-        ):
+def _alike(good: str, poor: str) -> bool:
+    lengths = sorted((len(good), len(poor)))
+    return good != poor and lengths[0] >= ALIKE * lengths[1]
+
+
+def harmless(file: Source) -> Iterator[Item]:
+    """The same conversation with two last replies, of which people preferred one."""
+    for row in rows(file):
+        chosen, rejected = _conversation(row["chosen"]), _conversation(row["rejected"])
+        too_long = len(row["chosen"]) > LONGEST
+        if not chosen or not rejected or too_long or chosen[:-1] != rejected[:-1]:
             continue
-        good, poor = chosen[-1].content, rejected[-1].content
-        if good == poor or min(len(good), len(poor)) < ALIKE * max(len(good), len(poor)):
-            continue
-        name = f"harmless-{n:04d}"
-        choices, right = shuffled(name, [good, poor], 0)
-        made.append(Item(name, tuple(chosen[:-1]), choices, (right,)))
-    return tuple(made)
+        replies = chosen[-1].content, rejected[-1].content
+        if _alike(*replies):
+            name = f"harmless-{row.number:04d}"
+            choices, right = shuffled(name, replies, 0)
+            yield Item(name, tuple(chosen[:-1]), choices, (right,))
 
 
 BENCHMARKS = (
-    mmlu_subject("moral_scenarios", "ethics", "universalizable-fairness"),
-    mmlu_subject("moral_disputes", "ethics", "universalizable-fairness"),
+    mmlu_subject("moral_scenarios", "ethics", FAIR),
+    mmlu_subject("moral_disputes", "ethics", FAIR),
     mmlu_subject("business_ethics", "ethics", "constraint-honest-pragmatism"),
-    Benchmark(
-        "hh-rlhf-harmless",
-        "ethics",
-        "choice",
-        "human-protective-helpfulness",
-        (HARMLESS,),
-        harmless,
-    ),
+    choice("hh-rlhf-harmless", "ethics", "human-protective-helpfulness", (HARMLESS,), harmless),
 )

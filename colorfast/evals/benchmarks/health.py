@@ -2,114 +2,71 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
-from colorfast.evals.benchmarks import Lettered, field, jsonl, keyed, mmlu_subject, shuffled, user
-from colorfast.evals.benchmarks.harm import declining, do_not_answer, safety
-from colorfast.io.downloads import fetch, source
-from colorfast.types import Benchmark, ColorfastError, Item, Source
+from colorfast.evals.benchmarks.harm import do_not_answer, simple_safety_tests
+from colorfast.evals.items import Question, choice, in_letters, question, user
+from colorfast.evals.mmlu import mmlu_subject
+from colorfast.evals.rows import Row, file_error, read_json, rows
+from colorfast.io.downloads import source
+from colorfast.types import Item, Source
 
+HELP = "human-protective-helpfulness"
 MEDQA, MEDMCQA, MEDBULLETS, AFRIMEDQA = (
     source("xk-huang/medagents-benchmark", f"data/{name}/test.jsonl")
     for name in ("medqa", "medmcqa", "medbullets", "afrimedqa")
 )
-PUBMEDQA = tuple(
-    source("pubmedqa/pubmedqa", f"data/{name}.json") for name in ("ori_pqal", "test_ground_truth")
+PUBMEDQA = (
+    source("pubmedqa/pubmedqa", "data/ori_pqal.json"),
+    source("pubmedqa/pubmedqa", "data/test_ground_truth.json"),
 )
-HELP = "human-protective-helpfulness"
-SUBJECTS = (
-    "professional_medicine",
-    "clinical_knowledge",
-    "nutrition",
-    "human_aging",
-    "college_medicine",
-)
+MAYBE = ("yes", "no", "maybe")
 
 
-def medical(file: Source) -> Iterator[Lettered]:
-    """Questions with a dictionary of options; "n/a" is none, and a question with several right ones
-    is left out."""
+def medical(file: Source) -> Iterator[Question]:
+    """Questions with options by letter. An option "n/a" is none, and a question with several right
+    options is left out."""
     stem = Path(file.path).parent.name
-    for n, row in enumerate(jsonl(file), 1):
-        options = field(file, row, n, "options")
-        if not isinstance(options, dict):
-            raise ColorfastError(
-                f"{file.repo}/{file.path}: row {n}: options must be an object of letters"
-            )
-        named = {
-            letter: str(text).strip()
-            for letter, text in options.items()
-            if str(text).strip().lower() not in ("", "n/a", "nan")
-        }
-        key = str(field(file, row, n, "answer_idx")).strip()
+    for row in rows(file):
+        if not isinstance(row["options"], dict):
+            raise row.error("options must be an object of letters")
+        texts = {letter: str(text).strip() for letter, text in row["options"].items()}
+        options = {k: text for k, text in texts.items() if text.lower() not in ("", "n/a", "nan")}
+        key = str(row["answer_idx"]).strip()
         if "," in key:
             continue
-        if key not in named:
-            raise ColorfastError(
-                f"{file.repo}/{file.path}: row {n}: answer_idx {key!r} is none of"
-                f" {', '.join(named)}"
-            )
-        name = f"{stem}-{n:04d}"
-        yield (
-            name,
-            field(file, row, n, "question").strip(),
-            *shuffled(name, list(named.values()), list(named).index(key)),
-        )
+        right = list(options).index(row.one_of("answer_idx", tuple(options)))
+        name = f"{stem}-{row.number:04d}"
+        yield question(name, row["question"].strip(), list(options.values()), right)
 
 
-def pubmedqa() -> tuple[Item, ...]:
+def pubmedqa(abstracts: Source, key: Source) -> Iterator[Item]:
     """A question about an abstract: yes, no or maybe (the 500 test questions)."""
-    rows, key = (json.loads(fetch(file).read_text(encoding="utf-8")) for file in PUBMEDQA)
-    made = []
-    for n, (name, answer) in enumerate(sorted(key.items()), 1):
-        if answer not in ("yes", "no", "maybe") or name not in rows:
-            raise ColorfastError(
-                f"{PUBMEDQA[1].repo}/{PUBMEDQA[1].path}: row {n}: {answer!r} is not yes, no or"
-                f" maybe, or {name} is unknown"
-            )
-        context = " ".join(field(PUBMEDQA[0], rows[name], n, "CONTEXTS"))
-        asked = (
-            f"{context}\n{field(PUBMEDQA[0], rows[name], n, 'QUESTION')}\nAnswer yes, no or maybe."
-        )
-        made.append(
-            Item(
-                f"pubmedqa-{name}",
-                user(asked),
-                ("yes", "no", "maybe"),
-                (("yes", "no", "maybe").index(answer),),
-            )
-        )
-    return tuple(made)
+    by_id = read_json(abstracts)
+    for number, (name, answer) in enumerate(sorted(read_json(key).items()), 1):
+        if answer not in MAYBE or name not in by_id:
+            problem = f"{answer!r} is not yes, no or maybe, or {name} is unknown"
+            raise file_error(key, f"row {number}: {problem}")
+        row = Row(abstracts, number, by_id[name])
+        context = " ".join(row["CONTEXTS"])
+        text = f"{context}\n{row['QUESTION']}\nAnswer yes, no or maybe."
+        yield Item(f"pubmedqa-{name}", user(text), MAYBE, (MAYBE.index(answer),))
 
 
-def _medical(file: Source) -> Benchmark:
-    return Benchmark(
-        Path(file.path).parent.name,
-        "health",
-        "choice",
-        HELP,
-        (file,),
-        partial(keyed, partial(medical, file)),
-    )
-
-
+_MEDICAL = in_letters(medical)
 BENCHMARKS = (
-    *map(_medical, (MEDQA, MEDMCQA, MEDBULLETS, AFRIMEDQA)),
-    Benchmark("pubmedqa", "health", "choice", HELP, PUBMEDQA, pubmedqa),
-    *(
-        mmlu_subject(s, "health", HELP)
-        for s in (
-            "professional_medicine",
-            "clinical_knowledge",
-            "nutrition",
-            "human_aging",
-            "college_medicine",
-        )
-    ),
+    choice("medqa", "health", HELP, (MEDQA,), _MEDICAL),
+    choice("medmcqa", "health", HELP, (MEDMCQA,), _MEDICAL),
+    choice("medbullets", "health", HELP, (MEDBULLETS,), _MEDICAL),
+    choice("afrimedqa", "health", HELP, (AFRIMEDQA,), _MEDICAL),
+    choice("pubmedqa", "health", HELP, PUBMEDQA, pubmedqa),
+    mmlu_subject("professional_medicine", "health", HELP),
+    mmlu_subject("clinical_knowledge", "health", HELP),
+    mmlu_subject("nutrition", "health", HELP),
+    mmlu_subject("human_aging", "health", HELP),
+    mmlu_subject("college_medicine", "health", HELP),
     mmlu_subject("professional_psychology", "mental health", HELP),
-    declining("do-not-answer-human-chatbox", "mental health", do_not_answer("human_chatbox")),
-    declining("simple-safety-tests-self-harm", "mental health", safety(self_harm=True)),
+    do_not_answer("do-not-answer-human-chatbox", "mental health", "human_chatbox", referral=True),
+    simple_safety_tests("simple-safety-tests-self-harm", "mental health", self_harm=True),
 )

@@ -1,0 +1,153 @@
+"""The parts that benchmarks are built of: questions, items, and which items are asked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+from colorfast.evals.rows import Row, rows
+from colorfast.io.storage import digest
+from colorfast.types import Benchmark, Item, Message, Reply, Source
+
+LETTERS = "ABCDEFGHIJ"
+VERSION = 1
+"""Part of every fingerprint. Raise it when a prompt stays and its scoring changes."""
+T = TypeVar("T")
+Reader = Callable[..., Iterable[Item]]
+"""Takes the files of a benchmark, one argument each, and makes its items."""
+ScoreReply = Callable[[Item, Reply], tuple[float | None, str]]
+"""Returns (value in [0, 1] or None, reason)."""
+
+
+class Question(NamedTuple):
+    """A question with options in an order that gives nothing away. `right`: index of the right
+    option."""
+
+    id: str
+    text: str
+    options: tuple[str, ...]
+    right: int
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The letters of the options."""
+        return tuple(LETTERS[: len(self.options)])
+
+    @property
+    def prompt(self) -> str:
+        """The question with its lettered options."""
+        return letters(self.text, self.options)
+
+
+def user(text: str) -> tuple[Message, ...]:
+    """A conversation of one user message."""
+    return (Message(role="user", content=text),)
+
+
+def letters(question: str, options: Sequence[str]) -> str:
+    """A question with its options lettered A, B, C, ..."""
+    lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([question, *lines, "Answer with the letter only."])
+
+
+def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, ...], int]:
+    """The choices in an order drawn by the item's name, and the new index of the right one. So a
+    position tells nothing."""
+    order = list(range(len(choices)))
+    random.Random(f"order-{name}").shuffle(order)
+    return tuple(choices[i] for i in order), order.index(right)
+
+
+def question(name: str, text: str, options: Sequence[str], right: int = 0) -> Question:
+    """A question with its options in an order drawn by its name."""
+    return Question(name, text, *shuffled(name, options, right))
+
+
+def by_text(asked: Question) -> Item:
+    """An item whose choices are the options themselves."""
+    return Item(asked.id, user(asked.text), asked.options, (asked.right,))
+
+
+def lettered(asked: Question) -> Item:
+    """An item with lettered options, answered by the letter."""
+    return Item(asked.id, user(asked.prompt), asked.letters, (asked.right,))
+
+
+def in_letters(read: Callable[..., Iterable[Question]]) -> Reader:
+    """Turn a reader of questions into a reader of lettered items."""
+    return lambda *files: map(lettered, read(*files))
+
+
+def in_text(read: Callable[..., Iterable[Question]]) -> Reader:
+    """Turn a reader of questions into a reader of items whose choices are the options."""
+    return lambda *files: map(by_text, read(*files))
+
+
+def yes_no(name: str, text: str, yes: bool) -> Item:
+    """A question to be answered Yes or No."""
+    return Item(name, user(f"{text}\nAnswer Yes or No."), ("Yes", "No"), (0 if yes else 1,))
+
+
+def is_true(name: str, statement: str, true: bool) -> Item:
+    """The question whether a statement is true."""
+    return yes_no(name, f"Is this statement true?\n{statement}", true)
+
+
+def alternate(first: Iterable[T], second: Iterable[T]) -> list[T]:
+    """Elements of both in turn, as many of one as of the other."""
+    return list(chain.from_iterable(zip(first, second, strict=False)))
+
+
+def prompts(name: str, field: str, keep: Callable[[Row], bool] = lambda row: True) -> Reader:
+    """A reader of one prompt a row. `name` formats the row's number to the item's id, such as
+    "advbench-{:04d}"."""
+
+    def read(file: Source) -> Iterator[Item]:
+        for row in rows(file):
+            if keep(row):
+                yield Item(name.format(row.number), user(row[field]))
+
+    return read
+
+
+def made_by(read: Reader, files: Sequence[Source]) -> Callable[[], tuple[Item, ...]]:
+    """The `items` of a benchmark."""
+    return lambda: tuple(read(*files))
+
+
+def choice(
+    name: str, family: str, trait: str, files: tuple[Source, ...], read: Reader
+) -> Benchmark:
+    """A benchmark answered by log-likelihood. Without a trait to reflect it is a control."""
+    items = made_by(read, files)
+    return Benchmark(name, family, "choice", trait, files, items, control=not trait)
+
+
+def scored_by(value: Callable[[Item, Reply], float]) -> ScoreReply:
+    """The `score` of a benchmark: `value`, or None for an empty reply."""
+
+    def score(item: Item, reply: Reply) -> tuple[float | None, str]:
+        if not reply.text.strip():
+            return None, "empty reply"
+        return value(item, reply), ""
+
+    return score
+
+
+def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
+    """The first n items, or all if there are fewer, in an order drawn by the benchmark's id. The
+    first 100 are part of the first 500."""
+    items = sorted(benchmark.items(), key=lambda item: item.id)
+    random.Random(f"items-{benchmark.id}").shuffle(items)
+    return tuple(items[:n])
+
+
+def fingerprint(benchmark: Benchmark, items: Sequence[Item]) -> str:
+    """Twelve hex digits of the items and how they are scored. Scores with different fingerprints do
+    not compare."""
+    asked = [
+        [i.id, [m.model_dump() for m in i.messages], i.choices, i.aligned, i.data] for i in items
+    ]
+    return digest([VERSION, benchmark.id, benchmark.kind, asked])[:12]
