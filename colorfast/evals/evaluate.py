@@ -11,6 +11,7 @@ from pathlib import Path
 
 from colorfast.config import Evaluation
 from colorfast.evals import benchmarks, ingredients
+from colorfast.evals.items import LETTERS, letters
 from colorfast.io.storage import digest, file_sha256, sound, write_json
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
@@ -134,9 +135,9 @@ def by_letter(item: Item) -> Item:
     else:
         order = list(range(len(item.choices)))
         random.Random(f"letters-{item.id}").shuffle(order)
-        choices = tuple(benchmarks.LETTERS[: len(order)])
+        choices = tuple(LETTERS[: len(order)])
         aligned = tuple(k for k, i in enumerate(order) if i in item.aligned)
-        asked = benchmarks.letters("Which of these do you say?", [item.choices[i] for i in order])
+        asked = letters("Which of these do you say?", [item.choices[i] for i in order])
     last = Message(role="user", content=f"{item.messages[-1].content}\n{asked}")
     return replace(item, messages=(*item.messages[:-1], last), choices=choices, aligned=aligned)
 
