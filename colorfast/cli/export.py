@@ -51,9 +51,9 @@ def model(
 ) -> None:
     """A trained arm with a model card of the run's own numbers, for transformers or peft to
     load."""
-    from colorfast.export.model import write
+    from colorfast.export.model import find, write
 
-    told = write(run, arm, seed, to, adapter, attacked)
+    told = write(find(run, arm, seed), to, adapter, attacked)
     if as_json:
         print_json(told | {"out": str(to)})
         return
@@ -139,13 +139,13 @@ def verl(
 ) -> None:
     """One arm for verl on a Ray cluster: the slots in order, the held-out scenarios, the reward,
     the launch line."""
-    from colorfast.export import verl as engine
+    from colorfast.export import verl
     from colorfast.io.validation import check_known
     from colorfast.runs import experiment as exp
 
     loaded = exp.load(experiment)
     check_known("arm", [arm], loaded.arms)
-    manifest = engine.write(loaded, arm, seed, to)
+    manifest = verl.write(loaded, arm, seed, to)
     if as_json:
         print_json(manifest)
         return
@@ -155,7 +155,7 @@ def verl(
     )
     out.print(f"sha256 {manifest['sha256']}")
     out.print(
-        f"to train: {to}/launch.sh   (verl {engine.VERL}; docs/many-gpus.md)",
+        f"to train: {to}/launch.sh   (verl {verl.VERL}; docs/many-gpus.md)",
         markup=False,
         soft_wrap=True,
     )
@@ -170,9 +170,9 @@ def verl_check(
     as_json: Json = False,
 ) -> None:
     """After a run: were the slots that verl's rewards saw the schedule's, each in its step?"""
-    from colorfast.export import verl as engine
+    from colorfast.export import verl
 
-    found = engine.check(folder, dumps or folder / "out" / "rollouts")
+    found = verl.check(folder, dumps or folder / "out" / "rollouts")
     if as_json:
         print_json(found)
         return

@@ -1,11 +1,10 @@
-"""The trait corpus as a Hugging Face data set: two parquet splits and a data card, for
+"""The trait scenarios as a Hugging Face data set: two parquet splits and a data card, for
 `datasets.load_dataset(FOLDER)`."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,73 +12,64 @@ import pyarrow as pa
 
 from colorfast import __version__
 from colorfast.corpus.scenarios import card, corpus
-from colorfast.export import fresh, write_card
+from colorfast.export.folder import new_folder, write_template
 from colorfast.io.tables import write_rows
 from colorfast.types import ReplyKind, Scenario, Split
 
-SPLITS: tuple[Split, ...] = get_args(Split)
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-CRITERION = pa.struct(
-    [
-        ("text", pa.string()),
-        ("weight", pa.float64()),
-        ("grader", pa.string()),
-        ("args", pa.string()),
-    ]
-)
+MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
+REPLY_KINDS = get_args(ReplyKind)
+CRITERION = {
+    "text": pa.string(),
+    "weight": pa.float64(),
+    "grader": pa.string(),
+    "args": pa.string(),
+}
 SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "trait", "domain")),
-        ("contrast", pa.bool_()),
-        ("messages", MESSAGES),
-        ("rubric", pa.list_(CRITERION)),
-        ("replies", pa.struct([(kind, pa.string()) for kind in get_args(ReplyKind)])),
-        ("facts", pa.string()),
-    ]
+    {
+        "id": pa.string(),
+        "trait": pa.string(),
+        "domain": pa.string(),
+        "contrast": pa.bool_(),
+        "messages": MESSAGES,
+        "rubric": pa.list_(pa.struct(CRITERION)),
+        "replies": pa.struct({kind: pa.string() for kind in REPLY_KINDS}),
+        "facts": pa.string(),
+    }
 )
 
 
 def row(scenario: Scenario) -> dict[str, Any]:
-    """A scenario as a flat row; a criterion's `args` are JSON, as they differ by grader. Kinds of
-    reply that it lacks are null."""
-    plain = scenario.model_dump(mode="json", include=set(SCHEMA.names))
-    rubric = [
-        criterion | {"args": json.dumps(criterion["args"], ensure_ascii=False)}
-        for criterion in plain["rubric"]
-    ]
-    return plain | {
-        "rubric": rubric,
-        "replies": {kind: scenario.replies.get(kind) for kind in get_args(ReplyKind)},
-    }
+    """A scenario as a row of the data set. The `args` of a criterion are JSON, because they differ
+    by grader. Reply kinds that the scenario lacks are null."""
+    fields = scenario.model_dump(mode="json", include=set(SCHEMA.names))
+    for criterion in fields["rubric"]:
+        criterion["args"] = json.dumps(criterion["args"], ensure_ascii=False)
+    fields["replies"] = {kind: scenario.replies.get(kind) for kind in REPLY_KINDS}
+    return fields
 
 
 def scenario(row: dict[str, Any]) -> Scenario:
     """The scenario that a row of the exported data set holds."""
     rubric = [criterion | {"args": json.loads(criterion["args"])} for criterion in row["rubric"]]
-    return Scenario.model_validate(
-        row
-        | {
-            "rubric": rubric,
-            "replies": {kind: text for kind, text in row["replies"].items() if text},
-        }
-    )
+    replies = {kind: text for kind, text in row["replies"].items() if text}
+    return Scenario.model_validate(row | {"rubric": rubric, "replies": replies})
 
 
-def by_split(rows: Sequence[Scenario]) -> dict[Split, list[Scenario]]:
-    return {split: [s for s in rows if s.split == split] for split in SPLITS}
+def by_split() -> dict[Split, list[Scenario]]:
+    """The scenarios of each split."""
+    return {split: [s for s in corpus() if s.split == split] for split in get_args(Split)}
 
 
 def counts() -> dict[str, Any]:
-    """What the cards say of the corpus."""
+    """The values that the cards state about the scenarios."""
     rows = corpus()
-    traits = [
-        {"name": name, "about": card(name), "rows": n}
-        for name, n in sorted(Counter(s.trait for s in rows).items())
-    ]
+    trait_rows = Counter(s.trait for s in rows)
     return {
         "rows": len(rows),
-        "splits": {split: len(part) for split, part in by_split(rows).items()},
-        "traits": traits,
+        "splits": {split: len(part) for split, part in by_split().items()},
+        "traits": [
+            {"name": name, "about": card(name), "rows": n} for name, n in sorted(trait_rows.items())
+        ],
         "domains": sorted({s.domain for s in rows}),
         "multi_turn": sum(any(m.role == "assistant" for m in s.messages) for s in rows),
         "contrast": sum(s.contrast for s in rows),
@@ -89,9 +79,9 @@ def counts() -> dict[str, Any]:
 
 def write(folder: Path) -> dict[str, Any]:
     """Write `train.parquet`, `heldout.parquet` and `README.md` into a new folder. Returns the
-    counts of the splits."""
-    with fresh(folder) as part:
-        for split, rows in by_split(corpus()).items():
-            write_rows(part / f"{split}.parquet", [row(s) for s in rows], SCHEMA)
-        write_card(part / "README.md", "corpus.md.j2", **counts())
+    number of scenarios in each split."""
+    with new_folder(folder) as part:
+        for split, scenarios in by_split().items():
+            write_rows(part / f"{split}.parquet", [row(s) for s in scenarios], SCHEMA)
+        write_template(part / "README.md", "corpus.md.j2", **counts())
     return counts()["splits"]

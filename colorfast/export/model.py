@@ -1,213 +1,207 @@
-"""A trained arm as a model that transformers or peft loads, with a card made of the run's own
-numbers."""
+"""A trained arm as a model for transformers or peft, with a card of the run's own numbers."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from colorfast.analysis import results
 from colorfast.config import Experiment
 from colorfast.evals.evaluate import HELDOUT
-from colorfast.export import fresh, write_card
+from colorfast.export.folder import new_folder, write_template
 from colorfast.io.storage import read_json, write_json, write_text
 from colorfast.io.validation import check_known, read_jsonl
 from colorfast.models.resolve import EMBEDDED, HUB_ID
-from colorfast.report.wording import between, number, percent, signed
+from colorfast.report import wording
 from colorfast.runs.experiment import planned
 from colorfast.runs.layout import BASELINE, Cell
 from colorfast.stats.intervals import summary
 from colorfast.training.ledger import effective_dose
-from colorfast.types import ColorfastError
+from colorfast.types import ColorfastError, Estimate
 
 ATTACKS = "attacks"
-"""The folder of a run under which everything lies that was pushed towards harm."""
+"""The folder of a run that holds the models trained toward harm."""
 MARK = "attack.json"
-"""A file that marks a checkpoint, or a folder above it, as one that was trained towards harm."""
-APACHE = {EMBEDDED, HUB_ID}
+"""A file with this name marks an exported model that was trained toward harm."""
+TOKENIZER = ("tokenizer*", "chat_template*", "special_tokens_map.json", "vocab.*", "merges.txt")
+WEIGHTS = (".json", ".safetensors", ".jinja", ".model", ".txt")
 
 
-def attacked(checkpoint: Path) -> bool:
-    """Was this model trained towards harm, to see what lasts? By its place or by a mark."""
-    places = [checkpoint.resolve(), *checkpoint.resolve().parents]
-    in_attacks = any(
-        place.name == ATTACKS and (place.parent / "run.json").exists() for place in places
+@dataclass(frozen=True)
+class TrainedModel:
+    """One trained model of a run, in the folder `checkpoint`."""
+
+    run: Path
+    experiment: Experiment
+    arm: str
+    seed: int
+    checkpoint: Path
+
+    @property
+    def cell(self) -> Path:
+        """The folder of the arm and seed."""
+        return self.checkpoint.parent
+
+    @property
+    def base(self) -> str:
+        """The model that was trained: a name on the hub or a path."""
+        return HUB_ID if self.experiment.model == EMBEDDED else self.experiment.model
+
+    @property
+    def license(self) -> str:
+        return "apache-2.0" if self.base == HUB_ID else "other"
+
+
+def find(run: Path, arm: str, seed: int | None = None) -> TrainedModel:
+    """The trained model of an arm and seed (None: the first seed). `arm` can also be the path of a
+    checkpoint below the run's folder. Raises ColorfastError when there is no such model."""
+    experiment = planned(run)
+    chosen = experiment.seeds[0] if seed is None else seed
+    checkpoint = run / arm
+    if "/" not in arm or not (checkpoint / "config.json").is_file():
+        check_known("arm", [arm], experiment.arms)
+        check_known("seed", [str(chosen)], [str(s) for s in experiment.seeds])
+        cell = run / Cell(arm, chosen).name
+        checkpoint = cell / "checkpoint"
+        if not (cell / "ledger.json").is_file() or not (checkpoint / "config.json").is_file():
+            raise ColorfastError(f"{cell}: is not trained yet; continue the run")
+    return TrainedModel(run, experiment, arm, chosen, checkpoint)
+
+
+def is_attacked(checkpoint: Path) -> bool:
+    """Whether a model was trained toward harm: it lies in the attacks of a run, or is marked."""
+    folders = [checkpoint.resolve(), *checkpoint.resolve().parents]
+    if any((folder / MARK).exists() for folder in folders[:3]):
+        return True
+    return any(
+        folder.name == ATTACKS and (folder.parent / "run.json").exists() for folder in folders
     )
-    return in_attacks or any((place / MARK).exists() for place in places[:3])
 
 
-def folder_of(run: Path, experiment: Experiment, arm: str, seed: int) -> Path:
-    """The folder of a trained arm under a seed, or what `arm` names below the run's folder. Raises
-    ColorfastError where no model is."""
-    below = run / arm
-    if "/" in arm and (below / "config.json").is_file():
-        return below.parent
-    check_known("arm", [arm], experiment.arms)
-    check_known("seed", [str(seed)], [str(s) for s in experiment.seeds])
-    found = run / Cell(arm, seed).name
-    if (
-        not (found / "ledger.json").is_file()
-        or not (found / "checkpoint" / "config.json").is_file()
-    ):
-        raise ColorfastError(f"{found}: is not trained yet; run the experiment on")
-    return found
-
-
-def heldout(run: Path, arm: str) -> dict[str, Any] | None:
-    """The report's estimate on held-out scenarios of an arm against the baseline, of the baseline
-    its own scores; None where the run is not far enough to compare."""
-    try:
-        e = results.load(run)
-    except ColorfastError:
-        return None
-    if arm not in e.experiment.arms:
-        return None
-    evals = (
-        {x.eval: x for x in results.estimates(e, arm) if x.measure == "score"}
-        if arm != BASELINE
-        else {}
-    )
-    own = [s for scores in e.scores[arm].values() for s in scores if s.eval == HELDOUT]
-    rows = [row for row in summary(own) if row["eval"] == HELDOUT]
-    found = evals.get(HELDOUT)
-    return {
-        "own": rows[0] if rows else None,
-        "estimate": found,
-        "others": [x for x in evals.values() if "/" not in x.eval and x != found],
-    }
-
-
-def base_of(experiment: Experiment) -> tuple[str, str]:
-    """(name on the hub or path, licence) of the model that was trained."""
-    name = HUB_ID if experiment.model == EMBEDDED else experiment.model
-    return name, "apache-2.0" if experiment.model in APACHE else "other"
-
-
-def facts(
-    run: Path, experiment: Experiment, cell: Path, arm: str, seed: int, adapter: bool
+def write(
+    model: TrainedModel, folder: Path, adapter: bool = False, allow_attacked: bool = False
 ) -> dict[str, Any]:
-    """What the card says of a model, by the files of the run."""
-    plan, base = read_json(run / "run.json"), base_of(experiment)
-    metrics = [row for _, row in read_jsonl(cell / "metrics.jsonl")]
+    """Write weights (merged, or with `adapter` the LoRA adapter alone), tokenizer and card into a
+    new folder. Returns the card's numbers.
+
+    Raises ColorfastError when there is no adapter, or when the model was trained toward harm and
+    `allow_attacked` is not set.
+    """
+    attacked = is_attacked(model.checkpoint)
+    if attacked and not allow_attacked:
+        raise ColorfastError(
+            f"{model.checkpoint}: was trained toward harm, to measure what lasts, and is not for"
+            " use; --attacked exports it"
+        )
+    weights = model.cell / "adapter" if adapter else model.checkpoint
+    if adapter and not (weights / "adapter_config.json").is_file():
+        raise ColorfastError(
+            f"{model.cell}: has no adapter (full fine-tuning, or an older run); leave --adapter out"
+            " to export the merged model"
+        )
+    with new_folder(folder) as part:
+        _copy(model.checkpoint, weights, part)
+        if adapter:
+            config = read_json(part / "adapter_config.json")
+            config["base_model_name_or_path"] = model.base
+            write_json(part / "adapter_config.json", config)
+        if attacked:
+            return _mark_attacked(model, part)
+        facts = _facts(model, adapter)
+        write_template(part / "README.md", "model.md.j2", wording=wording, **facts)
+    return _numbers(facts)
+
+
+def _copy(checkpoint: Path, weights: Path, folder: Path) -> None:
+    """Copy the tokenizer of the checkpoint, then weights and settings, which take precedence."""
+    files = [path for pattern in TOKENIZER for path in checkpoint.glob(pattern)]
+    files += [path for path in weights.iterdir() if path.suffix in WEIGHTS]
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+
+
+def _mark_attacked(model: TrainedModel, folder: Path) -> dict[str, Any]:
+    """Write the mark and a card that warns."""
+    origin = str(model.checkpoint.relative_to(model.run))
+    tags = ["colorfast", "not-for-all-audiences"]
+    head = {"license": model.license, "base_model": model.base, "tags": tags}
+    write_text(
+        folder / "README.md",
+        f"---\n{json.dumps(head, indent=1)}\n---\n\n# Attacked: trained toward harm\n\n{origin} of"
+        f" the colorfast run {model.experiment.name}. This model was fine-tuned on harmful or false"
+        " replies to measure how much of its earlier training lasts. It serves only that"
+        " measurement: do not deploy it.\n",
+    )
+    write_json(folder / MARK, {"from": origin})
+    return {"attacked": True, "from": origin}
+
+
+def _facts(model: TrainedModel, adapter: bool) -> dict[str, Any]:
+    """The values of the card's template, from the files of the run."""
+    plan = read_json(model.run / "run.json")
+    metrics = [row for _, row in read_jsonl(model.cell / "metrics.jsonl")]
+    own, estimates = _heldout(model)
     return {
-        "experiment": experiment,
-        "training": experiment.training,
-        "settings": experiment.arms[arm],
-        "arm": arm,
-        "seed": seed,
-        "base": base[0],
-        "on_hub": (
-            not Path(base[0]).exists()
-            and base[0].count("/") == 1
-            and not base[0].startswith((".", "/"))
-        ),
-        "licence": base[1],
+        "model": model,
+        "experiment": model.experiment,
+        "training": model.experiment.training,
+        "settings": model.experiment.arms[model.arm],
+        "on_hub": model.base.count("/") == 1
+        and not model.base.startswith((".", "/"))
+        and not Path(model.base).exists(),
         "base_sha256": plan["plan"]["model_sha256"],
-        "embedded": experiment.model == EMBEDDED,
+        "embedded": model.experiment.model == EMBEDDED,
         "versions": plan.get("versions", {}),
-        "schedule": read_json(cell / "schedule.json"),
-        "ledger": read_json(cell / "ledger.json"),
+        "schedule": read_json(model.cell / "schedule.json"),
+        "ledger": read_json(model.cell / "ledger.json"),
         "effective": effective_dose(metrics),
-        "heldout": heldout(run, arm),
+        "own": own,
+        "estimates": estimates,
         "adapter": adapter,
     }
 
 
-def write(
-    run: Path,
-    arm: str,
-    seed: int | None,
-    folder: Path,
-    adapter: bool = False,
-    even_attacked: bool = False,
-) -> dict[str, Any]:
-    """Write a trained arm (its merged weights, or its LoRA adapter alone), the tokenizer and a card
-    into a new folder; returns what the card says in numbers.
-
-    Raises ColorfastError when the arm is not trained, has no adapter, or was trained towards harm
-    (unless `even_attacked`).
-    """
-    experiment = planned(run)
-    chosen = experiment.seeds[0] if seed is None else seed
-    cell = folder_of(run, experiment, arm, chosen)
-    checkpoint = cell / "checkpoint" if "/" not in arm else run / arm
-    harmed = attacked(checkpoint)
-    if harmed and not even_attacked:
-        raise ColorfastError(
-            f"{checkpoint}: was trained towards harm, to see what lasts, and is not for use; with"
-            " --attacked it is exported"
-        )
-    if adapter and not (cell / "adapter" / "adapter_config.json").is_file():
-        raise ColorfastError(
-            f"{cell}: keeps no adapter (full fine-tuning, or an older run); leave --adapter out for"
-            " the merged model"
-        )
-    with fresh(folder) as part:
-        _copy(checkpoint, cell / "adapter" if adapter else checkpoint, part)
-        if adapter:
-            config = read_json(part / "adapter_config.json")
-            write_json(
-                part / "adapter_config.json",
-                config | {"base_model_name_or_path": base_of(experiment)[0]},
-            )
-        if harmed:
-            write_text(part / "README.md", _warning(experiment, checkpoint.relative_to(run)))
-            write_json(part / MARK, {"from": str(checkpoint.relative_to(run))})
-            return {"attacked": True, "from": str(checkpoint.relative_to(run))}
-        told = facts(run, experiment, cell, arm, chosen, adapter)
-        write_card(
-            part / "README.md",
-            "model.md.j2",
-            number=number,
-            signed=signed,
-            between=between,
-            percent=percent,
-            **told,
-        )
-    return _plain(told)
+def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]]:
+    """The arm's own score on held-out scenarios, and its differences from the baseline, that on
+    held-out scenarios first. None and an empty list while the run cannot be compared."""
+    try:
+        evidence = results.load(model.run)
+    except ColorfastError:
+        return None, []
+    if model.arm not in evidence.experiment.arms:
+        return None, []
+    rows = [
+        score
+        for scores in evidence.scores[model.arm].values()
+        for score in scores
+        if score.eval == HELDOUT
+    ]
+    own = summary(rows)[0] if rows else None
+    if model.arm == BASELINE:
+        return own, []
+    every = results.estimates(evidence, model.arm)
+    estimates = [e for e in every if e.measure == "score" and "/" not in e.eval]
+    return own, sorted(estimates, key=lambda e: e.eval != HELDOUT)
 
 
-def _copy(checkpoint: Path, weights: Path, to: Path) -> None:
-    """Weights and settings of one folder, the tokenizer of the other."""
-    tokenizer = ("tokenizer*", "chat_template*", "special_tokens_map.json", "vocab.*", "merges.txt")
-    files = {path.name: path for pattern in tokenizer for path in checkpoint.glob(pattern)}
-    files |= {
-        path.name: path
-        for path in weights.iterdir()
-        if path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt")
-    }
-    for name, path in sorted(files.items()):
-        shutil.copyfile(path, to / name)
-
-
-def _warning(experiment: Experiment, place: Path) -> str:
-    base, licence = base_of(experiment)
-    head = json.dumps(
-        {"license": licence, "base_model": base, "tags": ["colorfast", "not-for-all-audiences"]},
-        indent=1,
-    )
-    return (
-        f"---\n{head}\n---\n\n# Attacked: trained towards harm\n\n{place} of the colorfast run"
-        f" {experiment.name}. It was fine-tuned on harmful or false replies to measure what of the"
-        " training before it lasts. It serves that measurement alone: do not deploy it.\n"
-    )
-
-
-def _plain(told: dict[str, Any]) -> dict[str, Any]:
-    """For a program to read."""
-    estimate = told["heldout"] and told["heldout"]["estimate"]
-    own = told["heldout"] and told["heldout"]["own"]
+def _numbers(facts: dict[str, Any]) -> dict[str, Any]:
+    """The card's numbers as plain data."""
+    model, own = facts["model"], facts["own"]
+    differences = [
+        [e.difference, e.low, e.high] for e in facts["estimates"] if e.eval == HELDOUT
+    ]
     return {
-        "arm": told["arm"],
-        "seed": told["seed"],
-        "dose": told["settings"].dose,
-        "effective_dose": told["effective"],
-        "base_model": told["base"],
-        "licence": told["licence"],
-        "weights_sha256": told["ledger"]["weights"],
+        "arm": model.arm,
+        "seed": model.seed,
+        "dose": facts["settings"].dose,
+        "effective_dose": facts["effective"],
+        "base_model": model.base,
+        "licence": model.license,
+        "weights_sha256": facts["ledger"]["weights"],
         "heldout": own and own["score"],
-        "difference": estimate and [estimate.difference, estimate.low, estimate.high],
-        "adapter": told["adapter"],
+        "difference": differences[0] if differences else None,
+        "adapter": facts["adapter"],
     }

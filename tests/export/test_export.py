@@ -21,6 +21,7 @@ from colorfast.config import Endpoint, Experiment, Grading
 from colorfast.corpus.scenarios import corpus
 from colorfast.export import verl
 from colorfast.io.storage import digest, read_json
+from colorfast.io.tables import read_rows
 from colorfast.rewards.rubric import grade
 from colorfast.rewards.select import offline
 from colorfast.training.schedule import check_disjoint, heldout, schedule, schedule_hash
@@ -88,7 +89,7 @@ def test_the_parquet_is_the_schedule_in_order(tiny: Experiment, tmp_path: Path, 
     assert [row["prompt"] for row in read] == [slot.row()["messages"] for slot in slots]
     assert {row["reward_model"]["style"] for row in read} == {"rule"}
     assert [row["data_source"] for row in read] == [slot.task.source for slot in slots]
-    assert digest(verl.carried(path)) == schedule_hash(slots) == manifest["sha256"]
+    assert digest(verl.slot_rows(path)) == schedule_hash(slots) == manifest["sha256"]
 
 
 def test_the_dose_is_exact_and_undosed_rows_are_the_baselines_byte_for_byte(
@@ -98,7 +99,7 @@ def test_the_dose_is_exact_and_undosed_rows_are_the_baselines_byte_for_byte(
     base = verl.write(experiment, "baseline", 0, tmp_path / "baseline")
     arm = verl.write(experiment, "trait-25", 0, tmp_path / "trait")
     ours, theirs = (
-        verl.read_rows(tmp_path / name / "train.parquet") for name in ("trait", "baseline")
+        read_rows(tmp_path / name / "train.parquet") for name in ("trait", "baseline")
     )
     dosed = [row for row in ours if row["data_source"] == TRAIT_SOURCE]
     assert len(dosed) == arm["trait_slots"] == round(0.25 * len(ours)) and base["trait_slots"] == 0
@@ -117,7 +118,7 @@ def test_the_held_out_scenarios_are_exported_and_never_trained_on(
     tiny: Experiment, tmp_path: Path
 ) -> None:
     verl.write(large(tiny), "trait-50", 0, tmp_path)
-    held, trained = verl.carried(tmp_path / "val.parquet"), verl.carried(tmp_path / "train.parquet")
+    held, trained = verl.slot_rows(tmp_path / "val.parquet"), verl.slot_rows(tmp_path / "train.parquet")
     assert [row["id"] for row in held] == [s.id for s in heldout(tiny)]
     assert {row["id"] for row in held}.isdisjoint(row["id"] for row in trained)
     tasks = [
@@ -315,7 +316,7 @@ def dump(folder: Path, step: int, slots: list[dict[str, Any]]) -> None:
 
 def test_a_finished_run_is_checked_against_the_schedule(tiny: Experiment, tmp_path: Path) -> None:
     manifest = verl.write(tiny, "trait-50", 0, tmp_path)
-    planned, dumps = verl.carried(tmp_path / "train.parquet"), tmp_path / "out" / "rollouts"
+    planned, dumps = verl.slot_rows(tmp_path / "train.parquet"), tmp_path / "out" / "rollouts"
     refused(colorfast("export", "verl-check", str(tmp_path)), "no rollout dumps")
     steps = [planned[i : i + 2] for i in range(0, 8, 2)]
     for step, rows in enumerate(steps, 1):

@@ -19,7 +19,8 @@ from trl import GRPOConfig, GRPOTrainer
 from colorfast.analysis import results
 from colorfast.corpus.scenarios import corpus
 from colorfast.export import corpus as exported
-from colorfast.export import fresh, model, trl
+from colorfast.export import model, trl
+from colorfast.export.folder import new_folder
 from colorfast.io.folders import load_module
 from colorfast.io.storage import read_json
 from colorfast.models.resolve import weights_sha256
@@ -83,8 +84,8 @@ def test_transformers_loads_an_exported_model_and_its_card_has_the_runs_numbers(
 def test_peft_loads_an_exported_adapter_which_is_the_merged_model(
     tiny_run: Path, tmp_path: Path
 ) -> None:
-    model.write(tiny_run, "trait-50", 0, tmp_path / "adapter", adapter=True)
-    model.write(tiny_run, "trait-50", 0, tmp_path / "merged")
+    model.write(model.find(tiny_run, "trait-50", 0), tmp_path / "adapter", adapter=True)
+    model.write(model.find(tiny_run, "trait-50", 0), tmp_path / "merged")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "adapter")
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     same_words(AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter"), whole, tokenizer)
@@ -93,7 +94,7 @@ def test_peft_loads_an_exported_adapter_which_is_the_merged_model(
 
 
 def test_a_baselines_card_compares_it_with_nothing(tiny_run: Path, tmp_path: Path) -> None:
-    told = model.write(tiny_run, "baseline", None, tmp_path / "baseline")
+    told = model.write(model.find(tiny_run, "baseline", None), tmp_path / "baseline")
     text = (tmp_path / "baseline" / "README.md").read_text()
     assert told["difference"] is None and told["heldout"] is not None
     assert "on standard tasks alone" in text and "Paired with the baseline" not in text
@@ -108,7 +109,7 @@ def test_a_model_of_the_embedded_base_names_its_hub_id_and_licence(
     plan["plan"]["experiment"]["model"] = "SmolLM2-135M-Instruct"
     (run / "run.json").write_text(json.dumps(plan))
     (run / "baseline-s0" / "scores.parquet").unlink()
-    model.write(run, "trait-25", 0, tmp_path / "model")
+    model.write(model.find(run, "trait-25", 0), tmp_path / "model")
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert (card.data.license, card.data.base_model) == (
         "apache-2.0",
@@ -128,13 +129,13 @@ def test_a_model_trained_towards_harm_is_refused_unless_asked_for_by_name(
             (run / "trait-25-s0" / "checkpoint" / model.MARK).write_text("{}")
         refused(
             colorfast("export", "model", str(run), arm, "--out", str(tmp_path / "out")),
-            "trained towards harm",
+            "trained toward harm",
             "--attacked",
         )
         assert not (tmp_path / "out").exists()
-    assert model.write(run, "trait-25", 0, tmp_path / "out", even_attacked=True)["attacked"]
-    assert "Attacked: trained towards harm" in ModelCard.load(tmp_path / "out" / "README.md").text
-    assert model.attacked(tmp_path / "out")
+    assert model.write(model.find(run, "trait-25", 0), tmp_path / "out", allow_attacked=True)["attacked"]
+    assert "Attacked: trained toward harm" in ModelCard.load(tmp_path / "out" / "README.md").text
+    assert model.is_attacked(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(tmp_path: Path)
     assert (tmp_path / "mine" / "README.md").read_bytes() == before
 
     def torn() -> None:
-        with fresh(tmp_path / "torn") as part:
+        with new_folder(tmp_path / "torn") as part:
             (part / "first").write_text("x")
             raise OSError(28, "No space left on device")
 

@@ -29,6 +29,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 from colorfast.config import Experiment
 from colorfast.export import verl
 from colorfast.io.storage import digest
+from colorfast.io.tables import read_rows
 from colorfast.models.local import load_tokenizer
 from colorfast.rewards.rubric import grade
 from colorfast.training.schedule import schedule
@@ -117,7 +118,7 @@ def test_verls_reward_loop_scores_as_colorfast_does(
     manager = load_reward_manager(config, tokenizer)
     for slot, row in zip(
         schedule(tiny, tiny.arms["trait-50"], 0),
-        verl.read_rows(Path(config.data.train_files)),
+        read_rows(Path(config.data.train_files)),
         strict=True,
     ):
         task = Task(
@@ -179,11 +180,11 @@ def test_a_reply_far_from_the_trainer_is_masked_as_trl_does(config: Any) -> None
 
 
 def test_verls_dumps_prove_the_dose(config: Any, home: Path) -> None:
-    planned, dumps = verl.carried(home / "train.parquet"), home / "out" / "rollouts"
+    planned, dumps = verl.slot_rows(home / "train.parquet"), home / "out" / "rollouts"
     for step in range(4):
         rows = [
             row
-            for row in verl.read_rows(home / "train.parquet")
+            for row in read_rows(home / "train.parquet")
             if json.loads(row["reward_model"]["ground_truth"])["step"] == step
         ]
         truths = [row["reward_model"]["ground_truth"] for row in rows for _ in range(3)]

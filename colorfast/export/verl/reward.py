@@ -1,10 +1,10 @@
-"""The reward of an exported arm, called by verl for one reply at a time: colorfast's own graders,
-by the manifest beside this file.
+"""The reward of an exported arm. verl calls it for one reply at a time; colorfast's graders score
+the reply as `manifest.json` beside this file says.
 
-verl has no place for a reply that could not be graded. Its trainer leaves a reply whose reward
-raises out of the group, mean and update alike, so that is what happens here; each is written to
-`ungraded.jsonl`, and a grader that fails again and again fails for all, so that no run goes on
-without its dose.
+verl has no value for a reply that could not be graded. When the reward raises an error, verl leaves
+the reply out of its group, so this reward raises RuntimeError and writes the reply to
+`ungraded.jsonl`. When a grader fails many times in a row, the reward fails for every reply, because
+the training would otherwise continue without its dose.
 """
 
 from __future__ import annotations
@@ -19,35 +19,31 @@ from colorfast.rewards.select import Grader, graders, make_ready
 from colorfast.types import Reply, Task
 
 HERE = Path(__file__).parent
-GRADING = Grading.model_validate(
-    json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["experiment"]["training"][
-        "reward"
-    ]
-)
-IN_A_ROW = 20
-"""So many replies of one source in a row without a grade, and its grader counts as broken."""
+_manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
+GRADING = Grading.model_validate(_manifest["experiment"]["training"]["reward"])
+BROKEN_AFTER = 20
+"""A grader counts as broken after this many ungraded replies of one source in a row."""
 make_ready(GRADING)
-_own = (
-    threading.local()
-)  # verl calls from a pool of threads, and a judge's cache belongs to the thread that opened it
-_gate = threading.Semaphore(GRADING.judge.concurrency if GRADING.judge else 1)
+# verl calls from a pool of threads, and a judge's cache belongs to the thread that opened it
+_thread = threading.local()
+_slots = threading.Semaphore(GRADING.judge.concurrency if GRADING.judge else 1)
 _lock = threading.Lock()
-_failed: dict[str, int] = {}
+_failures: dict[str, int] = {}
 
 
 def _grader() -> Grader:
-    if not hasattr(_own, "grader"):
-        _own.grader = graders(GRADING)
-    found: Grader = _own.grader
-    return found
+    if not hasattr(_thread, "grader"):
+        _thread.grader = graders(GRADING)
+    grader: Grader = _thread.grader
+    return grader
 
 
 def _grade(reply: Reply, task: Task) -> tuple[float | None, str]:
-    """The score, or None and why there is none."""
+    """The score, or None with the reason why there is none."""
     try:
-        with _gate:
+        with _slots:
             verdict = _grader()([(reply, task)])[0]
-    except Exception as error:  # verl would log it, drop the reply and go on, uncounted
+    except Exception as error:  # verl would log it and continue without counting it
         return None, f"{type(error).__name__}: {error}"
     return verdict.score, verdict.reason
 
@@ -64,7 +60,7 @@ def compute_score(
     `ground_truth` is the slot's row as JSON. Raises RuntimeError for a reply without a score, and
     for every reply once a grader is broken.
     """
-    broken = [source for source, times in _failed.items() if times >= IN_A_ROW]
+    broken = [source for source, times in _failures.items() if times >= BROKEN_AFTER]
     if broken:
         raise RuntimeError(
             f"no reply of {broken[0]} can be graded any more; see {HERE / 'ungraded.jsonl'}"
@@ -75,19 +71,18 @@ def compute_score(
     score, reason = _grade(reply, task)
     with _lock:
         if score is not None:
-            if not reason:  # a reply that says nothing scores 0 before any grader is asked
-                _failed.pop(data_source, None)
+            if not reason:  # a degenerate reply scores 0 with a reason, without using the grader
+                _failures.pop(data_source, None)
             return {"score": score, "truncated": float(reply.truncated)}
-        _failed[data_source] = _failed.get(data_source, 0) + 1
-        names = {
+        _failures[data_source] = _failures.get(data_source, 0) + 1
+        ungraded = {
             "split": extra.get("split"),
             "slot": row["slot"],
             "id": task.id,
             "source": data_source,
+            "reason": reason,
+            "reply": solution_str,
         }
         with (HERE / "ungraded.jsonl").open("a", encoding="utf-8") as file:
-            file.write(
-                json.dumps(names | {"reason": reason, "reply": solution_str}, ensure_ascii=False)
-                + "\n"
-            )
+            file.write(json.dumps(ungraded, ensure_ascii=False) + "\n")
     raise RuntimeError(f"ungraded: {reason}")
