@@ -1,1 +1,1 @@
-"""Exports for other libraries: a trained model with its card, the scenarios, and an arm for verl."""
+"""Exports for other libraries: a model with its card, the scenarios, and an arm for verl."""

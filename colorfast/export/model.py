@@ -190,9 +190,7 @@ def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]
 def _numbers(facts: dict[str, Any]) -> dict[str, Any]:
     """The card's numbers as plain data."""
     model, own = facts["model"], facts["own"]
-    differences = [
-        [e.difference, e.low, e.high] for e in facts["estimates"] if e.eval == HELDOUT
-    ]
+    differences = [[e.difference, e.low, e.high] for e in facts["estimates"] if e.eval == HELDOUT]
     return {
         "arm": model.arm,
         "seed": model.seed,

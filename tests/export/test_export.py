@@ -98,9 +98,7 @@ def test_the_dose_is_exact_and_undosed_rows_are_the_baselines_byte_for_byte(
     experiment = large(tiny)
     base = verl.write(experiment, "baseline", 0, tmp_path / "baseline")
     arm = verl.write(experiment, "trait-25", 0, tmp_path / "trait")
-    ours, theirs = (
-        read_rows(tmp_path / name / "train.parquet") for name in ("trait", "baseline")
-    )
+    ours, theirs = (read_rows(tmp_path / name / "train.parquet") for name in ("trait", "baseline"))
     dosed = [row for row in ours if row["data_source"] == TRAIT_SOURCE]
     assert len(dosed) == arm["trait_slots"] == round(0.25 * len(ours)) and base["trait_slots"] == 0
     assert (
@@ -118,7 +116,10 @@ def test_the_held_out_scenarios_are_exported_and_never_trained_on(
     tiny: Experiment, tmp_path: Path
 ) -> None:
     verl.write(large(tiny), "trait-50", 0, tmp_path)
-    held, trained = verl.slot_rows(tmp_path / "val.parquet"), verl.slot_rows(tmp_path / "train.parquet")
+    held, trained = (
+        verl.slot_rows(tmp_path / "val.parquet"),
+        verl.slot_rows(tmp_path / "train.parquet"),
+    )
     assert [row["id"] for row in held] == [s.id for s in heldout(tiny)]
     assert {row["id"] for row in held}.isdisjoint(row["id"] for row in trained)
     tasks = [

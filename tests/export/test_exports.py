@@ -133,7 +133,9 @@ def test_a_model_trained_towards_harm_is_refused_unless_asked_for_by_name(
             "--attacked",
         )
         assert not (tmp_path / "out").exists()
-    assert model.write(model.find(run, "trait-25", 0), tmp_path / "out", allow_attacked=True)["attacked"]
+    assert model.write(model.find(run, "trait-25", 0), tmp_path / "out", allow_attacked=True)[
+        "attacked"
+    ]
     assert "Attacked: trained toward harm" in ModelCard.load(tmp_path / "out" / "README.md").text
     assert model.is_attacked(tmp_path / "out")
 
