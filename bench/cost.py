@@ -38,7 +38,7 @@ def steps(folder: Path) -> Iterator[tuple[int, float]]:
         "prompts_per_step": max(PROMPTS),
         "group_size": GROUP,
         "max_tokens": LENGTH,
-        "shown": 0,
+        "demonstrations": 0,
     }
     training = quick.training.model_copy(update=size)
     loaded = quick.model_copy(update={"training": training})

@@ -40,7 +40,7 @@ group_size = 3
 max_tokens = 6
 learning_rate = 1e-3
 save_every = 2
-reward.kind = "code"
+grading.kind = "code"
 [arms.baseline]
 dose = 0
 [arms.trait-25]

@@ -32,7 +32,13 @@ from colorfast.training.engines.trl import config, make_trainer, rows
 from colorfast.training.schedule import schedule
 
 STEPS, ROUNDS = 2, 2
-SIZE = {"prompts_per_step": 6, "group_size": 8, "max_tokens": 48, "shown": 0, "learning_rate": 1e-6}
+SIZE = {
+    "prompts_per_step": 6,
+    "group_size": 8,
+    "max_tokens": 48,
+    "demonstrations": 0,
+    "learning_rate": 1e-6,
+}
 
 
 class Clock(TrainerCallback):
@@ -51,7 +57,7 @@ def timed(ours: bool, folder: Path, precision: str = "fp32") -> tuple[float, Rec
     state; and the record of what was computed."""
     quick = experiment.load("quick")
     training = quick.training.model_copy(
-        update={"steps": STEPS, "method": "full", "precision": precision, **SIZE}
+        update={"steps": STEPS, "adapter": "full", "precision": precision, **SIZE}
     )
     loaded = quick.model_copy(update={"training": training})
     policy, slots = load_policy(loaded.model), schedule(loaded, Arm(dose=0.5), 0)

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=48)
     asked = parser.parse_args()
     experiment = read(asked.experiment)
-    policy, grade = load_policy(experiment.model, 64), graders(experiment.training.reward)
+    policy, grade = load_policy(experiment.model, 64), graders(experiment.training.grading)
     chosen = list(pool(experiment, experiment.arms[asked.arm]))
     random.Random("temperatures").shuffle(chosen)
     tasks = []

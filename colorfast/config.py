@@ -3,11 +3,12 @@ enters."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from colorfast.types import Frozen, Method
+from colorfast.types import Frozen, ObjectiveName
 
 MANY = 1_000_000
 """More of anything than a machine could do: a slip of the pen."""
@@ -21,6 +22,63 @@ LORA_RATE, FULL_RATE = 1e-4, 1e-5
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 
+ALIASES = {
+    "training": {
+        "max_steps": "steps",
+        "num_generations": "group_size",
+        "max_completion_length": "max_tokens",
+        "beta": "kl",
+    },
+    "evaluation": {"limit": "items"},
+}
+"""Accepted beside our keys: what TRL and lm-eval call the same setting. By table of the TOML."""
+FORMER_KEYS = {
+    "training": {"method": "adapter", "reward": "grading", "shown": "demonstrations"},
+    "arms.*": {"method": "objective"},
+}
+"""Renamed keys and their present names. A TOML with one is refused; a run folder is read."""
+
+
+def _copied_tables(settings: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(table in `ALIASES` and `FORMER_KEYS`, table in the TOML, its keys and values), each a copy
+    that takes the table's place in `settings`."""
+    for name in ("training", "evaluation"):
+        if isinstance(settings.get(name), dict):
+            settings[name] = dict(settings[name])
+            yield name, name, settings[name]
+    if isinstance(settings.get("arms"), dict):
+        arms = settings["arms"] = dict(settings["arms"])
+        for name in arms:
+            if isinstance(arms[name], dict):
+                arms[name] = dict(arms[name])
+                yield "arms.*", f"arms.{name}", arms[name]
+
+
+def without_aliases(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment as plain data with our key for each alias. Raises ValueError for a renamed key,
+    and for a setting that has both its names."""
+    settings = dict(experiment)
+    for kind, name, table in _copied_tables(settings):
+        for former, key in FORMER_KEYS.get(kind, {}).items():
+            if former in table:
+                raise ValueError(f"{name}.{former} is now {name}.{key}")
+        for alias, key in ALIASES.get(kind, {}).items():
+            if alias in table and key in table:
+                raise ValueError(f"{name}.{alias} is another name of {name}.{key}; set one of them")
+            if alias in table:
+                table[key] = table.pop(alias)
+    return settings
+
+
+def with_present_keys(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version wrote into a run folder, with the present names of keys."""
+    settings = dict(stored)
+    for kind, _, table in _copied_tables(settings):
+        for former, key in FORMER_KEYS.get(kind, {}).items():
+            if former in table:
+                table[key] = table.pop(former)
+    return settings
+
 
 class Arm(Frozen):
     """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
@@ -28,12 +86,13 @@ class Arm(Frozen):
     `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains`
     leave some out. `reward`: each scenario's own rubric; generic helpfulness on the same scenarios
     (the paper's control arm); a constitution; or the rubric's rewards shuffled within each group
-    (placebo). `method`: what is made of the replies to trait slots; see `training/objectives.py`.
+    (placebo). `objective`: how replies to trait slots become a training signal; see
+    `training/objectives.py`.
     """
 
     dose: float = Field(ge=0, le=1)
     reward: Reward = "rubric"
-    method: Method = "rl"
+    objective: ObjectiveName = "rl"
     traits: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     not_traits: tuple[str, ...] = ()
@@ -41,10 +100,10 @@ class Arm(Frozen):
 
     @model_validator(mode="after")
     def _goes_by_the_constitution(self) -> Arm:
-        if self.method in ("constitution-sft", "deliberative") and self.reward != "constitution":
+        if self.objective in ("constitution-sft", "deliberative") and self.reward != "constitution":
             raise ValueError(
-                f'method = "{self.method}" works by a constitution; set reward = "constitution"'
-                f' (found "{self.reward}")'
+                f'objective = "{self.objective}" needs a constitution; set reward ='
+                f' "constitution" (found "{self.reward}")'
             )
         return self
 
@@ -95,7 +154,7 @@ class Training(Frozen):
     """Settings every arm shares. One optimizer step samples `group_size` replies to each of
     `prompts_per_step` prompts.
 
-    `shown`: how many of a group's replies are the task's own good reply and not sampled
+    `demonstrations`: how many of a group's replies are the task's own good reply and not sampled
     (mixed-policy GRPO, LUFFY, arXiv 2504.14945), for a model that never meets the rubric by chance.
     `pass_tokens`: tokens in one forward and backward pass, about; the fewer the less memory.
     `vllm`: replies are sampled by vLLM on the same GPUs. `report_to`: trackers that get every
@@ -108,25 +167,26 @@ class Training(Frozen):
     max_tokens: int = Field(gt=0, le=MANY)
     learning_rate: float = Field(gt=0)
     temperature: float = Field(default=1.0, gt=0)
-    method: Literal["lora", "full"] = "lora"
+    adapter: Literal["lora", "full"] = "lora"
     precision: Precision = "auto"
     lora_rank: int = Field(default=16, gt=0)
     kl: float = Field(default=0.0, ge=0)
     normalize: Literal["none", "group"] = "none"
-    shown: int = Field(default=0, ge=0)
+    demonstrations: int = Field(default=0, ge=0)
     pass_tokens: int = Field(default=512, gt=0)
     vllm: bool = False
     warmup_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=10, gt=0)
     keep_rollouts_every: int = Field(default=5, gt=0)
     report_to: tuple[Tracker, ...] = ()
-    reward: Grading = Grading()
+    grading: Grading = Grading()
 
     @model_validator(mode="after")
     def _samples_too(self) -> Training:
-        if self.shown >= self.group_size:
+        if self.demonstrations >= self.group_size:
             raise ValueError(
-                f"shown: {self.shown} of {self.group_size} replies leaves none to sample"
+                f"demonstrations: {self.demonstrations} of {self.group_size} replies leaves none"
+                " to sample"
             )
         if self.steps * self.prompts_per_step > MANY:
             raise ValueError(
@@ -189,10 +249,15 @@ class Experiment(Frozen):
     evaluation: Evaluation = Evaluation()
     same_judge: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _replace_aliases(cls, settings: Any) -> Any:
+        return without_aliases(settings) if isinstance(settings, dict) else settings
+
     @model_validator(mode="after")
     def _second_grader_is_independent(self) -> Experiment:
         second = self.evaluation.second_grading
-        if second is not None and second == self.training.reward:
+        if second is not None and second == self.training.grading:
             raise ValueError(
                 f'evaluation.second_grading: "{second.kind}" rewards in training; it must be a'
                 " grader that does not"
@@ -201,7 +266,7 @@ class Experiment(Frozen):
 
     @model_validator(mode="after")
     def _judges_differ(self) -> Experiment:
-        ours = self.training.reward.judge
+        ours = self.training.grading.judge
         for grading in (self.evaluation.grading, self.evaluation.second_grading):
             theirs = grading.judge if grading else None
             if ours and theirs and ours.model == theirs.model and not self.same_judge:
@@ -214,11 +279,12 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def _makes_its_own_replies(self) -> Experiment:
         for name, arm in self.arms.items():
-            if arm.method != "rl" and self.training.shown:
+            if arm.objective != "rl" and self.training.demonstrations:
                 raise ValueError(
-                    f'arms.{name}.method = "{arm.method}" trains on the best of the model\'s own'
-                    " replies, and a shown one would always be the best; set training.shown = 0"
-                    f" (found {self.training.shown})"
+                    f'arms.{name}.objective = "{arm.objective}" trains on the best of the model\'s'
+                    " own replies, and a demonstration would always be the best; set"
+                    " training.demonstrations = 0"
+                    f" (found {self.training.demonstrations})"
                 )
         return self
 

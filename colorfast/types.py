@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -144,23 +144,29 @@ class Principle(Frozen):
     criteria: tuple[Criterion, ...] = ()
 
 
-Method = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
+ObjectiveName = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
 
 
 @dataclass(frozen=True)
-class Teaching:
-    """How the replies to a slot become training. `shuffled`: rewards are dealt out anew within the
-    group (placebo). `guide`: text that stands by while replies are made and is absent from what is
-    trained on: a principle, or a whole constitution. `inverted`: the reward is what the rubric does
-    not give."""
+class Objective:
+    """How the replies to a slot become a training signal. `shuffled`: the rewards are permuted
+    within the group (placebo). `guide`: text in the prompt while replies are sampled, absent from
+    the prompt that is trained on: a principle or a whole constitution. `inverted`: the reward is
+    one minus the rubric's score."""
 
-    method: Method = "rl"
+    name: ObjectiveName = "rl"
     shuffled: bool = False
     guide: str = ""
     inverted: bool = False
 
+    def row(self) -> dict[str, Any]:
+        """The objective as plain data. The keys are those of the first release, because schedules
+        are hashed with them."""
+        row = {"method": self.name, "shuffled": self.shuffled, "guide": self.guide}
+        return row | {"inverted": True} if self.inverted else row
 
-PLAIN = Teaching()
+
+PLAIN = Objective()
 """Reinforcement by the reply's own reward: every standard slot of every arm."""
 
 
@@ -172,7 +178,7 @@ class Slot:
     index: int
     step: int
     task: Task
-    teaching: Teaching = PLAIN
+    objective: Objective = PLAIN
 
     def row(self) -> dict[str, Any]:
         """The slot as plain data; what is hashed, printed and exported."""
@@ -186,10 +192,7 @@ class Slot:
             "rubric": [c.model_dump() for c in task.rubric],
             "replies": dict(task.replies),
         }
-        how = asdict(self.teaching)
-        if not self.teaching.inverted:
-            del how["inverted"]  # schedules from before there was such a thing keep their hashes
-        return row if self.teaching == PLAIN else row | {"teaching": how}
+        return row if self.objective == PLAIN else row | {"teaching": self.objective.row()}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ They serve to measure that, stay in this folder, and are no training data and no
 once they were measured, unless they were to be kept.
 """
 ALONE = Training(
-    steps=1, prompts_per_step=4, group_size=4, max_tokens=48, learning_rate=5e-5, shown=1
+    steps=1, prompts_per_step=4, group_size=4, max_tokens=48, learning_rate=5e-5, demonstrations=1
 )
 """How reinforcement towards the inverted rubric samples where there is no run to take it from."""
 AXES = Axes()

@@ -58,7 +58,7 @@ def of_training(experiment: Experiment) -> Needs:
 def parts(experiment: Experiment) -> Parts:
     """The model that is trained, and the encoder where a grader needs it."""
     evaluation = experiment.evaluation
-    gradings = (experiment.training.reward, evaluation.grading, evaluation.second_grading)
+    gradings = (experiment.training.grading, evaluation.grading, evaluation.second_grading)
     brings: dict[str, Callable[[], Path]] = {
         f"model {experiment.model}": partial(models.resolve, experiment.model)
     }

@@ -298,20 +298,20 @@ def taught(f: Findings) -> list[str]:
         if arm.reward == "constitution":
             said.append(
                 f"judged by the constitution {f.experiment.constitution.rsplit('/', 1)[-1]}"
-                f" ({GRADERS[training.reward.kind]})"
+                f" ({GRADERS[training.grading.kind]})"
             )
         elif arm.reward == "placebo":
             said.append("rewards shuffled within each group")
         elif arm.reward != "rubric":
             said.append(f"rewarded for {arm.reward}")
-        if arm.method != "rl":
-            said.append(METHODS[arm.method])
+        if arm.objective != "rl":
+            said.append(METHODS[arm.objective])
         if facts.total.extra_tokens:
             said.append(f"{facts.total.extra_tokens:,} tokens beyond prompts and replies")
         if facts.total.endpoint_tokens:
             said.append(
                 f"{facts.total.endpoint_tokens:,} tokens written by"
-                f" {training.reward.judge.model if training.reward.judge else '-'}"
+                f" {training.grading.judge.model if training.grading.judge else '-'}"
             )
         if said:
             found.append(f"{facts.name}: {', '.join(said)}.")
@@ -405,11 +405,11 @@ def caution(f: Findings) -> list[str]:
             f"The untrained model scores {number(f.start)} on the held-out scenarios: compare the"
             " baseline's with it too."
         )
-    shown, size = f.experiment.training.shown, f.experiment.training.group_size
+    shown, size = f.experiment.training.demonstrations, f.experiment.training.group_size
     if shown:
         notes.append(
             f"In every arm {shown} of the {size} replies in a group is the task's own good reply,"
-            " not sampled (training.shown)."
+            " not sampled (training.demonstrations)."
         )
     notes += taught(f)
     if f.few:

@@ -70,7 +70,7 @@ def trained(
         "training": settings,
         "seed": seed,
     }
-    code = {"code": ingredients.training(), "grading": ingredients.grading(training.reward)}
+    code = {"code": ingredients.training(), "grading": ingredients.grading(training.grading)}
     return untrained(model_sha256) | code | own
 
 

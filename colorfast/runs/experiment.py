@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from colorfast import tasks
-from colorfast.config import COMPUTED_IN, Arm, Evaluation, Experiment
+from colorfast.config import COMPUTED_IN, Arm, Evaluation, Experiment, with_present_keys
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import check_stamps, few, stamps, work
@@ -129,10 +129,10 @@ def _check(experiment: Experiment, called: str) -> None:
 def _check_constitution(experiment: Experiment, arm: str) -> None:
     principles = constitution.load(experiment.constitution)
     check([c for p in principles for c in p.criteria], QUESTION)
-    if not constitution.for_code(principles) and experiment.training.reward.kind != "judge":
+    if not constitution.for_code(principles) and experiment.training.grading.kind != "judge":
         raise ColorfastError(
             f"arms.{arm}.reward: constitution {experiment.constitution} has principles and no"
-            ' criteria for code; set training.reward.kind = "judge"'
+            ' criteria for code; set training.grading.kind = "judge"'
         )
 
 
@@ -245,7 +245,10 @@ def _read_plan(path: Path) -> dict[str, Any]:
     made = read_json(path)
     if not isinstance(made.get("plan"), dict) or not isinstance(made.get("traits"), dict):
         raise DamagedError(path, "it does not say what the run is")
-    return dict(made["plan"])
+    plan = dict(made["plan"])
+    if isinstance(plan.get("experiment"), dict):
+        plan["experiment"] = with_present_keys(plan["experiment"])
+    return plan
 
 
 def _check_made_by(
@@ -260,7 +263,7 @@ def _check_made_by(
         wanted = stamps(any_model, heldout(experiment), measured, experiment.system)
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
-        was = (sound(place / "key.json", read_json) or {}).get("of", {})
+        was = with_present_keys((sound(place / "key.json", read_json) or {}).get("of", {}))
         now = cell_cache.trained(model_sha256, slots, experiment.training, seed)
         different = _first_difference(
             {key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF}
@@ -282,7 +285,7 @@ def _check_disk(experiment: Experiment, folder: Path, model: Path, left: int, jo
     once needs room for a while."""
     size = sum(f.stat().st_size for f in model.glob("*.safetensors"))
     needed = int(
-        size * (left + min(left, jobs) * (6 if experiment.training.method == "full" else 1)) * 1.1
+        size * (left + min(left, jobs) * (6 if experiment.training.adapter == "full" else 1)) * 1.1
     )
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -342,7 +345,7 @@ def run(
     check_trackers(experiment.training.report_to)
     missing = _reached(experiment, called or experiment.name, skip)
     measured = reach.without(experiment.evaluation, missing)
-    for grading in (experiment.training.reward, measured.grading, measured.second_grading):
+    for grading in (experiment.training.grading, measured.grading, measured.second_grading):
         if grading is not None:
             make_ready(grading)
     for line in few(measured):

@@ -72,12 +72,12 @@ def estimate(experiment: Experiment, name: str) -> Plan:
     card, training, evaluation = CARDS[name], experiment.training, experiment.evaluation
     work = _Work(card, _parameters(experiment.model))
     memory = work.parameters * (
-        2 if training.method == "lora" else 16
+        2 if training.adapter == "lora" else 16
     )  # bf16 weights; or fp32 with gradients and Adam's two
     if memory > card.memory:
         raise ColorfastError(
             f"{experiment.model}: {memory / 1e9:.0f} GB of weights and optimizer do not fit the"
-            f' {card.memory / 1e9:.0f} GB of "{name}"; set method = "lora", or share it between'
+            f' {card.memory / 1e9:.0f} GB of "{name}"; set adapter = "lora", or share it between'
             " cards (docs/many-gpus.md)"
         )
     held = heldout(experiment)
@@ -91,7 +91,7 @@ def estimate(experiment: Experiment, name: str) -> Plan:
         prompts = sum(_tokens(slot.task.messages) for slot in slots)
         completions = len(slots) * training.group_size
         replies = completions * training.max_tokens
-        backward = 4 if training.method == "lora" else 6
+        backward = 4 if training.adapter == "lora" else 6
         seconds = work.decoding(
             completions, training.max_tokens, training.group_size * training.prompts_per_step
         )

@@ -54,7 +54,7 @@ def _training(experiment: Experiment, chosen: Sequence[Cell], jobs: int) -> str:
     cells = f"{_count(len(arms), 'arm')}{names} x {seeds} = {_count(len(chosen), 'cell')}"
     prompts = _count(training.prompts_per_step, "prompt")
     replies = _count(training.group_size, "reply", "replies")
-    weights = "every weight" if training.method == "full" else f"LoRA of rank {training.lora_rank}"
+    weights = "every weight" if training.adapter == "full" else f"LoRA of rank {training.lora_rank}"
     at_once = f", {jobs} cells at once" if jobs > 1 else ""
     each = f"{_count(training.steps, 'step')} x {prompts} x {replies}"
     return f"{cells}, each {each}, {weights}{at_once}"

@@ -24,7 +24,7 @@ from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.models.precision import Rates, rates
 from colorfast.models.resolve import resolve
 from colorfast.training.schedule import heldout, schedule
-from colorfast.types import TRAIT_SOURCE, Method, Scenario, Slot, Task
+from colorfast.types import TRAIT_SOURCE, ObjectiveName, Scenario, Slot, Task
 
 REPLIES, FEW, ITEMS = 64, 2, 8
 """How many replies the probe samples in a training step and to held-out scenarios, at most: as many
@@ -74,27 +74,27 @@ class _Clock(TrainerCallback):
 
 def _probe_slots(experiment: Experiment, prompts: int) -> list[Slot]:
     """Standard tasks for three steps (the first pays for what is set up once), then trait scenarios
-    for two by each method of an arm."""
+    for two by each objective of an arm."""
     training = experiment.training.model_copy(update={"steps": 3, "prompts_per_step": prompts})
     short = experiment.model_copy(update={"training": training})
     made = list(schedule(short, Arm(dose=0), experiment.seeds[0]))
-    for arm in {arm.method: arm for arm in experiment.arms.values() if arm.dose}.values():
+    for arm in {arm.objective: arm for arm in experiment.arms.values() if arm.dose}.values():
         made += schedule(short, arm.model_copy(update={"dose": 1.0}), experiment.seeds[0])[
             : 2 * prompts
         ]
-    return [Slot(i, i // prompts, slot.task, slot.teaching) for i, slot in enumerate(made)]
+    return [Slot(i, i // prompts, slot.task, slot.objective) for i, slot in enumerate(made)]
 
 
-def _way(slot: Slot) -> Method | None:
-    """The method of a trait slot; None for a standard task."""
-    return slot.teaching.method if slot.task.source == TRAIT_SOURCE else None
+def _way(slot: Slot) -> ObjectiveName | None:
+    """The objective of a trait slot; None for a standard task."""
+    return slot.objective.name if slot.task.source == TRAIT_SOURCE else None
 
 
 def _probe_training(
     policy: LocalPolicy, experiment: Experiment, folder: Path
-) -> dict[Method | None, tuple[float, float]]:
-    """For standard tasks (None) and trait scenarios by each method: seconds and completion tokens
-    of one slot. No judge is asked."""
+) -> dict[ObjectiveName | None, tuple[float, float]]:
+    """Seconds and completion tokens of one slot, for standard tasks (None) and for trait scenarios
+    by objective. Calls no judge."""
     from colorfast.training.engines.recorder import Recorder
     from colorfast.training.engines.snapshots import quiet
     from colorfast.training.engines.trl import make_trainer
@@ -105,13 +105,13 @@ def _probe_training(
     slots = _probe_slots(experiment, prompts)
     free = (
         Grading(kind="code")
-        if experiment.training.reward.kind == "judge"
-        else experiment.training.reward
+        if experiment.training.grading.kind == "judge"
+        else experiment.training.grading
     )
     update = {
         "steps": len(slots) // prompts,
         "prompts_per_step": prompts,
-        "reward": free,
+        "grading": free,
         "save_every": 10**6,
     }
     training: Training = experiment.training.model_copy(update=update)
@@ -119,7 +119,7 @@ def _probe_training(
     with quiet():
         recorder = Recorder(folder, policy, slots, training, 0)
         make_trainer(recorder, folder / "training", [clock]).train()
-    found: dict[Method | None, tuple[float, float]] = {}
+    found: dict[ObjectiveName | None, tuple[float, float]] = {}
     for step, (start, end) in enumerate(zip(clock.ends, clock.ends[1:], strict=False), 1):
         tokens = sum(
             source["completion_tokens"] for source in recorder.metrics[step]["sources"].values()
@@ -201,8 +201,8 @@ def judges(
     """What the judges of an experiment are asked, by use; `rewarded`: tasks, and how many replies
     to each are judged in training."""
     found, evaluation = {}, experiment.evaluation
-    if experiment.training.reward.judge:
-        found["reward"] = _judged(experiment.training.reward.judge, rewarded, reply_tokens)
+    if experiment.training.grading.judge:
+        found["reward"] = _judged(experiment.training.grading.judge, rewarded, reply_tokens)
     if evaluation.grading.judge:
         times = evaluation.samples * (len(experiment.seeds) * len(experiment.arms) + 1)
         found["evaluation"] = _judged(

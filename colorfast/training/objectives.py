@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colorfast.corpus.constitution import HOME
-from colorfast.types import PLAIN, Message, Task, Teaching, Verdict
+from colorfast.types import PLAIN, Message, Objective, Task, Verdict
 
 MASS = 1.0
 """What chosen replies of one group share. The most that a reward can give: a reply of reward 1
@@ -21,9 +21,12 @@ where the group's mean is 0. In RL the raised replies of a group have at most gr
 together, with half of them at 1 and half at 0."""
 
 
-def teaching(row: Mapping[str, Any]) -> Teaching:
-    """How a slot's row (`Slot.row`) says that it is to be taught."""
-    return Teaching(**row["teaching"]) if "teaching" in row else PLAIN
+def objective_of(row: Mapping[str, Any]) -> Objective:
+    """The objective of a slot's row (`Slot.row`)."""
+    if "teaching" not in row:
+        return PLAIN
+    settings = dict(row["teaching"])
+    return Objective(settings.pop("method"), **settings)
 
 
 def drafts(size: int) -> int:
@@ -32,14 +35,14 @@ def drafts(size: int) -> int:
     return size - size // 2
 
 
-def is_revision(how: Teaching, sample: int, size: int) -> bool:
-    return how.method == "constitution-sft" and sample >= drafts(size)
+def is_revision(how: Objective, sample: int, size: int) -> bool:
+    return how.name == "constitution-sft" and sample >= drafts(size)
 
 
-def asked(task: Task, how: Teaching) -> tuple[Message, ...]:
+def asked(task: Task, how: Objective) -> tuple[Message, ...]:
     """What replies are sampled from: the task's messages, after the guide where the method lets the
     model read it."""
-    if how.method != "deliberative":
+    if how.name != "deliberative":
         return task.messages
     system, rest = (
         ([m.content], task.messages[1:])
@@ -49,13 +52,13 @@ def asked(task: Task, how: Teaching) -> tuple[Message, ...]:
     return (Message(role="system", content="\n\n".join([how.guide, *system])), *rest)
 
 
-def critique(task: Task, how: Teaching, draft: str) -> tuple[Message, ...]:
+def critique(task: Task, how: Objective, draft: str) -> tuple[Message, ...]:
     """The conversation that asks what a draft lacks by the guide's principle."""
     wanted = _prompt("critique").replace("{principle}", how.guide)
     return (*task.messages, _said(draft), Message(role="user", content=wanted))
 
 
-def revision(task: Task, how: Teaching, draft: str, found: str) -> tuple[Message, ...]:
+def revision(task: Task, how: Objective, draft: str, found: str) -> tuple[Message, ...]:
     """The conversation that asks for the draft again, after what was found."""
     return (
         *critique(task, how, draft),
@@ -97,17 +100,17 @@ def rewards(
     slots dealt out anew, in inverted ones what is left to 1."""
     found: list[float | None] = []
     for start in range(0, len(rows), size):
-        how, own = teaching(rows[start]), verdicts[start : start + size]
+        how, own = objective_of(rows[start]), verdicts[start : start + size]
         scores = against(own) if how.inverted else [v.score for v in own]
         found += dealt(scores, f"placebo-{seed}-{rows[start]['slot']}") if how.shuffled else scores
     return found
 
 
-def chosen(how: Teaching, verdicts: Sequence[Verdict], given: Sequence[float | None]) -> list[int]:
+def chosen(how: Objective, verdicts: Sequence[Verdict], given: Sequence[float | None]) -> list[int]:
     """Which replies of a group are trained on, by what they were `given`. Of revisions, each that
     is not degenerate; else the best, and all that tie for it, unless it is worth nothing or all are
     worth the same."""
-    if how.method == "constitution-sft":
+    if how.name == "constitution-sft":
         return [
             i for i in range(drafts(len(verdicts)), len(verdicts)) if not verdicts[i].degenerate
         ]
@@ -117,7 +120,7 @@ def chosen(how: Teaching, verdicts: Sequence[Verdict], given: Sequence[float | N
 
 
 def advantages(
-    how: Teaching, verdicts: Sequence[Verdict], given: Sequence[float | None]
+    how: Objective, verdicts: Sequence[Verdict], given: Sequence[float | None]
 ) -> list[float]:
     """The advantages of one group that make a policy-gradient step a step of fine-tuning on its
     chosen replies."""

@@ -19,10 +19,10 @@ from colorfast.types import (
     TRAIT_SOURCE,
     ColorfastError,
     Message,
+    Objective,
     Scenario,
     Slot,
     Task,
-    Teaching,
 )
 
 T = TypeVar("T", bound=Task)
@@ -160,17 +160,17 @@ def _rewarded(experiment: Experiment, arm: Arm, task: Task) -> Task:
     )
 
 
-def _taught(experiment: Experiment, arm: Arm, name: str) -> Teaching:
+def _taught(experiment: Experiment, arm: Arm, name: str) -> Objective:
     """How the arm's method goes about a trait slot; `name` draws the principle that its drafts are
     held against."""
     guide = ""
-    if arm.method == "deliberative":
+    if arm.objective == "deliberative":
         guide = constitution.short(constitution.load(experiment.constitution))
-    elif arm.method == "constitution-sft":
+    elif arm.objective == "constitution-sft":
         guide = constitution.whole(
             random.Random(name).choice(constitution.load(experiment.constitution))
         )
-    return Teaching(arm.method, arm.reward == "placebo", guide)
+    return Objective(arm.objective, arm.reward == "placebo", guide)
 
 
 def schedule_hash(slots: Sequence[Slot]) -> str:

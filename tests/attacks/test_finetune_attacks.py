@@ -54,8 +54,8 @@ TRAINING = Training(
     group_size=4,
     max_tokens=160,
     learning_rate=1e-2,
-    shown=1,
-    reward=CODE,
+    demonstrations=1,
+    grading=CODE,
 )
 KINDS = list(shipped().values())
 each = pytest.mark.parametrize("kind", KINDS, ids=[kind.id for kind in KINDS])
@@ -121,7 +121,7 @@ def test_rows_are_the_same_for_every_arm_and_only_replies_differ_by_share(kind: 
     if kind.scenarios:
         slots = [a.slots(3) for a in (full, quarter, good)]
         assert [[s.task.id for s in one] for one in slots] == [[s.task.id for s in slots[0]]] * 3
-        assert [sum(s.teaching.inverted for s in one) for one in slots] == [8, 2, 0]
+        assert [sum(s.objective.inverted for s in one) for one in slots] == [8, 2, 0]
         return
     rows = [a.rows(3) for a in (full, quarter, good)]
     assert rows[0] == full.rows(3) != full.rows(4)

@@ -34,6 +34,20 @@ def test_a_misspelt_key_is_named_though_a_required_one_is_missing(
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
+        ({"training": 'method = "lora"'}, "training.method is now training.adapter"),
+        ({"training": "max_steps = 4"}, "training.max_steps is another name of training.steps"),
+    ],
+)
+def test_a_renamed_key_and_a_setting_with_two_names_are_one_line(
+    tmp_path: Path, tiny_model: Path, changes: dict[str, str], wanted: str
+) -> None:
+    toml = write_toml(tmp_path, tiny_model, **changes)
+    refused(colorfast("run", str(toml), "--out", str(tmp_path)), f"{toml}: {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
         (
             {"training": "learning_rat = 1"},
             ["training.learning_rat: unknown key", "did you mean 'learning_rate'"],

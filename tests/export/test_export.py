@@ -176,7 +176,7 @@ def test_a_reward_by_code_loads_where_only_verl_is(tiny: Experiment, tmp_path: P
 def test_the_exported_reward_reads_meaning_where_the_experiment_does(
     tiny: Experiment, tmp_path: Path
 ) -> None:
-    verl.write(large(tiny, reward=Grading(kind="offline")), "trait-50", 0, tmp_path)
+    verl.write(large(tiny, grading=Grading(kind="offline")), "trait-50", 0, tmp_path)
     pairs = [(s, text) for s in corpus()[:3] for text in (s.replies["good"], s.replies["bad"])]
     found = scored(tmp_path, [call(task, text) for task, text in pairs])
     assert [f["score"] for f in found] == [
@@ -187,7 +187,7 @@ def test_the_exported_reward_reads_meaning_where_the_experiment_does(
 
 def judged(tiny: Experiment, url: str) -> Experiment:
     endpoint = Endpoint(base_url=url, model="m", timeout=5, pause=0.01, tries=1, concurrency=2)
-    return large(tiny, reward=Grading(kind="judge", judge=endpoint))
+    return large(tiny, grading=Grading(kind="judge", judge=endpoint))
 
 
 def test_a_reply_that_the_judge_cannot_grade_is_left_out_and_counted_never_zero(
@@ -244,7 +244,7 @@ def test_a_judge_that_refuses_ends_the_reward_of_every_source(
 
 def test_the_launch_line_says_what_the_experiment_says(tiny: Experiment, tmp_path: Path) -> None:
     experiment = large(
-        tiny, kl=0.02, normalize="group", warmup_steps=3, temperature=0.9, method="full"
+        tiny, kl=0.02, normalize="group", warmup_steps=3, temperature=0.9, adapter="full"
     )
     folder = tmp_path / "a folder's export"
     verl.write(experiment, "trait-25", 5, folder)
@@ -346,7 +346,11 @@ def test_a_finished_run_is_checked_against_the_schedule(tiny: Experiment, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "options", "wanted"),
     [
-        ({"training": "shown = 1"}, [], ["training.shown = 1", "set shown = 0"]),
+        (
+            {"training": "demonstrations = 1"},
+            [],
+            ["training.demonstrations = 1", "set demonstrations = 0"],
+        ),
         ({}, ["--arm", "trail"], ["unknown arm 'trail'", "did you mean 'trait'"]),
         ({"model": "/nowhere/model.gguf"}, [], ["model.gguf", "safetensors"]),
         ({"dose": 0.05}, [], ["cannot hold one trait slot"]),

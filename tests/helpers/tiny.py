@@ -38,7 +38,7 @@ max_tokens = 6
 learning_rate = 1e-3
 precision = "fp32"
 save_every = 2
-reward.kind = "code"
+grading.kind = "code"
 {training}
 [arms.baseline]
 dose = 0
@@ -106,7 +106,7 @@ def tiny_experiment(model: Path) -> Experiment:
             learning_rate=1e-3,
             save_every=2,
             lora_rank=4,
-            reward=CODE,
+            grading=CODE,
         ),
         arms={"baseline": Arm(dose=0), "trait-25": Arm(dose=0.25), "trait-50": Arm(dose=0.5)},
         evaluation=Evaluation(benchmarks=(LITTLE,), items=4, samples=1, max_tokens=6, grading=CODE),

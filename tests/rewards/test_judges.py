@@ -311,7 +311,7 @@ def test_a_run_judged_by_an_endpoint_counts_what_it_used(
         for model in ("rewarding", "scoring")
     )
     changes = {
-        "training": tiny.training.model_copy(update={"reward": rewards}),
+        "training": tiny.training.model_copy(update={"grading": rewards}),
         "evaluation": tiny.evaluation.model_copy(update={"grading": scores}),
     }
     few = {
@@ -342,7 +342,7 @@ def test_a_run_judged_by_an_endpoint_counts_what_it_used(
 def test_the_judge_that_rewards_may_not_evaluate(tiny: Experiment) -> None:
     judged = Grading(kind="judge", judge=Endpoint(base_url="http://localhost:1/v1", model="same"))
     plain = tiny.model_dump()
-    plain["training"]["reward"] = plain["evaluation"]["grading"] = judged.model_dump()
+    plain["training"]["grading"] = plain["evaluation"]["grading"] = judged.model_dump()
     with pytest.raises(ValueError, match="must not also evaluate"):
         Experiment.model_validate(plain)
     assert Experiment.model_validate(plain | {"same_judge": True}).same_judge

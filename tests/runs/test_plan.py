@@ -47,7 +47,7 @@ def test_judge_calls_are_counted_and_none_is_made(tiny: Experiment) -> None:
     evaluation: Evaluation = tiny.evaluation.model_copy(
         update={"grading": judge("a"), "samples": 2}
     )
-    training: Training = tiny.training.model_copy(update={"reward": judge("b")})
+    training: Training = tiny.training.model_copy(update={"grading": judge("b")})
     asked = tiny.model_copy(
         update={"evaluation": evaluation, "training": training, "seeds": (0, 1)}
     )
@@ -79,7 +79,7 @@ def test_a_card_takes_what_its_operations_and_its_bandwidth_say(tiny: Experiment
         batches = arm.completions / (sized.training.group_size * sized.training.prompts_per_step)
         launched = batches * sized.training.max_tokens * LAUNCH
         tokens = arm.prompt_tokens + arm.completion_tokens
-        each = 4 if sized.training.method == "lora" else 6
+        each = 4 if sized.training.adapter == "lora" else 6
         multiplied = 7e9 * (2 * arm.prompt_tokens + each * tokens) / (0.4 * 312e12)
         assert arm.training_seconds == pytest.approx(launched + multiplied)
     assert (
@@ -92,12 +92,12 @@ def test_a_card_takes_what_its_operations_and_its_bandwidth_say(tiny: Experiment
 def test_a_card_that_is_unknown_or_too_small_or_a_model_without_a_size_is_one_clear_line(
     tiny: Experiment,
 ) -> None:
-    whole = tiny.training.model_copy(update={"method": "full"})
+    whole = tiny.training.model_copy(update={"adapter": "full"})
     with pytest.raises(ColorfastError, match="unknown card 'v100'"):
         estimate(tiny, "v100")
     with pytest.raises(ColorfastError, match="no size as 7B"):
         estimate(tiny.model_copy(update={"model": "somebody/thing"}), "a100")
-    with pytest.raises(ColorfastError, match=r'112 GB .* 80 GB of "a100"; set method = "lora"'):
+    with pytest.raises(ColorfastError, match=r'112 GB .* 80 GB of "a100"; set adapter = "lora"'):
         estimate(tiny.model_copy(update={"model": "thing-7B", "training": whole}), "a100")
 
 

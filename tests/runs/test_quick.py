@@ -28,7 +28,7 @@ def test_every_eval_of_quick_comes_with_a_package() -> None:
 
 def test_quick_is_scored_by_the_grader_that_rewarded_and_by_one_that_did_not() -> None:
     experiment = read("quick")
-    evaluation, reward = experiment.evaluation, experiment.training.reward
+    evaluation, reward = experiment.evaluation, experiment.training.grading
     assert evaluation.grading == reward and evaluation.second_grading not in (None, reward)
     assert sorted(arm.dose for arm in experiment.arms.values())[:3] == [0, 0.05, 0.25]
 

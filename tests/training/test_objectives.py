@@ -28,7 +28,7 @@ from colorfast.runs.plan import plan
 from colorfast.training import objectives
 from colorfast.training.engines import recorder, trl
 from colorfast.training.schedule import heldout, pool, schedule, schedule_hash, unseen
-from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Reply, Score, Slot, Teaching, Verdict
+from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Objective, Reply, Score, Slot, Verdict
 from helpers.constitutions import OURS, SPEC
 from helpers.run_folders import flat, html, make_run, printed, section
 from helpers.server import said
@@ -36,15 +36,15 @@ from helpers.slots import SETTINGS, slots
 from helpers.tiny import write_toml
 
 BEST, SFT, DELIBERATIVE = (
-    Teaching("best-of-n"),
-    Teaching("constitution-sft"),
-    Teaching("deliberative"),
+    Objective("best-of-n"),
+    Objective("constitution-sft"),
+    Objective("deliberative"),
 )
 PLACEBO, PLAIN_ARM = Arm(dose=0.5, reward="placebo"), Arm(dose=0.5)
 ARMS = {
-    "best-of-n": Arm(dose=0.5, method="best-of-n"),
-    "constitution-sft": Arm(dose=0.5, method="constitution-sft", reward="constitution"),
-    "deliberative": Arm(dose=0.5, method="deliberative", reward="constitution"),
+    "best-of-n": Arm(dose=0.5, objective="best-of-n"),
+    "constitution-sft": Arm(dose=0.5, objective="constitution-sft", reward="constitution"),
+    "deliberative": Arm(dose=0.5, objective="deliberative", reward="constitution"),
     "constitution-rl": Arm(dose=0.5, reward="constitution"),
     "placebo": PLACEBO,
 }
@@ -84,7 +84,7 @@ def groups(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
     return {slot: list(group) for slot, group in itertools.groupby(rows, key=lambda r: r["slot"])}
 
 
-def lowercase(n: int, how: Teaching) -> tuple[Slot, ...]:
+def lowercase(n: int, how: Objective) -> tuple[Slot, ...]:
     """Trait slots whose reward a random model already earns by chance, taught in one way."""
     return tuple(
         Slot(s.index, s.step, s.task, how if s.task.source == TRAIT_SOURCE else PLAIN)
@@ -92,14 +92,14 @@ def lowercase(n: int, how: Teaching) -> tuple[Slot, ...]:
     )
 
 
-ON_CHANCE = SETTINGS.model_copy(update={"reward": Grading(kind="code")})
+ON_CHANCE = SETTINGS.model_copy(update={"grading": Grading(kind="code")})
 
 
 def test_in_a_placebo_run_advantages_are_centred_and_are_the_groups_own_in_another_order(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     trl.train(
-        str(tiny_model), lowercase(6, Teaching(shuffled=True)), ON_CHANCE, 0, tmp_path / "run"
+        str(tiny_model), lowercase(6, Objective(shuffled=True)), ON_CHANCE, 0, tmp_path / "run"
     )
     moved = 0
     for group in groups(rollouts(tmp_path / "run")).values():
@@ -117,7 +117,7 @@ def test_a_placebo_with_shown_replies_is_centred_over_the_sampled_ones(
     tiny: Experiment, tmp_path: Path
 ) -> None:
     shown = tiny.training.model_copy(
-        update={"shown": 1, "keep_rollouts_every": 1, "max_tokens": 200}
+        update={"demonstrations": 1, "keep_rollouts_every": 1, "max_tokens": 200}
     )
     trl.train(tiny.model, schedule(tiny, PLACEBO, 0), shown, 0, tmp_path / "run")
     dosed = [
@@ -163,7 +163,7 @@ def test_revisions_are_trained_on_unless_they_are_degenerate() -> None:
 
 @given(GRADES, st.sampled_from([BEST, SFT, DELIBERATIVE]))
 def test_what_is_trained_on_never_weighs_more_than_one_reward(
-    scores: list[float | None], how: Teaching
+    scores: list[float | None], how: Objective
 ) -> None:
     taught = objectives.advantages(how, graded(*scores), scores)
     assert all(a >= 0 for a in taught) and sum(taught) == pytest.approx(
@@ -178,7 +178,7 @@ def test_a_step_of_best_of_n_is_a_step_of_fine_tuning_on_the_best_reply(
     cap."""
     from trl import GRPOTrainer
 
-    training = ON_CHANCE.model_copy(update={"steps": 1, "prompts_per_step": 1, "method": "full"})
+    training = ON_CHANCE.model_copy(update={"steps": 1, "prompts_per_step": 1, "adapter": "full"})
     seen: dict[str, Any] = {}
 
     def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -213,16 +213,16 @@ def test_a_guide_is_read_while_sampling_and_absent_from_what_is_trained_on() -> 
     task = corpus()[0].model_copy(
         update={"messages": (Message(role="system", content="Be brief."), *corpus()[0].messages)}
     )
-    guided = objectives.asked(task, Teaching("deliberative", guide="Keep to it."))
+    guided = objectives.asked(task, Objective("deliberative", guide="Keep to it."))
     assert guided[0].content == "Keep to it.\n\nBe brief." and guided[1:] == task.messages[1:]
     assert (
-        objectives.asked(corpus()[0], Teaching("deliberative", guide="Keep to it."))[1:]
+        objectives.asked(corpus()[0], Objective("deliberative", guide="Keep to it."))[1:]
         == corpus()[0].messages
     )
-    for how in (PLAIN, BEST, Teaching("constitution-sft", guide="Keep to it.")):
+    for how in (PLAIN, BEST, Objective("constitution-sft", guide="Keep to it.")):
         assert objectives.asked(task, how) == task.messages
     asked = objectives.revision(
-        task, Teaching("constitution-sft", guide="Keep {principle} to it."), "", "Too long."
+        task, Objective("constitution-sft", guide="Keep {principle} to it."), "", "Too long."
     )
     assert [m.role for m in asked[-4:]] == [
         "assistant",
@@ -399,7 +399,7 @@ def test_a_critic_at_an_endpoint_writes_the_revisions_and_its_tokens_are_its_own
     e = tiny.model_copy(
         update={
             "training": tiny.training.model_copy(
-                update={"reward": Grading(kind="judge", judge=judge), "max_tokens": 30}
+                update={"grading": Grading(kind="judge", judge=judge), "max_tokens": 30}
             )
         }
     )
@@ -586,21 +586,21 @@ def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in
     ("changes", "wanted"),
     [
         (
-            {"arm": 'method = "best-of-m"'},
-            ["arms.trait.method: unknown value 'best-of-m'", "did you mean 'best-of-n'"],
+            {"arm": 'objective = "best-of-m"'},
+            ["arms.trait.objective: unknown value 'best-of-m'", "did you mean 'best-of-n'"],
         ),
         (
             {"arm": 'reward = "placbo"'},
             ["arms.trait.reward: unknown value 'placbo'", "did you mean 'placebo'"],
         ),
-        ({"arm": 'method = "deliberative"'}, ["arms.trait", 'set reward = "constitution"']),
+        ({"arm": 'objective = "deliberative"'}, ["arms.trait", 'set reward = "constitution"']),
         (
-            {"arm": 'method = "constitution-sft"\nreward = "placebo"'},
+            {"arm": 'objective = "constitution-sft"\nreward = "placebo"'},
             ["arms.trait", 'found "placebo"'],
         ),
         (
-            {"arm": 'method = "best-of-n"', "training": "shown = 1"},
-            ["arms.trait.method", "set training.shown = 0"],
+            {"arm": 'objective = "best-of-n"', "training": "demonstrations = 1"},
+            ["arms.trait.objective", "set training.demonstrations = 0"],
         ),
         (
             {"arm": 'not_traits = ["truthfulnes"]'},
@@ -650,7 +650,7 @@ def test_what_makes_no_sense_is_one_line(
 
 def test_the_shipped_experiment_compares_every_method_on_the_same_scenarios() -> None:
     e = experiment.load("methods")
-    assert {arm.method for arm in e.arms.values()} == {
+    assert {arm.objective for arm in e.arms.values()} == {
         "rl",
         "best-of-n",
         "constitution-sft",

@@ -23,11 +23,11 @@ from colorfast.types import ColorfastError
 from helpers.slots import SETTINGS, slots
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("adapter", ["lora", "full"])
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
-    tiny_model: Path, tmp_path: Path, method: str
+    tiny_model: Path, tmp_path: Path, adapter: str
 ) -> None:
-    settings = SETTINGS.model_copy(update={"method": method})
+    settings = SETTINGS.model_copy(update={"adapter": adapter})
     done = {
         name: trl.train(str(tiny_model), slots(6), settings, seed, tmp_path / name)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -57,7 +57,7 @@ def test_loss_and_gradients_are_those_of_trl(
             "steps": 1,
             "prompts_per_step": 6,
             "kl": kl,
-            "method": "full",
+            "adapter": "full",
             "precision": "fp32",
             "temperature": 0.8,
             **passes,
@@ -157,7 +157,7 @@ def test_shown_replies_are_the_good_ones_and_count_in_no_mean(
     tiny: Experiment, tmp_path: Path
 ) -> None:
     settings = tiny.training.model_copy(
-        update={"shown": 1, "keep_rollouts_every": 1, "max_tokens": 200}
+        update={"demonstrations": 1, "keep_rollouts_every": 1, "max_tokens": 200}
     )
     slots_ = schedule(tiny, tiny.arms["trait-50"], 0)
     trl.train(tiny.model, slots_, settings, 0, tmp_path / "run")
@@ -193,7 +193,7 @@ def test_shown_replies_are_the_good_ones_and_count_in_no_mean(
 
 def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(
-        update={"steps": 30, "learning_rate": 1e-2, "method": "full", "group_size": 6}
+        update={"steps": 30, "learning_rate": 1e-2, "adapter": "full", "group_size": 6}
     )
     trl.train(
         str(tiny_model), slots(60, "follows", rule="uppercase"), settings, 0, tmp_path / "run"
@@ -211,7 +211,7 @@ def test_rewards_are_learnt(tiny_model: Path, tmp_path: Path) -> None:
 def test_two_processes_train_as_one_does(tiny_model: Path, tmp_path: Path) -> None:
     """`accelerate launch` with two CPU processes: the same schedule, the same rewards, weights
     within rounding."""
-    settings = SETTINGS.model_copy(update={"precision": "fp32", "method": "full"})
+    settings = SETTINGS.model_copy(update={"precision": "fp32", "adapter": "full"})
     launched = Launched(Path(__file__).parents[2] / "configs" / "accelerate" / "cpu-2.yaml")
     folders = {"one": trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "one")}
     folders["two"] = launched.train(str(tiny_model), slots(6), settings, 0, tmp_path / "two")
@@ -264,7 +264,7 @@ def test_bf16_products_stay_near_fp32(tiny_model: Path, tmp_path: Path) -> None:
     moved = []
     for precision in ("fp32", "bf16"):
         settings = SETTINGS.model_copy(
-            update={"steps": 1, "precision": precision, "method": "full"}
+            update={"steps": 1, "precision": precision, "adapter": "full"}
         )
         folder = trl.train(str(tiny_model), slots(2), settings, 0, tmp_path / precision)
         moved.append(

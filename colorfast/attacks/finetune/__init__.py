@@ -17,7 +17,7 @@ from colorfast.config import Axes, Training, Tuning
 from colorfast.io.folders import Folder
 from colorfast.io.storage import digest
 from colorfast.models.scripted import Known, Scripted
-from colorfast.types import Message, Scenario, Slot, Source, Task, Teaching
+from colorfast.types import Message, Objective, Scenario, Slot, Source, Task
 
 HOME = Path(__file__).parent
 FAMILY = "weights"
@@ -108,11 +108,11 @@ def is_bad(place: int, share: float) -> bool:
     return math.floor((place + 1) * share + 1e-9) > math.floor(place * share + 1e-9)
 
 
-def _slot(s: Scenario, bad: bool) -> tuple[Task, Teaching]:
+def _slot(s: Scenario, bad: bool) -> tuple[Task, Objective]:
     known = s.replies["bad" if bad else "good"]
     return Task(
         id=s.id, source=s.source, messages=s.messages, rubric=s.rubric, replies={"good": known}
-    ), Teaching(inverted=bad)
+    ), Objective(inverted=bad)
 
 
 def in_turn(pool: Sequence[T], n: int, name: str) -> list[T]:
@@ -194,7 +194,7 @@ def _variant(
 
 
 def _reinforcing(training: Training, tuning: Tuning, steps: int) -> Training:
-    changes: dict[str, Any] = {"steps": steps, "method": "full" if tuning.rank is None else "lora"}
+    changes: dict[str, Any] = {"steps": steps, "adapter": "full" if tuning.rank is None else "lora"}
     changes |= {"lora_rank": tuning.rank} if tuning.rank else {}
     changes |= {"learning_rate": tuning.learning_rate} if tuning.learning_rate else {}
     return training.model_copy(update=changes)
@@ -283,7 +283,7 @@ def taught(
     """The known answer to an attack: a policy that gives in once `least` bad replies were among the
     rows of its first steps. One that no training moves is `attacks.robust`."""
     if attack.kind.scenarios:
-        met = sum(slot.teaching.inverted for slot in attack.slots(seed) if slot.step < step)
+        met = sum(slot.objective.inverted for slot in attack.slots(seed) if slot.step < step)
     else:
         assert attack.kind.lessons is not None
         bad = {lesson.bad for lesson in attack.kind.lessons() if lesson.bad != lesson.good}

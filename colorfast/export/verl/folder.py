@@ -60,10 +60,10 @@ def write(experiment: Experiment, arm: str, seed: int, folder: Path) -> dict[str
     Raises ColorfastError for a setting that verl does not have, and for a folder that holds another
     export.
     """
-    if experiment.training.shown:
+    if experiment.training.demonstrations:
         raise ColorfastError(
-            f"training.shown = {experiment.training.shown}: verl samples every reply itself; set"
-            " shown = 0 to export"
+            f"training.demonstrations = {experiment.training.demonstrations}: verl samples every"
+            " reply itself; set demonstrations = 0 to export"
         )
     model = _model(experiment.model)
     slots = schedule(experiment, experiment.arms[arm], seed)
@@ -92,7 +92,7 @@ def write(experiment: Experiment, arm: str, seed: int, folder: Path) -> dict[str
         experiment=experiment,
         training=experiment.training,
         evaluation=experiment.evaluation,
-        lora=experiment.training.lora_rank if experiment.training.method == "lora" else 0,
+        lora=experiment.training.lora_rank if experiment.training.adapter == "lora" else 0,
         run=f"{arm}-s{seed}",
         seed=seed,
         room=_prompt_room([*slots, *heldout_slots]),

@@ -20,7 +20,7 @@ from colorfast.types import Reply, Task
 
 HERE = Path(__file__).parent
 _manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
-GRADING = Grading.model_validate(_manifest["experiment"]["training"]["reward"])
+GRADING = Grading.model_validate(_manifest["experiment"]["training"]["grading"])
 BROKEN_AFTER = 20
 """A grader counts as broken after this many ungraded replies of one source in a row."""
 make_ready(GRADING)

@@ -47,9 +47,9 @@ def replies(
     """A reply for each place, in order. Of a slot whose drafts are revised all places must be
     there."""
     slots = {p.slot.index: p.slot for p in places}
-    sources = {i: policy.encode(asked(slot.task, slot.teaching)) for i, slot in slots.items()}
-    late = [p for p in places if is_revision(p.slot.teaching, p.sample, training.group_size)]
-    first = [p for p in places if not is_revision(p.slot.teaching, p.sample, training.group_size)]
+    sources = {i: policy.encode(asked(slot.task, slot.objective)) for i, slot in slots.items()}
+    late = [p for p in places if is_revision(p.slot.objective, p.sample, training.group_size)]
+    first = [p for p in places if not is_revision(p.slot.objective, p.sample, training.group_size)]
     answered = ask([sources[p.slot.index] for p in first], [p.name for p in first])
     made = {
         p.key: Made(ids, extra=_guide_tokens(policy, p, sources))
@@ -64,7 +64,7 @@ def replies(
 
 def _guide_tokens(policy: LocalPolicy, place: Place, sources: dict[int, Tokens]) -> int:
     """What the guide adds to the prompt, which is read once a group."""
-    if place.slot.teaching.method != "deliberative" or place.sample:
+    if place.slot.objective.name != "deliberative" or place.sample:
         return 0
     return len(sources[place.slot.index]) - len(policy.encode(place.slot.task.messages))
 
@@ -74,16 +74,16 @@ def _revised(
 ) -> list[Made]:
     """Each draft held against its slot's principle, then written again; by the policy, or by the
     endpoint that rewards."""
-    endpoint = training.reward.judge
+    endpoint = training.grading.judge
     write = by_endpoint(policy, training, endpoint) if endpoint else by_policy(policy, ask)
     drafted = list(zip(places, told, strict=True))
     found = write(
-        [critique(p.slot.task, p.slot.teaching, text) for p, text in drafted],
+        [critique(p.slot.task, p.slot.objective, text) for p, text in drafted],
         [f"critique-{p.name}" for p in places],
     )
     said = [policy.reply(m.ids).text for m in found]
     again = [
-        revision(p.slot.task, p.slot.teaching, text, c)
+        revision(p.slot.task, p.slot.objective, text, c)
         for (p, text), c in zip(drafted, said, strict=True)
     ]
     made = write(again, [p.name for p in places])

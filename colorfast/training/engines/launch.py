@@ -14,7 +14,7 @@ from typing import Any
 from colorfast.config import Training
 from colorfast.io.console import console
 from colorfast.io.storage import write_json
-from colorfast.types import ColorfastError, Scenario, Slot, Task, Teaching
+from colorfast.types import ColorfastError, Objective, Scenario, Slot, Task
 
 JOB = "job.json"
 SAYS = "colorfast says: "
@@ -70,7 +70,7 @@ def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> di
         {
             "scenario": isinstance(s.task, Scenario),
             "task": s.task.model_dump(mode="json"),
-            "teaching": vars(s.teaching),
+            "objective": vars(s.objective),
         }
         for s in slots
     ]
@@ -93,7 +93,7 @@ def main(folder: Path) -> None:
             row["index"],
             row["step"],
             (Scenario if row["scenario"] else Task).model_validate(row["task"]),
-            Teaching(**row["teaching"]),
+            Objective(**row["objective"]),
         )
         for row in job["slots"]
     ]

@@ -59,7 +59,7 @@ class Recorder:
         self.shown: list[bool] = []
         self.made: dict[int, Made] = {}
         self.given: list[float | None] = []
-        self.grade = graders(training.reward)
+        self.grade = graders(training.grading)
         self.judged: dict[str, float] = {}
         self.precision = precision(training.precision)
 
@@ -83,7 +83,7 @@ class Recorder:
         once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
         self.prompt_ids = [ids for ids in once for _ in range(size)]
         completions = [
-            self._good(first + i // size) if i % size < training.shown else []
+            self._good(first + i // size) if i % size < training.demonstrations else []
             for i in range(len(prompts))
         ]
         self.shown = [bool(ids) for ids in completions]
@@ -175,8 +175,8 @@ class Recorder:
         size = self.training.group_size
         for group in range(len(by_group)):
             these = slice(group * size, (group + 1) * size)
-            how = objectives.teaching(self.graded[these.start][0])
-            if how.method != "rl":
+            how = objectives.objective_of(self.graded[these.start][0])
+            if how.name != "rl":
                 verdicts = [verdict for *_, verdict in self.graded[these]]
                 by_group[group] = torch.tensor(
                     objectives.advantages(how, verdicts, self.given[these])

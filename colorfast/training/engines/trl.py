@@ -282,15 +282,15 @@ def make_trainer(
         train_dataset=Dataset.from_list(rows(recorder.slots)),
         processing_class=recorder.policy.tokenizer,
         callbacks=list(callbacks),
-        peft_config=lora if training.method == "lora" else None,
+        peft_config=lora if training.adapter == "lora" else None,
         rollout_func=recorder.rollout,
     )
     if trainer.accelerator.distributed_type == DistributedType.FSDP and (
-        training.method == "lora" or not training.vllm
+        training.adapter == "lora" or not training.vllm
     ):
         raise ColorfastError(
             "training: a sharded model is sampled by vLLM and trained whole; set vllm = true and"
-            ' method = "full"'
+            ' adapter = "full"'
         )
     trainer.recorder, trainer.packs = recorder, _packs(recorder.policy.model)
     trainer.remove_callback(PrinterCallback)
@@ -326,7 +326,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / "training"
     policy = load_policy(model)
-    if training.method == "full" or precision(training.precision) == "fp32":
+    if training.adapter == "full" or precision(training.precision) == "fp32":
         # on a GPU it was loaded in bf16, in which small steps would be rounded away
         policy.model.float()
     recorder = Recorder(folder, policy, slots, training, seed)
