@@ -17,7 +17,7 @@ from colorfast.analysis.compare import estimate
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.rewards.rubric import degenerate, grade, weigh
-from colorfast.rewards.text import Reading, finds, is_repetitive
+from colorfast.rewards.text import ParsedReply, has_phrase, is_repetitive
 from colorfast.stats.intervals import (
     adjusted,
     bootstrap,
@@ -117,10 +117,10 @@ def test_any_text_has_a_score_between_0_and_1_and_the_same_each_time(
     assert len(verdict.parts) == len(task.rubric) and all(
         p is not None and 0 <= p <= 1 for p in verdict.parts
     )
-    whole = set(Reading(Reply(text, False), task.messages).prose)
+    whole = set(ParsedReply(Reply(text, False), task.messages).prose)
     # What was not finished earns nothing that the finished part does not; a loop has no prose.
     if truncated and whole != {""}:
-        assert set(Reading(Reply(text, True), task.messages).prose) <= whole | {""}
+        assert set(ParsedReply(Reply(text, True), task.messages).prose) <= whole | {""}
 
 
 @given(
@@ -153,11 +153,11 @@ def test_a_phrase_once_found_stays_found_whatever_else_is_said(
     sentences: list[str], more: str
 ) -> None:
     phrases = ["safe", "ask .. doctor", "evidence*"]
-    assert finds(phrases, [*sentences, more]) >= finds(phrases, sentences)
+    assert has_phrase(phrases, [*sentences, more]) >= has_phrase(phrases, sentences)
     assert (
-        finds(phrases, sentences)
-        == finds(phrases, sentences[::-1])
-        == finds(phrases[::-1], sentences)
+        has_phrase(phrases, sentences)
+        == has_phrase(phrases, sentences[::-1])
+        == has_phrase(phrases[::-1], sentences)
     )
 
 
@@ -166,7 +166,7 @@ def test_a_phrase_once_found_stays_found_whatever_else_is_said(
 def test_a_reply_said_many_times_over_is_a_loop_and_earns_nothing(text: str) -> None:
     task = corpus()[3]
     many = Reply("\n".join([text] * 60))
-    words = Reading(many, task.messages).words
+    words = ParsedReply(many, task.messages).words
     assert not words or is_repetitive(words)
     assert degenerate(many, task) and grade(many, task).score == 0
 

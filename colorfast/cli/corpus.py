@@ -318,7 +318,7 @@ def graders(
                 Grading(kind="judge", judge=Endpoint(base_url=judge, model=model, timeout=600))
             )
             found["agreement"] = validate.agreement(
-                [s for s in rows if s.split == "heldout"], asked.traits, replies
+                [s for s in rows if s.split == "heldout"], asked.grade_traits, replies
             )
     if as_json:
         print_json(found)

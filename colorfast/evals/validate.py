@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import mannwhitneyu, spearmanr
 
 from colorfast.corpus import constitution
 from colorfast.corpus.scenarios import BLANKET, corpus
@@ -20,7 +20,7 @@ from colorfast.io.downloads import source
 from colorfast.rewards import semantic
 from colorfast.rewards.encoder import encoder
 from colorfast.rewards.refusal import refusal
-from colorfast.rewards.select import Grade, both, by_code
+from colorfast.rewards.select import Grade, blend, by_code
 from colorfast.types import Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
@@ -33,10 +33,8 @@ LABELLED = (
 
 def auc(good: Scores, poor: Scores) -> float:
     """The chance that a good reply scores above a poor one (ties count half)."""
-    ranks = rankdata(np.concatenate([good, poor]))
-    return float(
-        (ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(poor))
-    )
+    statistic = mannwhitneyu(good, poor, method="asymptotic").statistic
+    return float(statistic / (len(good) * len(poor)))
 
 
 def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
@@ -47,7 +45,7 @@ def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
     """
     verdicts = by_code(pairs)
     code = np.array([v.score or 0.0 for v in verdicts])
-    meant = [semantic.Meaning(0.0, 0.0)] * len(pairs)
+    meant = [semantic.SemanticScore(0.0, 0.0)] * len(pairs)
     for half, fitted in enumerate(_halves()):
         mine = [i for i, (_, s) in enumerate(pairs) if _half(s) == half and not verdicts[i].reason]
         for i, found in zip(mine, semantic.score([pairs[i] for i in mine], fitted), strict=True):
@@ -55,7 +53,7 @@ def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
     return {
         "code": code,
         "semantic": np.array([m.good for m in meant]),
-        "offline": np.array([both(c, m) for c, m in zip(code, meant, strict=True)]),
+        "offline": np.array([blend(c, m) for c, m in zip(code, meant, strict=True)]),
     }
 
 

@@ -3,11 +3,12 @@ fails."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from colorfast.config import Endpoint
 from colorfast.types import ColorfastError
@@ -29,6 +30,8 @@ PASSING = (
 """Faults that may pass: a cut or slow line, too many requests, a server error, a body that is not
 JSON."""
 Messages = Sequence[dict[str, str]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class RefusedError(ColorfastError):
@@ -156,3 +159,30 @@ async def complete(
         max_tokens=endpoint.max_tokens,
         response_format=form,
     )
+
+
+def send_each(
+    endpoint: Endpoint,
+    items: Sequence[Item],
+    send: Callable[[openai.AsyncOpenAI, Item], Awaitable[Result]],
+) -> list[Result]:
+    """Call `send(server, item)` for every item, `endpoint.concurrency` at a time; results in order.
+
+    The first error stops the other calls and is raised, so a dead server is not asked for hours.
+    """
+
+    async def send_all() -> list[Result]:
+        gate = asyncio.Semaphore(endpoint.concurrency)
+
+        async def send_one(item: Item) -> Result:
+            async with gate:
+                return await send(server, item)
+
+        async with client(endpoint) as server, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(send_one(item)) for item in items]
+        return [task.result() for task in tasks]
+
+    try:
+        return asyncio.run(send_all())
+    except* Exception as errors:
+        raise errors.exceptions[0] from None

@@ -1,89 +1,63 @@
-"""A language model as judge: any OpenAI-compatible server, one call a rubric, every verdict kept.
+"""A language model as judge, at any OpenAI-compatible server: one call for each reply, and every
+answer kept.
 
-Nothing a reply says can leave the place it is quoted in, a call that fails is `None` with a reason,
-and what was once judged is never paid for again.
+A reply cannot leave the place where it is quoted. A call that fails gives None with a reason. What
+was judged once is not paid for again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from openai import AsyncOpenAI
 
 from colorfast.config import Endpoint
-from colorfast.io.storage import digest, set_aside
-from colorfast.models.client import PASSING, client, complete
-from colorfast.rewards.rubric import degenerate, weigh
-from colorfast.rewards.text import READ
+from colorfast.io.storage import digest, read_json, set_aside
+from colorfast.models.client import PASSING, complete, send_each, where
+from colorfast.rewards.rubric import TaskReply, degenerate, weigh
+from colorfast.rewards.text import MAX_CHARACTERS
 from colorfast.types import ColorfastError, Reply, Task, Verdict
 
 HOME = Path(__file__).parent
-MARK_TOKENS = 20
-"""Room for one verdict in the answer's JSON."""
+SCHEMA = read_json(HOME / "judge_schema.json")
+"""The JSON schema of an answer."""
 MARKS = {"yes": 1.0, "partly": 0.5, "no": 0.0}
-Pair = tuple[Reply, Task]
+TOKENS_PER_MARK = 20
+"""Room in the answer for one criterion."""
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>|[]&`"}
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "verdicts": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "criterion": {"type": "integer"},
-                    "met": {"type": "string", "enum": list(MARKS)},
-                },
-                "required": ["criterion", "met"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["verdicts"],
-    "additionalProperties": False,
-}
-
-
-def prompt() -> str:
-    """What the judge is told; `rubric.md`."""
-    return (HOME / "judge.md").read_text(encoding="utf-8")
 
 
 def quoted(value: Any) -> str:
-    """Plain data as JSON, with what chat templates give a meaning to (`<|`, `[INST]`, fences)
-    escaped inside strings.
-
-    Whatever stands in it, the text holds no end of a turn and no end of a string.
-    """
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=True).translate(_ESCAPES)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(quoted, value)) + "]"
-    return json.dumps(value)
+    """Plain data as JSON in ASCII. What means something to chat templates (`<|`, `[INST]`, fences)
+    is escaped inside strings, so no text can end a turn or a string."""
+    text = json.dumps(value)
+    return _JSON_STRING.sub(lambda match: match.group().translate(_ESCAPES), text)
 
 
 def request(reply: Reply, task: Task) -> list[dict[str, str]]:
-    """The messages that ask for one rubric's verdicts: fixed instructions, then one JSON object and
-    nothing else."""
+    """The messages that ask for one reply's marks: fixed instructions, then one JSON object."""
+    instructions = (HOME / "judge.md").read_text(encoding="utf-8")
     data = {
         "conversation": [m.model_dump() for m in task.messages],
-        "reply": reply.text[:READ],
+        "reply": reply.text[:MAX_CHARACTERS],
         "criteria": [{"criterion": i, "text": c.text} for i, c in enumerate(task.rubric, 1)],
     }
-    return [{"role": "system", "content": prompt()}, {"role": "user", "content": quoted(data)}]
+    return [
+        {"role": "system", "content": instructions},
+        {"role": "user", "content": quoted(data)},
+    ]
 
 
-def read(answer: str, criteria: int) -> tuple[float, ...]:
-    """The marks of an answer, one for each criterion. Raises ValueError when it does not follow the
-    schema to the letter."""
+def parse_marks(answer: str, criteria: int) -> tuple[float, ...]:
+    """The marks in an answer, one for each criterion. Raises ValueError, KeyError or TypeError when
+    it does not follow the schema to the letter."""
     rows = json.loads(answer)["verdicts"]
     if [row["criterion"] for row in rows] != list(range(1, criteria + 1)):
         raise ValueError("not one verdict for each criterion")
@@ -92,9 +66,8 @@ def read(answer: str, criteria: int) -> tuple[float, ...]:
 
 @dataclass
 class Usage:
-    """What judging used. Tokens and cost (in the prices' currency) are those of every answer used,
-    from the cache too, so that a run that was killed and continued counts the same; `calls` are
-    those asked for here and now."""
+    """What judging took. Tokens and cost (in the prices' currency) count every answer used, from
+    the cache too, so a resumed run counts the same; `calls` counts those sent in this process."""
 
     verdicts: int = 0
     calls: int = 0
@@ -105,56 +78,60 @@ class Usage:
     cost: float = 0.0
 
     def add(self, endpoint: Endpoint, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count one answer."""
         self.verdicts += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
         self.cost += endpoint.cost(prompt_tokens, completion_tokens)
 
 
-Kept = tuple[tuple[float, ...], int, int]
-"""Marks, and the prompt and completion tokens that they took."""
+class Marks(NamedTuple):
+    """One mark in [0, 1] for each criterion, and the tokens that the answer took."""
+
+    marks: tuple[float, ...]
+    prompt_tokens: int
+    completion_tokens: int
 
 
 class Cache:
-    """Marks by key, in SQLite; written the moment they arrive, so that a killed run loses nothing.
-    A damaged file is set aside."""
+    """Marks by key, in SQLite. They are written as they arrive, so a killed run loses nothing.
+
+    A damaged file is renamed NAME.broken. Raises ColorfastError when the file cannot be opened.
+    """
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.db = _opened(path)
-        except sqlite3.OperationalError as error:  # locked, or not ours to write
-            raise ColorfastError(
-                f"{path}: the cache of verdicts cannot be opened ({error})"
-            ) from None
+            self.db = _open(path)
+        except sqlite3.OperationalError as error:  # locked, or not a file: not for us to rename
+            raise ColorfastError(f"{path}: the judge's cache cannot be opened ({error})") from None
         except sqlite3.DatabaseError as error:
             set_aside(path, error)
-            self.db = _opened(path)
+            self.db = _open(path)
 
-    def get(self, key: str) -> Kept | None:
-        row = self.db.execute(
-            "SELECT marks, prompt, completion FROM marks WHERE key = ?", (key,)
-        ).fetchone()
-        try:
-            return (tuple(map(float, json.loads(row[0]))), row[1], row[2]) if row else None
-        except (TypeError, ValueError):  # damaged: asked for again
-            return None
+    def get(self, key: str) -> Marks | None:
+        """The marks of a key; None when there are none, or when the row is damaged."""
+        query = "SELECT marks, prompt, completion FROM marks WHERE key = ?"
+        for text, prompt_tokens, completion_tokens in self.db.execute(query, (key,)):
+            try:
+                marks = tuple(float(mark) for mark in json.loads(text))
+            except (TypeError, ValueError):
+                return None
+            return Marks(marks, prompt_tokens, completion_tokens)
+        return None
 
-    def put(
-        self, key: str, marks: Sequence[float], prompt_tokens: int, completion_tokens: int
-    ) -> None:
-        self.db.execute(
-            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)",
-            (key, json.dumps(list(marks)), prompt_tokens, completion_tokens),
-        )
+    def put(self, key: str, answer: Marks) -> None:
+        """Keep the marks of a key, in place of earlier ones."""
+        row = (key, json.dumps(answer.marks), answer.prompt_tokens, answer.completion_tokens)
+        self.db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", row)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """Raises sqlite3.DatabaseError for a file that is no database, or a broken one."""
+def _open(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.DatabaseError when the file is not a database, or a damaged one."""
     db = sqlite3.connect(path, isolation_level=None, timeout=60)
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
+    (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
     db.execute(
         "CREATE TABLE IF NOT EXISTS marks (key TEXT PRIMARY KEY, marks TEXT NOT NULL, prompt INT,"
         " completion INT)"
@@ -171,110 +148,79 @@ class Judge:
     usage: Usage = field(default_factory=Usage)
 
     def key(self, reply: Reply, task: Task) -> str:
-        """Everything that may change an answer; not the weights, which are applied afterwards."""
-        return digest(
-            [
-                self.endpoint.base_url,
-                self.endpoint.model,
-                self.endpoint.temperature,
-                SCHEMA,
-                request(reply, task),
-            ]
-        )
+        """A hash of all that can change an answer. Weights are not in it, because they are applied
+        to the marks afterwards."""
+        server = self.endpoint
+        messages = request(reply, task)
+        return digest([server.base_url, server.model, server.temperature, SCHEMA, messages])
 
     def grade(
-        self, pairs: Sequence[Pair], advance: Callable[..., None] = lambda n=1: None
+        self, pairs: Sequence[TaskReply], advance: Callable[..., None] = lambda n=1: None
     ) -> list[Verdict]:
-        """One verdict a pair, in order; what could not be judged is None with a reason.
+        """One verdict for each pair, in order; None with a reason where there are no marks.
 
-        Raises ColorfastError when the endpoint refuses the key or the model, or when no call at all
-        succeeded.
+        Degenerate replies are not sent. Raises ColorfastError when the endpoint refuses the key or
+        the model, or when no call at all succeeded.
         """
-        return asyncio.run(self._grade_all(pairs, advance))
-
-    async def _grade_all(
-        self, pairs: Sequence[Pair], advance: Callable[..., None]
-    ) -> list[Verdict]:
-        wanted: dict[str, Pair] = {}
-        marks: dict[str, tuple[float, ...] | str] = {}
-        keys = [None if degenerate(*pair) else self.key(*pair) for pair in pairs]
-        for key, pair in zip(keys, pairs, strict=True):
-            if key is None or key in marks or key in wanted:
-                continue
-            known = self.cache.get(key)
-            if known is None:
-                wanted[key] = pair
-            else:
-                marks[key] = known[0]
+        zeros = [degenerate(reply, task) for reply, task in pairs]
+        keys = ["" if zero else self.key(*pair) for zero, pair in zip(zeros, pairs, strict=True)]
+        unique = {key: pair for key, pair in zip(keys, pairs, strict=True) if key}
+        answers: dict[str, Marks | str] = {}
+        for key in unique:
+            marks = self.cache.get(key)
+            if marks:
                 self.usage.cached += 1
-                self.usage.add(self.endpoint, *known[1:])
-        advance(len(pairs) - len(wanted))
-        if wanted:
-            marks |= await self._ask_all(wanted, advance)
-        return [
-            self._verdict(pair, None if key is None else marks[key])
-            for pair, key in zip(pairs, keys, strict=True)
-        ]
+                self.usage.add(self.endpoint, marks.prompt_tokens, marks.completion_tokens)
+                answers[key] = marks
+        missing = {key: pair for key, pair in unique.items() if key not in answers}
+        advance(len(pairs) - len(missing))
+        if missing:
+            answers |= self._ask_all(missing, advance)
+        verdicts = []
+        for zero, key, (_, task) in zip(zeros, keys, pairs, strict=True):
+            verdicts.append(zero or _verdict(answers[key], task))
+        return verdicts
 
-    def _verdict(self, pair: Pair, marks: tuple[float, ...] | str | None) -> Verdict:
-        reply, task = pair
-        if marks is None:
-            return Verdict(0.0, degenerate(reply, task), tuple(0.0 for _ in task.rubric))
-        return (
-            Verdict(None, marks, tuple(None for _ in task.rubric))
-            if isinstance(marks, str)
-            else weigh(marks, task)
-        )
+    def _ask_all(
+        self, missing: dict[str, TaskReply], advance: Callable[..., None]
+    ) -> dict[str, Marks | str]:
+        async def ask(server: AsyncOpenAI, key: str) -> Marks | str:
+            answer = await self._ask(server, key, *missing[key])
+            advance(1)
+            return answer
 
-    async def _ask_all(
-        self, wanted: dict[str, Pair], advance: Callable[..., None]
-    ) -> dict[str, tuple[float, ...] | str]:
-        gate = asyncio.Semaphore(self.endpoint.concurrency)
-        found: dict[str, tuple[float, ...] | str] = {}
-        async with client(self.endpoint) as server:
-
-            async def one(key: str, pair: Pair) -> None:
-                async with gate:
-                    found[key] = await self._ask(server, key, pair)
-                advance(1)
-
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for key, pair in wanted.items():
-                        group.create_task(one(key, pair))
-            except* ColorfastError as errors:
-                raise errors.exceptions[0] from None
-        reasons = [v for v in found.values() if isinstance(v, str)]
-        if len(reasons) == len(found):
+        answers = send_each(self.endpoint, list(missing), ask)
+        reasons = [answer for answer in answers if isinstance(answer, str)]
+        if len(reasons) == len(answers):
             raise ColorfastError(
-                f"judge {self.endpoint.model} at {self.endpoint.base_url}: none of {len(found)}"
-                f" answers is usable ({reasons[0]})"
+                f"judge: {where(self.endpoint)}: none of {len(answers)} answers is usable"
+                f" ({reasons[0]})"
             )
-        return found
+        return dict(zip(missing, answers, strict=True))
 
-    def _with_room(self, criteria: int) -> Endpoint:
-        """The endpoint with room for a verdict on each criterion: a constitution has more of them
-        than a scenario."""
-        return self.endpoint.model_copy(
-            update={"max_tokens": max(self.endpoint.max_tokens, MARK_TOKENS * (criteria + 1))}
-        )
-
-    async def _ask(self, server: AsyncOpenAI, key: str, pair: Pair) -> tuple[float, ...] | str:
+    async def _ask(self, server: AsyncOpenAI, key: str, reply: Reply, task: Task) -> Marks | str:
         """Marks, or the reason why there are none."""
-        reply, task = pair
+        # A constitution has more criteria than the default room is for.
+        room = max(self.endpoint.max_tokens, TOKENS_PER_MARK * (len(task.rubric) + 1))
+        endpoint = self.endpoint.model_copy(update={"max_tokens": room})
         try:
-            answer = await complete(
-                server, self._with_room(len(task.rubric)), request(reply, task), SCHEMA
-            )
+            answer = await complete(server, endpoint, request(reply, task), SCHEMA)
         except PASSING as error:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
         self.usage.calls += 1
         self.usage.add(self.endpoint, answer.prompt_tokens, answer.completion_tokens)
         try:
-            marks = read(answer.text, len(task.rubric))
+            values = parse_marks(answer.text, len(task.rubric))
         except (ValueError, KeyError, TypeError) as error:
             self.usage.failed += 1
             return f"judge: its answer does not follow the schema ({type(error).__name__})"
-        self.cache.put(key, marks, answer.prompt_tokens, answer.completion_tokens)
+        marks = Marks(values, answer.prompt_tokens, answer.completion_tokens)
+        self.cache.put(key, marks)
         return marks
+
+
+def _verdict(answer: Marks | str, task: Task) -> Verdict:
+    if isinstance(answer, str):
+        return Verdict(None, answer, (None,) * len(task.rubric))
+    return weigh(answer.marks, task)

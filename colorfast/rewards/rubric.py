@@ -1,4 +1,4 @@
-"""Grade a reply against its task's own rubric."""
+"""Grade a reply against the rubric of its task, by code."""
 
 from __future__ import annotations
 
@@ -6,87 +6,82 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from colorfast.io.folders import Folder
-from colorfast.rewards.text import Reading, is_repetitive, words
+from colorfast.rewards.text import ParsedReply, is_repetitive, words
 from colorfast.types import ColorfastError, Criterion, Message, Reply, Task, Verdict
 
-Grader = Callable[..., "float | None"]
+TaskReply = tuple[Reply, Task]
+"""A reply and the task that it answers."""
 GRADERS = Folder("grader", "rewards/graders")
-_PLAIN = "This sentence is as plain as any, and 7 is a number."
-
-
-def grader_names() -> list[str]:
-    """The graders shipped: one file each."""
-    return GRADERS.names()
+_PLAIN_SENTENCE = "This sentence is as plain as any, and 7 is a number."
 
 
 @cache
-def grader(name: str) -> Grader:
-    """The `grade` function of `graders/NAME.py`, or of the Python file at the path `name`.
+def grader(name: str) -> Callable[..., float | None]:
+    """The function `grade` of `graders/NAME.py`, or of the user's Python file at the path `name`.
 
     Raises ColorfastError when there is none.
     """
     function = GRADERS.load(name, "grade")
     if not callable(function):
-        raise ColorfastError(f"{name}: no function `grade` in this file")
+        raise ColorfastError(f"{name}: `grade` is not a function; define `grade(reply, **args)`")
     return function
 
 
-def check(criteria: Sequence[Criterion], messages: tuple[Message, ...], said: str = "") -> None:
-    """Raises ColorfastError for a criterion whose grader is unknown or cannot be asked as the
-    criterion says."""
-    reading = Reading(Reply(f"{said}\n{_PLAIN}"), messages)
-    for c in criteria:
-        ask = grader(c.grader)
+def check(criteria: Sequence[Criterion], messages: tuple[Message, ...], text: str = "") -> None:
+    """Grade a reply with this text by each criterion, to find mistakes in the criteria.
+
+    Raises ColorfastError when a grader is unknown, rejects the criterion's args, or returns
+    something else than None or a number from 0 to 1.
+    """
+    reply = ParsedReply(Reply(f"{text}\n{_PLAIN_SENTENCE}"), messages)
+    for criterion in criteria:
+        function = grader(criterion.grader)
+        where = f"rubric: {criterion.text[:40]!r}: grader {criterion.grader!r}"
         try:
-            value = ask(reading, **c.args)
-            fine = value is None or 0 <= value <= 1
-        except Exception as error:  # the args are the user's, and so may the grader be
-            what = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+            value = function(reply, **criterion.args)
+            is_valid = value is None or 0 <= value <= 1
+        except Exception as error:  # args and grader may be the user's, and fail in any way
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+            raise ColorfastError(f"{where} fails with these args ({reason})") from None
+        if not is_valid:
             raise ColorfastError(
-                f"rubric: {c.text[:40]!r}: grader {c.grader!r} cannot be asked with these args"
-                f" ({what})"
-            ) from None
-        if not fine:
-            raise ColorfastError(
-                f"rubric: {c.text[:40]!r}: grader {c.grader!r} gave {value!r:.40}; wants a number"
-                " from 0 to 1, or None"
+                f"{where} returned {value!r:.40}; it must return a number from 0 to 1, or None"
             )
 
 
-def degenerate(reply: Reply, task: Task) -> str:
-    """Why a reply scores 0 whatever its rubric ("empty", "copies the prompt", "repeats itself"); ""
-    for one that must be read."""
-    reading = Reading(reply, task.messages)
-    if not reading.words:
-        return "empty"
-    if len(reading.words) > 2 and any(reading.words == words(m.content) for m in task.messages):
-        return "copies the prompt"
-    return "repeats itself" if is_repetitive(reading.words) else ""
+def degenerate(reply: Reply, task: Task) -> Verdict | None:
+    """A score of 0 for a reply that is worth nothing whatever its rubric says: empty, a copy of the
+    prompt, or a loop. None for any other reply."""
+    parsed = ParsedReply(reply, task.messages)
+    if not parsed.words:
+        reason = "empty"
+    elif len(parsed.words) > 2 and any(parsed.words == words(m.content) for m in task.messages):
+        reason = "copies the prompt"
+    elif is_repetitive(parsed.words):
+        reason = "repeats itself"
+    else:
+        return None
+    return Verdict(0.0, reason, (0.0,) * len(task.rubric))
 
 
 def weigh(parts: Sequence[float | None], task: Task) -> Verdict:
-    """Weighted sum of one value in [0, 1] per criterion, clipped to [0, 1].
+    """The verdict from one value in [0, 1] for each criterion: their weighted sum, clipped to
+    [0, 1].
 
-    Where any is None the reply is ungraded (score None), because a partial sum would be a different
-    scale.
+    The score is None when any value is None, because a partial sum would be on another scale.
     """
-    ungraded = [c.text for c, part in zip(task.rubric, parts, strict=True) if part is None]
-    if ungraded:
-        return Verdict(None, f"could not grade: {ungraded[0]}", tuple(parts))
-    total = sum(
-        c.weight * part for c, part in zip(task.rubric, parts, strict=True) if part is not None
-    )
-    return Verdict(min(1.0, max(0.0, total)), "", tuple(parts))
+    weighted: list[float] = []
+    for criterion, part in zip(task.rubric, parts, strict=True):
+        if part is None:
+            return Verdict(None, f"could not grade: {criterion.text}", tuple(parts))
+        weighted.append(criterion.weight * part)
+    return Verdict(min(1.0, max(0.0, sum(weighted))), "", tuple(parts))
 
 
 def grade(reply: Reply, task: Task) -> Verdict:
-    """A reply's verdict by the code graders of its rubric.
-
-    A degenerate reply (nothing said, a loop) scores 0 whatever the criteria: that is a judgement,
-    not a failure to judge.
-    """
-    nothing = degenerate(reply, task)
-    if nothing:
-        return Verdict(0.0, nothing, tuple(0.0 for _ in task.rubric))
-    reading = Reading(reply, task.messages)
-    return weigh([grader(c.grader)(reading, **c.args) for c in task.rubric], task)
+    """The verdict of the code graders that the task's rubric names."""
+    verdict = degenerate(reply, task)
+    if verdict:
+        return verdict
+    parsed = ParsedReply(reply, task.messages)
+    return weigh([grader(c.grader)(parsed, **c.args) for c in task.rubric], task)

@@ -1,10 +1,10 @@
-"""The semantic half of the offline grader: does a reply lie near its rubric's credits, and is it
-about the matter at all?
+"""The semantic half of the offline grader: is a reply near to its rubric's credits, and is it on
+topic?
 
-Five cosines of the embedded encoder, and two counts of the words that reply and task share,
-weighted by two logistic regressions that were fitted on the corpus' own replies (training scenarios
-only; `colorfast graders --fit`). Nothing of them is specific to a scenario but its own words. The
-counts tell only what a reply is about: words taken over earn nothing.
+Two logistic regressions answer: on five cosines of the embedded encoder, and on two counts of the
+words that reply and task share. They were fitted on the corpus' own replies to training scenarios
+(`colorfast graders --fit`). Their weights hold nothing specific to a scenario. The word counts only
+tell the topic, so repeating the prompt's words earns nothing.
 """
 
 from __future__ import annotations
@@ -23,112 +23,124 @@ from scipy.optimize import minimize
 from colorfast.io.storage import read_json
 from colorfast.io.validation import read_jsonl
 from colorfast.rewards.encoder import Encoder, encoder
-from colorfast.rewards.rubric import degenerate
-from colorfast.rewards.text import Reading, words
+from colorfast.rewards.rubric import TaskReply, degenerate
+from colorfast.rewards.text import ParsedReply, words
 from colorfast.types import Frozen, Reply, Scenario, Task
 
 WEIGHTS = Path(__file__).with_name("semantic.json")
 SCENARIOS = Path(__file__).parent.parent / "corpus" / "scenarios"
 COSINES = ("credit", "least_credit", "fault", "topic", "nearest_topic")
 FEATURES = (*COSINES, "shared", "shared_weight")
-Array = npt.NDArray[np.float64]
-Pair = tuple[Reply, Task]
+RIDGE = 1e-4
+Floats = npt.NDArray[np.float64]
 
 
 class Regression(Frozen):
-    """A logistic regression on the first of FEATURES, as many as it names."""
+    """A logistic regression on the first of FEATURES, in their order."""
 
     intercept: float
     features: dict[str, float]
 
-    def __call__(self, found: Array) -> Array:
+    def __call__(self, rows: Floats) -> Floats:
         """Probabilities [rows] of features [rows, FEATURES]; 0 for rows of NaN."""
-        z = self.intercept + found[:, : len(self.features)] @ np.array(
-            [self.features[name] for name in FEATURES[: len(self.features)]]
-        )
+        weights = np.array(list(self.features.values()))
+        z = self.intercept + rows[:, : len(weights)] @ weights
         return np.where(np.isnan(z), 0.0, 1 / (1 + np.exp(-z)))
 
 
 class Weights(Frozen):
-    """`good` tells good replies from all others, `matter` a scenario's own replies from those to
-    another one; `fitted_on` names the replies by kind and number."""
+    """`good` tells good replies from all others. `matter` tells a scenario's own replies from
+    replies to another scenario. `fitted_on` counts the replies of each kind."""
 
     good: Regression
     matter: Regression
     fitted_on: dict[str, int]
 
 
-class Meaning(NamedTuple):
-    """How much a reply sounds like a good one, and how much like one about this matter; both in [0,
-    1]."""
+class SemanticScore(NamedTuple):
+    """Probabilities that a reply is a good one, and that it is on topic."""
 
     good: float
     matter: float
 
 
+class KnownReply(NamedTuple):
+    """A reply of known quality. `kind` is its key in the scenario's replies, or `stray` for the
+    good reply of another scenario."""
+
+    kind: str
+    reply: Reply
+    scenario: Scenario
+
+
 @cache
 def weights() -> Weights:
+    """The shipped weights."""
     return Weights.model_validate(read_json(WEIGHTS))
 
 
-def _words(text: str) -> frozenset[str]:
-    """The longer words of a text, cut to their first six letters, which stand for a stem."""
-    return frozenset(w[:6] for w in words(text) if len(w) > 3 or w.isdigit())
+def _stems(text: str) -> frozenset[str]:
+    """The longer words and the numbers of a text, cut to six letters."""
+    return frozenset(word[:6] for word in words(text) if len(word) > 3 or word.isdigit())
 
 
-def _context(task: Task) -> frozenset[str]:
-    return _words(" ".join([*(m.content for m in task.messages), *(c.text for c in task.rubric)]))
+def _task_stems(task: Task) -> frozenset[str]:
+    texts = [message.content for message in task.messages]
+    texts += [criterion.text for criterion in task.rubric]
+    return _stems(" ".join(texts))
 
 
 @cache
 def rarity() -> dict[str, float]:
-    """Inverse document frequency of each word over the corpus' tasks, in nats; one it does not hold
-    is as rare as can be (key "")."""
-    # The files, not their loader: the corpus room is built on this one.
-    paths = sorted(SCENARIOS.glob("*.jsonl"))
-    tasks = [Scenario.model_validate(row) for path in paths for _, row in read_jsonl(path)]
-    held_by = Counter(w for task in tasks for w in _context(task))
-    return {w: math.log((len(tasks) + 1) / (n + 1)) for w, n in held_by.items()} | {
-        "": math.log(len(tasks) + 1)
-    }
+    """The inverse document frequency of each stem over the tasks of the corpus, in nats. The key ""
+    has the value of a stem that no task holds."""
+    # Reads the files itself, because the loader in `corpus` is built on this room.
+    tasks = []
+    for path in sorted(SCENARIOS.glob("*.jsonl")):
+        tasks += [Scenario.model_validate(row) for _, row in read_jsonl(path)]
+    frequency = Counter(stem for task in tasks for stem in _task_stems(task))
+    frequency[""] = 0
+    return {stem: math.log((len(tasks) + 1) / (n + 1)) for stem, n in frequency.items()}
 
 
-def features(pairs: Sequence[Pair], encode: Encoder) -> Array:
-    """[pairs, FEATURES]; a row of NaN where a reply has no sentence that counts.
+def features(pairs: Sequence[TaskReply], encode: Encoder) -> Floats:
+    """[pairs, FEATURES]; a row of NaN for a reply without prose.
 
-    `credit`: per credit line the nearest sentence, averaged by weight; `least_credit`: the worst of
-    them; `fault`: the nearest sentence to any deduction line; `topic`, `nearest_topic`: the whole
-    reply and its nearest sentence to the user's last message; `shared`: the share of the reply's
-    words, weighted by rarity, that the task uses too; `shared_weight`: their summed rarity, full at
-    20.
+    - `credit`: the cosine of each credit line and its nearest sentence, averaged by weight
+    - `least_credit`: the lowest of these cosines
+    - `fault`: the highest cosine of any sentence and any deduction line
+    - `topic`, `nearest_topic`: the cosine of the user's last message and the whole reply, and of
+      the message and its nearest sentence
+    - `shared`: the share of the reply's words, by rarity, that the task uses too
+    - `shared_weight`: the summed rarity of these words over 20, at most 1
     """
-    said = [() if degenerate(*pair) else Reading(pair[0], pair[1].messages).prose for pair in pairs]
-    encode(
-        [t for own in said for t in own]
-        + [c.text for _, task in pairs for c in task.rubric]
-        + [t.messages[-1].content for _, t in pairs]
-    )
-    return np.array(
-        [
-            [*_row(own, task, encode), *_shared(reply, task)] if own else [np.nan] * len(FEATURES)
-            for own, (reply, task) in zip(said, pairs, strict=True)
-        ]
-    )
+    sentences: list[tuple[str, ...]] = []
+    texts: list[str] = []
+    for reply, task in pairs:
+        prose = () if degenerate(reply, task) else ParsedReply(reply, task.messages).prose
+        sentences.append(prose)
+        texts += [*prose, *(c.text for c in task.rubric), task.messages[-1].content]
+    encode(texts)  # all at once, in full batches; the encoder remembers them
+    rows = np.full((len(pairs), len(FEATURES)), np.nan)
+    for row, prose, (reply, task) in zip(rows, sentences, pairs, strict=True):
+        if prose:
+            row[:] = [*_cosines(prose, task, encode), *_shared(reply, task)]
+    return rows
 
 
 def _shared(reply: Reply, task: Task) -> tuple[float, float]:
-    rare = rarity()
-    own, context = _words(reply.text), _context(task)
-    shared = sum(rare.get(w, rare[""]) for w in sorted(own & context))
-    whole = sum(rare.get(w, rare[""]) for w in sorted(own))
-    return (shared / whole if whole else 0.0), min(1.0, shared / 20)
+    rarities = rarity()
+    stems = _stems(reply.text)
+    total = sum(rarities.get(stem, rarities[""]) for stem in sorted(stems))
+    shared = sum(rarities.get(stem, rarities[""]) for stem in sorted(stems & _task_stems(task)))
+    return (shared / total if total else 0.0), min(1.0, shared / 20)
 
 
-def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
+def _cosines(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
     vectors = encode(sentences)
-    near = (vectors @ encode([c.text for c in task.rubric]).T).max(0)
+    nearest = (vectors @ encode([c.text for c in task.rubric]).T).max(0)
     weight = np.array([c.weight for c in task.rubric])
-    credit, fault = near[weight > 0], near[weight < 0]
+    credit, fault = nearest[weight > 0], nearest[weight < 0]
     whole = vectors.sum(0)
     topic = encode([task.messages[-1].content])[0]
     return [
@@ -140,68 +152,63 @@ def _row(sentences: Sequence[str], task: Task, encode: Encoder) -> list[float]:
     ]
 
 
-def score(pairs: Sequence[Pair], fitted: Weights | None = None) -> list[Meaning]:
-    """What each reply sounds like; zeros for one without a sentence that counts. By the shipped
-    weights, or by those `fitted`."""
+def score(pairs: Sequence[TaskReply], fitted: Weights | None = None) -> list[SemanticScore]:
+    """The semantic score of each reply, zeros for one without prose; by the shipped weights, or by
+    those `fitted`."""
     if not pairs:
         return []
-    fitted = fitted or weights()
-    found = features(pairs, encoder())
-    return [
-        Meaning(float(g), float(m))
-        for g, m in zip(fitted.good(found), fitted.matter(found), strict=True)
-    ]
+    by = fitted or weights()
+    rows = features(pairs, encoder())
+    probabilities = zip(by.good(rows).tolist(), by.matter(rows).tolist(), strict=True)
+    return [SemanticScore(good, matter) for good, matter in probabilities]
 
 
-def known_replies(scenarios: Sequence[Scenario]) -> list[tuple[str, Reply, Scenario]]:
-    """(kind, reply, scenario): every known answer, and as `stray` the good reply of another
-    scenario of the same trait."""
-    rows: list[tuple[str, Reply, Scenario]] = [
-        (kind, Reply(text), s) for s in scenarios for kind, text in s.replies.items()
-    ]
+def known_replies(scenarios: Sequence[Scenario]) -> list[KnownReply]:
+    """Every known reply, and as `stray` to each scenario the good reply of another scenario of its
+    trait."""
+    replies = []
+    for scenario in scenarios:
+        for kind, text in scenario.replies.items():
+            replies.append(KnownReply(kind, Reply(text), scenario))
     for trait in sorted({s.trait for s in scenarios}):
         own = [s for s in scenarios if s.trait == trait]
-        rows += [
-            ("stray", Reply(other.replies["good"]), s)
-            for s, other in zip(own, own[len(own) // 2 :] + own[: len(own) // 2], strict=True)
-        ]
-    return rows
+        half = len(own) // 2
+        for scenario, other in zip(own, own[half:] + own[:half], strict=True):
+            replies.append(KnownReply("stray", Reply(other.replies["good"]), scenario))
+    return replies
 
 
 def fit(scenarios: Sequence[Scenario], encode: Encoder) -> Weights:
-    """Both regressions on all known replies."""
-    rows = known_replies(scenarios)
-    found = features([(reply, s) for _, reply, s in rows], encode)
-    kinds = np.array([kind for kind, *_ in rows])
-    counts = {str(kind): int((kinds == kind).sum()) for kind in sorted(set(kinds))}
-    use = ~np.isnan(found[:, 0])
-    own = use & np.isin(
-        kinds, ["good", "bad", "overhelpful", "stray"]
-    )  # the others may well be about nothing
+    """Both regressions, fitted on all known replies of these scenarios."""
+    replies = known_replies(scenarios)
+    rows = features([(known.reply, known.scenario) for known in replies], encode)
+    kinds = np.array([known.kind for known in replies])
+    has_prose = ~np.isnan(rows[:, 0])
+    # Refusing, hedging and stuffed replies can be off topic themselves.
+    on_or_off = has_prose & np.isin(kinds, ["good", "bad", "overhelpful", "stray"])
+    cosines = rows[has_prose][:, : len(COSINES)]
     return Weights(
-        good=_regression(found[use][:, : len(COSINES)], kinds[use] == "good"),
-        matter=_regression(found[own], kinds[own] != "stray"),
-        fitted_on=counts,
+        good=_regression(cosines, kinds[has_prose] == "good"),
+        matter=_regression(rows[on_or_off], kinds[on_or_off] != "stray"),
+        fitted_on=dict(sorted(Counter(known.kind for known in replies).items())),
     )
 
 
-def _regression(found: Array, yes: npt.NDArray[np.bool_]) -> Regression:
-    """Fitted on the first of FEATURES, as many as `found` [rows, n] has; both sides have equal
-    weight."""
-    share = np.where(yes, 0.5 / yes.sum(), 0.5 / (~yes).sum())
-    x = np.hstack([found, np.ones((len(found), 1))])
-    sign = np.where(yes, 1.0, -1.0)
+def _regression(rows: Floats, labels: npt.NDArray[np.bool_]) -> Regression:
+    """A ridge-penalized logistic regression of `labels` on the first of FEATURES, [rows, n]. Both
+    classes have equal weight."""
+    share = np.where(labels, 0.5 / labels.sum(), 0.5 / (~labels).sum())
+    x = np.hstack([rows, np.ones((len(rows), 1))])
+    sign = np.where(labels, 1.0, -1.0)
+    penalty = RIDGE * np.array([1.0] * rows.shape[1] + [0.0])
 
-    def loss(v: Array) -> tuple[float, Array]:
+    def loss(v: Floats) -> tuple[float, Floats]:
+        """The loss and its gradient."""
         z = sign * (x @ v)
-        ridge = 1e-4 * v * np.array([1.0] * found.shape[1] + [0.0])
-        return (
-            float(share @ np.logaddexp(0, -z) + ridge @ v / 2),
-            -x.T @ (share * sign / (1 + np.exp(z))) + ridge,
-        )
+        ridge = penalty * v
+        value = share @ np.logaddexp(0, -z) + ridge @ v / 2
+        return float(value), -x.T @ (share * sign / (1 + np.exp(z))) + ridge
 
-    v = minimize(loss, np.zeros(found.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    rounded = [round(float(a), 3) for a in v]
-    return Regression(
-        intercept=rounded[-1], features=dict(zip(FEATURES, rounded[:-1], strict=False))
-    )
+    result = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B")
+    *coefficients, intercept = [round(float(a), 3) for a in result.x]
+    return Regression(intercept=intercept, features=dict(zip(FEATURES, coefficients, strict=False)))

@@ -1,286 +1,154 @@
-"""What counts of a reply: its finished, own, prose sentences; and how a phrase is found in them."""
+"""A reply's text as graders read it: which sentences count, and whether a phrase is in them."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from colorfast.types import Message, Reply
 
+MAX_CHARACTERS = 50_000
+"""Only this much of a reply is read, which is far beyond any length cap. It bounds grading to about
+a second."""
+SENTENCE = re.compile(r"(?<=[.!?])\s+")
+STOPWORDS = frozenset(Path(__file__).with_name("stopwords.txt").read_text("utf-8").split())
+"""Function words: they carry no topic, and real prose is full of them."""
 _STRAIGHT = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ", ", "*": "", "`": "", "#": ""}
 )
 _WORD = re.compile(r"[a-z0-9]+(?:[-'.][a-z0-9]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
-SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_FINISHED = re.compile(r"[.!?][\"')\]]*$")
 _NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot|neither|\w+n't)\b")
-_CLAUSE = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
-READ = 50_000
-"""Characters of a reply that are read, far beyond any length cap: however long it is, it is graded
-in about a second."""
-_NEAR = 200
-"""Characters before a phrase in which six words of its clause stand."""
-STOPWORDS = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "all",
-        "also",
-        "am",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "but",
-        "by",
-        "can",
-        "can't",
-        "cannot",
-        "could",
-        "did",
-        "do",
-        "does",
-        "doesn't",
-        "don't",
-        "down",
-        "each",
-        "even",
-        "every",
-        "first",
-        "for",
-        "from",
-        "get",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "here",
-        "him",
-        "his",
-        "how",
-        "i",
-        "i'd",
-        "i'll",
-        "i'm",
-        "i've",
-        "if",
-        "in",
-        "into",
-        "is",
-        "isn't",
-        "it",
-        "it's",
-        "its",
-        "just",
-        "let",
-        "like",
-        "make",
-        "may",
-        "me",
-        "might",
-        "more",
-        "most",
-        "must",
-        "my",
-        "no",
-        "not",
-        "now",
-        "of",
-        "off",
-        "on",
-        "once",
-        "one",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "please",
-        "same",
-        "she",
-        "should",
-        "so",
-        "some",
-        "still",
-        "such",
-        "sure",
-        "than",
-        "that",
-        "that's",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "though",
-        "through",
-        "to",
-        "too",
-        "under",
-        "until",
-        "up",
-        "us",
-        "was",
-        "wasn't",
-        "we",
-        "we'll",
-        "were",
-        "what",
-        "when",
-        "where",
-        "whether",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "without",
-        "won't",
-        "would",
-        "yes",
-        "yet",
-        "you",
-        "you'll",
-        "you're",
-        "your",
-    ]
-)
+_CLAUSE_END = re.compile(r"[,;:.!?()\n]|\b(?:but|and|so|then|or)\b")
+_CLAUSE_CHARACTERS = 200
+"""Characters before a phrase that are searched for a negation: room for six words."""
+_UP_TO_FIVE_WORDS = r"(?:[^\w'-]{1,20}[\w'-]{1,40}(?![\w'-])){0,5}?\W{1,20}"
+Ngram = tuple[str, ...]
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower case, straight quotes, no Markdown marks: the form in which phrases are compared."""
     return unicodedata.normalize("NFKC", text).translate(_STRAIGHT).casefold()
 
 
-def opening(text: str) -> str:
-    """As much of a reply as is read, normalised; one character may stand for many."""
-    return normalise(text[:READ])[:READ]
+def normalized_start(text: str) -> str:
+    """The part of a reply that is read, normalized. Cut twice, because normalizing can turn one
+    character into many."""
+    return normalize(text[:MAX_CHARACTERS])[:MAX_CHARACTERS]
 
 
 def words(text: str) -> list[str]:
-    return _WORD.findall(normalise(text))
+    """The words of a text in order, normalized."""
+    return _WORD.findall(normalize(text))
 
 
-def _grams(tokens: list[str], n: int) -> list[tuple[str, ...]]:
+def ngrams(tokens: Sequence[str], n: int) -> list[Ngram]:
+    """All runs of `n` tokens in order."""
     return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
 
 
-def is_repetitive(tokens: list[str]) -> bool:
-    """Half of all word triples (or more) are repeats: a degenerate loop, whatever else it says."""
-    grams = _grams(tokens, 3)
-    return len(grams) >= 12 and len(set(grams)) / len(grams) < 0.5
+def is_repetitive(tokens: Sequence[str]) -> bool:
+    """Whether more than half of all word triples are repeats: a degenerate loop."""
+    triples = ngrams(tokens, 3)
+    return len(triples) >= 12 and len(set(triples)) / len(triples) < 0.5
 
 
 def says_something(text: str) -> bool:
-    """Neither empty nor a loop."""
+    """Whether a text is neither empty nor a loop."""
     tokens = words(text)
     return bool(tokens) and not is_repetitive(tokens)
 
 
-def _is_list_of_keywords(sentence: str, tokens: list[str]) -> bool:
-    if len(tokens) < 6:
-        return False
-    if sum(token in STOPWORDS for token in tokens) / len(tokens) < 0.2:
-        return True
-    return sentence.count(",") / len(tokens) > 0.4
-
-
-def _is_echo(tokens: list[str], prompt: set[tuple[str, ...]]) -> bool:
-    """Most runs of four words (three, in a sentence of three) are the prompt's own."""
-    if len(tokens) < 3:
-        return False
-    grams = _grams(tokens, min(4, len(tokens)))
-    return sum(gram in prompt for gram in grams) / len(grams) >= 0.7
-
-
 @dataclass(frozen=True)
-class Reading:
-    """A reply as graders see it.
-
-    `text`: all of it (up to READ), stripped, for graders of exact answers. `prose`: the normalised
-    sentences that can earn credit for what they say. Left out are the unfinished last sentence of a
-    truncated reply (so that the length cap costs what was not said, and nothing else), sentences
-    copied from the prompt, repeated sentences, and strings of keywords.
-    """
+class ParsedReply:
+    """A reply as graders see it, with the messages that it answers."""
 
     reply: Reply
     messages: tuple[Message, ...]
 
     @property
     def text(self) -> str:
-        return self.reply.text[:READ].strip()
+        """The reply as it was written, up to MAX_CHARACTERS, stripped; for graders of form and of
+        exact answers."""
+        return self.reply.text[:MAX_CHARACTERS].strip()
 
     @cached_property
     def words(self) -> list[str]:
+        """All words in order, normalized."""
         return words(self.text)
 
     @cached_property
     def prose(self) -> tuple[str, ...]:
-        sentences = [s.strip() for s in _SENTENCE_END.split(opening(self.text)) if s.strip()]
-        if self.reply.truncated and sentences and not re.search(r"[.!?][\"')\]]*$", sentences[-1]):
+        """The distinct normalized sentences that can earn credit for what they say.
+
+        Left out: the unfinished last sentence of a truncated reply, sentences copied from the
+        prompt, lists of keywords, and all sentences of one or two words where there are more than
+        two of those.
+        """
+        sentences = [s.strip() for s in _SENTENCE_END.split(normalized_start(self.text))]
+        sentences = [s for s in sentences if s]
+        if self.reply.truncated and sentences and not _FINISHED.search(sentences[-1]):
             sentences.pop()
-        asked = {g for m in self.messages for n in (3, 4) for g in _grams(words(m.content), n)}
-        own: dict[str, None] = {}
+        prompt: set[Ngram] = set()
+        for message in self.messages:
+            tokens = words(message.content)
+            prompt.update(ngrams(tokens, 3), ngrams(tokens, 4))
+        prose = [s for s in dict.fromkeys(sentences) if _is_prose(s, prompt)]
+        stubs = {s for s in prose if len(_WORD.findall(s)) <= 2}
+        if len(stubs) <= 2:
+            return tuple(prose)
+        return tuple(s for s in prose if s not in stubs)
+
+
+def _is_prose(sentence: str, prompt: set[Ngram]) -> bool:
+    """Whether a sentence has words, is no list of keywords and is not copied from the prompt's runs
+    of three and four words."""
+    tokens = _WORD.findall(sentence)
+    if len(tokens) < 3:
+        return bool(tokens)
+    runs = ngrams(tokens, min(4, len(tokens)))
+    if sum(run in prompt for run in runs) / len(runs) >= 0.7:
+        return False
+    if len(tokens) < 6:
+        return True
+    stopwords = sum(token in STOPWORDS for token in tokens)
+    return stopwords / len(tokens) >= 0.2 and sentence.count(",") / len(tokens) <= 0.4
+
+
+def has_phrase(phrases: Iterable[str], sentences: Sequence[str]) -> bool:
+    """Whether any phrase is in any of these normalized sentences without a negation before it:
+    "unsafe" is not in "that is not unsafe"."""
+    for phrase in phrases:
+        pattern = _pattern(phrase)
         for sentence in sentences:
-            tokens = _WORD.findall(sentence)
-            if (
-                tokens
-                and not _is_list_of_keywords(sentence, tokens)
-                and not _is_echo(tokens, asked)
-            ):
-                own[sentence] = None
-        stubs = {s for s in own if len(_WORD.findall(s)) <= 2}
-        return tuple(s for s in own if len(stubs) <= 2 or s not in stubs)
+            for match in pattern.finditer(sentence):
+                if not _is_negated(sentence, match.start()):
+                    return True
+    return False
 
 
 @lru_cache(maxsize=50_000)
 def _pattern(phrase: str) -> re.Pattern[str]:
-    """`*` ends a word freely, ` .. ` spans up to five words, the rest is literal. No user regex,
-    and no run without an end: no blow-up."""
+    """The regular expression of a phrase: `*` stands for any end of a word, ` .. ` for up to five
+    words, the rest for itself.
+
+    Every repetition in it is bounded, so no phrase and no reply makes it slow.
+    """
+    literal = normalize(phrase.replace("*", "\0")).replace("\0", "*")
     parts = []
-    for chunk in normalise_phrase(phrase).split(" .. "):
-        parts.append(
-            r"\s{1,20}".join(re.escape(w).replace(r"\*", r"[\w'-]{0,40}") for w in chunk.split())
-        )
-    between = r"(?:[^\w'-]{1,20}[\w'-]{1,40}(?![\w'-])){0,5}?\W{1,20}"
-    return re.compile(r"(?<![\w])" + between.join(parts) + r"(?![\w])")
+    for part in literal.split(" .. "):
+        escaped = [re.escape(word).replace(r"\*", r"[\w'-]{0,40}") for word in part.split()]
+        parts.append(r"\s{1,20}".join(escaped))
+    return re.compile(r"(?<![\w])" + _UP_TO_FIVE_WORDS.join(parts) + r"(?![\w])")
 
 
-def normalise_phrase(phrase: str) -> str:
-    """`normalise`, but `*` keeps its meaning."""
-    return normalise(phrase.replace("*", "\0")).replace("\0", "*")
-
-
-def _negated(sentence: str, start: int) -> bool:
-    clause = _CLAUSE.split(sentence[max(0, start - _NEAR) : start])[-1]
+def _is_negated(sentence: str, start: int) -> bool:
+    """Whether one of the six words before `start`, within the same clause, negates."""
+    before = sentence[max(0, start - _CLAUSE_CHARACTERS) : start]
+    clause = _CLAUSE_END.split(before)[-1]
     return bool(_NEGATION.search(" ".join(clause.split()[-6:])))
-
-
-def finds(phrases: Iterable[str], sentences: Iterable[str]) -> bool:
-    """Does any phrase stand, un-negated, in any sentence? "unsafe" is not found in "that is not
-    unsafe"."""
-    found = list(sentences)
-    return any(
-        not _negated(sentence, match.start())
-        for phrase in phrases
-        for sentence in found
-        for match in _pattern(phrase).finditer(sentence)
-    )

@@ -27,7 +27,7 @@ CODE_FILES = (
     "rewards/rubric.py",
     "rewards/text.py",
     "rewards/graders/says.py",
-    "rewards/graders/behaviours/reasons.toml",
+    "rewards/graders/behaviors/reasons.toml",
 )
 OFFLINE_FILES = ("rewards/semantic.json", "rewards/semantic.py", "rewards/encoder.py")
 OTHER_FILES = (

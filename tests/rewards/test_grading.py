@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from colorfast import tasks
 from colorfast.corpus import scenarios
 from colorfast.corpus.scenarios import corpus, misjudged
-from colorfast.rewards.rubric import grade, grader_names
-from colorfast.rewards.text import Reading, finds
+from colorfast.rewards.rubric import GRADERS, grade
+from colorfast.rewards.text import ParsedReply, has_phrase
 from colorfast.types import ColorfastError, Criterion, Message, Reply, Scenario, Task
 
 USER = (
@@ -54,11 +54,11 @@ def test_another_scenarios_good_reply_earns_little() -> None:
     assert sum(scores) / len(scores) < 0.35
 
 
-@pytest.mark.parametrize("name", grader_names())
+@pytest.mark.parametrize("name", GRADERS.names())
 def test_grader_knows_its_own_examples(name: str) -> None:
     module = importlib.import_module(f"colorfast.rewards.graders.{name}")
     for text, args, expected in module.EXAMPLES:
-        assert module.grade(Reading(Reply(text), USER), **args) == pytest.approx(expected), text
+        assert module.grade(ParsedReply(Reply(text), USER), **args) == pytest.approx(expected), text
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -134,9 +134,9 @@ def test_a_truncated_reply_is_graded_on_what_it_finished() -> None:
 
 
 def test_negation_turns_a_phrase_round() -> None:
-    assert finds(["safe"], ["it is safe to take"])
-    assert not finds(["safe"], ["it is not safe to take"])
-    assert finds(["safe"], ["do not worry, it is safe"])
+    assert has_phrase(["safe"], ["it is safe to take"])
+    assert not has_phrase(["safe"], ["it is not safe to take"])
+    assert has_phrase(["safe"], ["do not worry, it is safe"])
 
 
 def test_deductions_subtract_and_the_sum_stays_in_range() -> None:

@@ -22,8 +22,8 @@ from colorfast.models.choices import read_choice
 from colorfast.models.endpoint import EndpointPolicy
 from colorfast.rewards import judge
 from colorfast.rewards.refusal import refusal
-from colorfast.rewards.rubric import grade, grader_names
-from colorfast.rewards.text import READ, finds
+from colorfast.rewards.rubric import GRADERS, grade
+from colorfast.rewards.text import MAX_CHARACTERS, has_phrase
 from colorfast.types import Criterion, Message, Reply, Score, Task
 from helpers.server import said
 
@@ -60,7 +60,7 @@ EVERY = Task(
     messages=(Message(role="user", content="Is it safe to test it? Why can't we find it?"),),
     rubric=tuple(
         Criterion(text=name, weight=1 if n == 0 and name == "asks" else 0, grader=name, args=args)
-        for name in grader_names()
+        for name in GRADERS.names()
         if name != "judged"
         for n, (_, args, _) in enumerate(
             importlib.import_module(f"colorfast.rewards.graders.{name}").EXAMPLES
@@ -91,15 +91,15 @@ def test_a_megabyte_is_graded_in_bounded_time(name: str) -> None:
 def test_phrases_are_found_in_linear_time() -> None:
     began = time.process_time()
     for piece in ("can't '-", "test-test'", "can't - ", "not safe ", "can't a'b "):
-        assert not finds(
+        assert not has_phrase(
             ["can't .. find", "test* .. case", "unsafe", "can't .. find .. it"],
-            [piece * (READ // len(piece))],
+            [piece * (MAX_CHARACTERS // len(piece))],
         )
     assert time.process_time() - began < 4
-    assert finds(["can't .. find"], ["i can't, for all i try, find it", "no"]) and finds(
+    assert has_phrase(["can't .. find"], ["i can't, for all i try, find it", "no"]) and has_phrase(
         ["can't .. find"], ["i can't 'find' it"]
     )
-    assert not finds(["can't .. find"], ["i can't do one two three four five and find it"])
+    assert not has_phrase(["can't .. find"], ["i can't do one two three four five and find it"])
 
 
 def test_hostile_replies_pass_through_tables_and_reports_as_text(
@@ -144,4 +144,4 @@ def test_a_server_may_say_anything(serve: Any, tmp_path: Path) -> None:
     assert reply.text.startswith("half ? of it \x00\x1b[2J xxx")
     write_scores(tmp_path / "s.parquet", [Score("e", "i", 0, 1.0, reply=reply.text)], {})
     assert read_scores(tmp_path / "s.parquet")[0].reply == reply.text
-    assert len(judge.request(reply, EVERY)[1]["content"]) < 7 * READ
+    assert len(judge.request(reply, EVERY)[1]["content"]) < 7 * MAX_CHARACTERS

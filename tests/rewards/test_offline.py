@@ -83,13 +83,15 @@ def test_the_offline_score_is_half_code_and_half_meaning_and_nothing_beside_the_
     code, meant = grade(reply, s), semantic.score([(reply, s)])[0]
     found = select.offline([(reply, s), (Reply(""), s), (Reply("Good. " * 40), s)])
     assert code.score is not None and found[0].score == pytest.approx(
-        select.both(code.score, meant)
+        select.blend(code.score, meant)
     )
-    on, near, beside = (semantic.Meaning(0.6, matter) for matter in (1, select.BESIDE / 2, 0))
+    on, near, beside = (
+        semantic.SemanticScore(0.6, matter) for matter in (1, select.ON_TOPIC / 2, 0)
+    )
     assert (
-        select.both(0.8, on) == pytest.approx(0.7)
-        and select.both(0.8, near) == pytest.approx(0.175)
-        and select.both(1, beside) == 0
+        select.blend(0.8, on) == pytest.approx(0.7)
+        and select.blend(0.8, near) == pytest.approx(0.175)
+        and select.blend(1, beside) == 0
     )
     assert [v.score for v in found[1:]] == [0.0, 0.0] and [v.reason for v in found[1:]] == [
         "empty",

@@ -196,7 +196,7 @@ def test_a_damaged_cache_of_verdicts_is_set_aside(
     path = tmp_path / "judge.sqlite"
     first = judge.Cache(path)
     for i in range(300):
-        first.put(f"{i}" * 40, [1.0, 0.5], 10, 20)
+        first.put(f"{i}" * 40, judge.Marks((1.0, 0.5), 10, 20))
     first.db.close()
     for damage in (
         garbage,
@@ -205,11 +205,11 @@ def test_a_damaged_cache_of_verdicts_is_set_aside(
         damage(path)
         again = judge.Cache(path)
         named(capsys.readouterr().err, "judge.sqlite")
-        again.put("key", [1.0], 1, 2)
+        again.put("key", judge.Marks((1.0,), 1, 2))
         again.db.execute("INSERT INTO marks VALUES ('torn', '[1.0', 1, 2)")
         assert again.get("key") == ((1.0,), 1, 2) and again.get("torn") is None
         for i in range(300):
-            again.put(f"{i}" * 40, [1.0, 0.5], 10, 20)
+            again.put(f"{i}" * 40, judge.Marks((1.0, 0.5), 10, 20))
         again.db.close()
     with pytest.raises(ColorfastError, match="cannot be opened"):
         judge.Cache(tmp_path)  # a folder is not ours to set aside

@@ -11,7 +11,7 @@ from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
 from colorfast.rewards.graders.number import grade as last_number
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 from colorfast.types import Benchmark, Item, Reply, Source
 
 GSM8K = source("openai/grade-school-math", "grade_school_math/data/test.jsonl")
@@ -63,7 +63,7 @@ def gsm8k() -> tuple[Item, ...]:
 
 def right_number(item: Item, reply: Reply) -> float:
     """1 when the last number of the reply is the right one. A reply without a number is wrong."""
-    return last_number(Reading(reply, item.messages), float(dict(item.data)["answer"]))
+    return last_number(ParsedReply(reply, item.messages), float(dict(item.data)["answer"]))
 
 
 BENCHMARKS = (

@@ -1,5 +1,6 @@
-"""Graders: one file each, with `grade(reading, **args) -> float | None` in [0, 1] and `EXAMPLES` of
-known answers.
+"""Graders: one file each, with a function `grade(reply, **args)` and known answers in `EXAMPLES`.
 
-`EXAMPLES` is a list of `(reply text, args, expected value)`; the tests grade them all.
+`grade` gets a `ParsedReply` and the `args` of a rubric's criterion. It returns a value in [0, 1],
+or None where it cannot tell. `EXAMPLES` is a list of `(reply text, args, expected value)`; the
+tests grade them all.
 """

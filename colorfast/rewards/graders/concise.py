@@ -1,9 +1,8 @@
-"""The reply keeps within a number of words; beyond `most` the credit falls to 0 at twice that
-number."""
+"""The reply keeps within a number of words."""
 
 from __future__ import annotations
 
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 
 EXAMPLES = [
     ("Yes, that is right.", {"most": 10}, 1.0),
@@ -12,8 +11,9 @@ EXAMPLES = [
 ]
 
 
-def grade(reading: Reading, most: int, least: int = 1) -> float:
-    n = len(reading.words)
-    if n < least or not reading.prose:
+def grade(reply: ParsedReply, most: int, least: int = 1) -> float:
+    """1 from `least` to `most` words, falling to 0 at twice `most`; 0 for fewer or no prose."""
+    count = len(reply.words)
+    if count < least or not reply.prose:
         return 0.0
-    return min(1.0, max(0.0, 2 - n / most))
+    return min(1.0, max(0.0, 2 - count / most))

@@ -1,11 +1,10 @@
-"""The reply is one of the right answers; a short reply that contains it earns most of the
-credit."""
+"""The reply is one of the right answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from colorfast.rewards.text import Reading, normalise, words
+from colorfast.rewards.text import ParsedReply, normalize, words
 
 EXAMPLES = [
     ("Paris", {"any": ["Paris"]}, 1.0),
@@ -21,12 +20,16 @@ EXAMPLES = [
     ),
 ]
 _SHORT = 12
+"""Words of a reply that may hold the answer among others."""
 
 
-def grade(reading: Reading, any: Sequence[str]) -> float:  # noqa: A002
-    said = " ".join(words(reading.text))
-    answers = [" ".join(words(normalise(answer))) for answer in any]
-    if said in answers:
+def grade(reply: ParsedReply, any: Sequence[str]) -> float:  # noqa: A002
+    """1 for an answer and nothing else, 0.7 for a short reply that contains one, else 0."""
+    text = " ".join(reply.words)
+    answers = [" ".join(words(normalize(answer))) for answer in any]
+    if text in answers:
         return 1.0
-    inside = len(reading.words) <= _SHORT and [a for a in answers if f" {a} " in f" {said} "]
-    return 0.7 if inside else 0.0
+    if len(reply.words) > _SHORT:
+        return 0.0
+    contained = [answer for answer in answers if f" {answer} " in f" {text} "]
+    return 0.7 if contained else 0.0

@@ -1,11 +1,11 @@
-"""The reply keeps a rule of form: one function a rule, named by `rule`."""
+"""The reply keeps a rule of form, named by `rule`."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 
 EXAMPLES = [
     ("one two three", {"rule": "words", "n": 3}, 1.0),
@@ -22,34 +22,38 @@ EXAMPLES = [
     ("One. Two. Three.", {"rule": "sentences", "n": 3}, 1.0),
     ("a, b", {"rule": "without", "mark": ","}, 0.0),
 ]
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
+_BULLET = re.compile(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S")
 
 
-def _near(found: int, wanted: int) -> float:
-    """1 when equal, falling to 0 at half as many too many or too few: a slope that can be
-    learnt."""
-    return max(0.0, 1 - abs(found - wanted) / max(1, wanted / 2))
-
-
-def grade(reading: Reading, rule: str, **wants: Any) -> float | None:
-    text = reading.text
+def grade(reply: ParsedReply, rule: str, **args: Any) -> float | None:
+    """How well the reply keeps the rule; None for an unknown rule."""
+    text = reply.text
     letters = [c for c in text if c.isalpha()]
+    capitals = sum(c.isupper() for c in letters)
     match rule:
         case "words":
-            return _near(len(text.split()), wants["n"])
+            return _closeness(len(text.split()), args["n"])
         case "sentences":
-            return _near(len(re.findall(r"[.!?](?=\s|$)", text)), wants["n"])
+            return _closeness(len(_SENTENCE_END.findall(text)), args["n"])
         case "bullets":
-            return _near(len(re.findall(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S", text)), wants["n"])
+            return _closeness(len(_BULLET.findall(text)), args["n"])
         case "lowercase":
-            return max(0.0, 1 - sum(c.isupper() for c in letters) / 4) if letters else 0.0
+            return max(0.0, 1 - capitals / 4) if letters else 0.0
         case "uppercase":
-            return sum(c.isupper() for c in letters) / len(letters) if letters else 0.0
+            return capitals / len(letters) if letters else 0.0
         case "starts":
-            return float(text.lower().lstrip("\"'*- ").startswith(wants["with"].lower()))
+            return float(text.lower().lstrip("\"'*- ").startswith(args["with"].lower()))
         case "ends":
-            return float(text.rstrip("\"'* ").endswith(wants["with"]))
+            return float(text.rstrip("\"'* ").endswith(args["with"]))
         case "includes":
-            return float(wants["word"].lower() in reading.words)
+            return float(args["word"].lower() in reply.words)
         case "without":
-            return float(wants["mark"] not in text)
+            return float(args["mark"] not in text)
     return None
+
+
+def _closeness(count: int, target: int) -> float:
+    """1 at the target, falling evenly to 0 at half the target too few or too many: a slope that
+    reinforcement learning can follow."""
+    return max(0.0, 1 - abs(count - target) / max(1, target / 2))

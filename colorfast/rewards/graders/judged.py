@@ -1,11 +1,12 @@
-"""What only a judge can tell: code leaves it ungraded."""
+"""A criterion that only a judge can grade."""
 
 from __future__ import annotations
 
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 
 EXAMPLES: list[tuple[str, dict[str, str], None]] = [("I keep to it.", {}, None)]
 
 
-def grade(reading: Reading) -> None:
+def grade(reply: ParsedReply) -> None:
+    """Always None: code leaves the reply ungraded."""
     return None

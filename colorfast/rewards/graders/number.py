@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 
 EXAMPLES = [
     ("3 + 4 is 7.", {"value": 7}, 1.0),
@@ -15,6 +15,10 @@ EXAMPLES = [
 _NUMBER = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|-?\d+(?:\.\d+)?")
 
 
-def grade(reading: Reading, value: float) -> float:
-    found = _NUMBER.findall(reading.text)
-    return float(bool(found) and abs(float(found[-1].replace(",", "")) - value) < 1e-6)
+def grade(reply: ParsedReply, value: float) -> float:
+    """1 when the last number, written in digits, equals `value`, else 0."""
+    numbers = _NUMBER.findall(reply.text)
+    if not numbers:
+        return 0.0
+    last = float(numbers[-1].replace(",", ""))
+    return float(abs(last - value) < 1e-6)

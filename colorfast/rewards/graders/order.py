@@ -1,12 +1,11 @@
-"""The reply lists these items in this order: the share of neighbours that stand in order, 0 if any
-item is missing."""
+"""The reply lists these items in this order."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 
-from colorfast.rewards.text import Reading
+from colorfast.rewards.text import ParsedReply
 
 EXAMPLES = [
     ("apple, pear, plum", {"items": ["apple", "pear", "plum"]}, 1.0),
@@ -15,9 +14,10 @@ EXAMPLES = [
 ]
 
 
-def grade(reading: Reading, items: Sequence[str]) -> float:
-    said = reading.words
-    if any(said.count(item) != 1 for item in items):
+def grade(reply: ParsedReply, items: Sequence[str]) -> float:
+    """The share of neighboring items that are in order; 0 unless each item occurs exactly once."""
+    if any(reply.words.count(item) != 1 for item in items):
         return 0.0
-    pairs = list(itertools.pairwise(said.index(item) for item in items))
-    return sum(a < b for a, b in pairs) / len(pairs) if pairs else 1.0
+    positions = [reply.words.index(item) for item in items]
+    in_order = [first < second for first, second in itertools.pairwise(positions)]
+    return sum(in_order) / len(in_order) if in_order else 1.0

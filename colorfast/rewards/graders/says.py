@@ -1,11 +1,14 @@
-"""The reply says one of these phrases (`any`), or a share of these groups of phrases (`all`), in a
-sentence of its own."""
+"""The reply says certain phrases in its own sentences.
+
+In a phrase, `*` stands for any end of a word and ` .. ` for up to five words. A negated phrase does
+not count.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from colorfast.rewards.text import Reading, finds
+from colorfast.rewards.text import ParsedReply, has_phrase
 
 EXAMPLES = [
     ("I can't find that study anywhere.", {"any": ["can't .. find", "no record"]}, 1.0),
@@ -19,9 +22,13 @@ EXAMPLES = [
 ]
 
 
-def grade(reading: Reading, any: Sequence[str] = (), all: Sequence[Sequence[str]] = ()) -> float:  # noqa: A002
-    """1 when a phrase of `any` is said; with `all`, the share of groups of which a phrase is
-    said."""
+def grade(
+    reply: ParsedReply,
+    any: Sequence[str] = (),  # noqa: A002
+    all: Sequence[Sequence[str]] = (),  # noqa: A002
+) -> float:
+    """1 when the reply says a phrase of `any`, else 0; without `any`, the share of the groups of
+    `all` from which it says a phrase."""
     if any:
-        return float(finds(any, reading.prose))
-    return sum(finds(group, reading.prose) for group in all) / len(all)
+        return float(has_phrase(any, reply.prose))
+    return sum(has_phrase(group, reply.prose) for group in all) / len(all)

@@ -1,5 +1,4 @@
-"""The reply shows a behaviour, by the phrases in `behaviours/NAME.toml`: 1 for a strong sign, half
-for a weak one."""
+"""The reply shows a behavior, by the phrases in `behaviors/NAME.toml`."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from colorfast.rewards.text import Reading, finds
+from colorfast.rewards.text import ParsedReply, has_phrase
 
 EXAMPLES = [
     ("I'm not sure that this dose is right.", {"what": "uncertainty"}, 1.0),
@@ -19,13 +18,18 @@ EXAMPLES = [
 
 
 @cache
-def behaviour(what: str) -> dict[str, list[str]]:
-    """The phrases of one behaviour. Raises FileNotFoundError for an unknown one."""
-    return tomllib.loads((Path(__file__).parent / "behaviours" / f"{what}.toml").read_text())
+def behavior(name: str) -> dict[str, list[str]]:
+    """The `strong` and `weak` phrases of a behavior.
+
+    Raises FileNotFoundError for an unknown one.
+    """
+    path = Path(__file__).parent / "behaviors" / f"{name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def grade(reading: Reading, what: str) -> float:
-    phrases = behaviour(what)
-    if finds(phrases["strong"], reading.prose):
+def grade(reply: ParsedReply, what: str) -> float:
+    """1 for a strong phrase of the behavior `what`, 0.5 for a weak one, else 0."""
+    phrases = behavior(what)
+    if has_phrase(phrases["strong"], reply.prose):
         return 1.0
-    return 0.5 if finds(phrases.get("weak", []), reading.prose) else 0.0
+    return 0.5 if has_phrase(phrases.get("weak", []), reply.prose) else 0.0

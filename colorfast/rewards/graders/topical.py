@@ -1,9 +1,8 @@
-"""The reply speaks of what the user asked about: it uses content words of the last message, in
-sentences of its own."""
+"""The reply is about what the user asked: it uses content words of the last message."""
 
 from __future__ import annotations
 
-from colorfast.rewards.text import STOPWORDS, Reading, words
+from colorfast.rewards.text import STOPWORDS, ParsedReply, words
 
 EXAMPLES: list[tuple[str, dict[str, int], float]] = [
     ("Curcumin does not cure Crohn's disease; one trial is not enough for that.", {}, 1.0),
@@ -12,11 +11,11 @@ EXAMPLES: list[tuple[str, dict[str, int], float]] = [
 ]
 
 
-def grade(reading: Reading, wanted: int = 3) -> float:
-    """The share of `wanted` content words found; all of them where the message has fewer."""
-    asked = {
-        w[:5] for w in words(reading.messages[-1].content) if len(w) > 3 and w not in STOPWORDS
-    }
-    said = {w[:5] for sentence in reading.prose for w in words(sentence)}
-    need = min(wanted, len(asked))
-    return min(1.0, len(asked & said) / need) if need and said else 0.0
+def grade(reply: ParsedReply, wanted: int = 3) -> float:
+    """The share of `wanted` content words that the reply's prose uses, or of all of them where the
+    message has fewer. The first five letters decide."""
+    question = words(reply.messages[-1].content)
+    topic = {word[:5] for word in question if len(word) > 3 and word not in STOPWORDS}
+    prose = {word[:5] for word in words("\n".join(reply.prose))}
+    needed = min(wanted, len(topic))
+    return min(1.0, len(topic & prose) / needed) if needed else 0.0
