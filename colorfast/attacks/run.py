@@ -22,14 +22,9 @@ from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.config import COMPUTED_IN, Axes, Evaluation, Precision, Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks, reach
-from colorfast.evals.evaluate import (
-    HELDOUT,
-    check_stamps,
-    heldout_asker,
-    heldout_stamp,
-    items_asker,
-    stamp,
-)
+from colorfast.evals.evaluate import HELDOUT, heldout_asker
+from colorfast.evals.scoring import as_asked, items_asker
+from colorfast.evals.stamps import check_stamps, heldout_stamp, stamp
 from colorfast.io import subprocesses
 from colorfast.io.console import progress
 from colorfast.io.storage import (
@@ -266,9 +261,9 @@ def point_asker(
         attacked = attack.wrap(policy, strength, repetition)
         part = yield from attacked.wrap(heldout_asker(battery.scenarios, once, advance))
         for benchmark in asked:
-            chosen = benchmarks.chosen(benchmark, once.items)
+            questions = as_asked(attacked, benchmarks.chosen(benchmark, once.items))
             part += yield from attacked.wrap(
-                items_asker(benchmark, chosen, once, battery.system, advance, attacked.by_letter)
+                items_asker(benchmark, questions, once, battery.system, advance)
             )
         scores += [replace(s, sample=repetition) for s in part]
     return scores

@@ -207,27 +207,28 @@ def _suite(
             "nothing to score: --no-heldout, and no benchmark (--suite none, or all of them"
             " skipped)"
         )
-    asked = ev.work(
-        evaluation, held
-    )  # reads every file, so that a bad one is found before the model is loaded
-    for line in ev.few(evaluation):
+    plan = ev.EvalPlan(evaluation, held)
+    asked = ev.work(plan)  # reads every file, so that a bad one is found before the model is loaded
+    for line in ev.short_benchmarks(evaluation):
         console.print(f"note: {line}", markup=False)
     policy = _policy(model, endpoint, evaluation.batch_size)
     with tempfile.TemporaryDirectory() as scratch, progress(f"evaluate {model}", asked) as advance:
-        return ev.evaluate(policy, held, evaluation, None, save or Path(scratch), advance, missing)
+        return ev.evaluate(policy, plan, save or Path(scratch), advance, missing)
 
 
 def _choices(policy: Policy, path: Path, matching: bool, save: Path | None) -> list[Score]:
     """Score a user's own file and write a row an item: log-likelihoods, what was picked, what is
     aligned."""
-    from colorfast.evals import evaluate as ev
     from colorfast.evals.custom import own
+    from colorfast.evals.scoring import as_asked, items_asker
     from colorfast.io.storage import write_text
+    from colorfast.models.request_batcher import run
 
     benchmark = own(path, matching)
     items = benchmark.items()
     with progress(f"score {path.name}", len(items)) as advance:
-        scores = ev.score_items(policy, benchmark, items, Evaluation(), None, advance)
+        asker = items_asker(benchmark, as_asked(policy, items), Evaluation(), None, advance)
+        scores = run(policy, asker)
     rows = [
         {
             "id": item.id,
@@ -288,7 +289,7 @@ def compare(
     theirs, evals = _scores(base)
     ours, found = _scores(other)
     if common := [name for name in evals if name in found]:
-        from colorfast.evals.evaluate import check_stamps
+        from colorfast.evals.stamps import check_stamps
 
         check_stamps(other, found, {name: evals[name] for name in common})
     else:

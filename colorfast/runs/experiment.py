@@ -18,7 +18,8 @@ from colorfast import tasks
 from colorfast.config import COMPUTED_IN, Arm, Evaluation, Experiment, with_present_keys
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks, reach
-from colorfast.evals.evaluate import check_stamps, few, stamps, work
+from colorfast.evals.evaluate import EvalPlan, short_benchmarks, stamps, work
+from colorfast.evals.stamps import check_stamps
 from colorfast.io.console import console
 from colorfast.io.downloads import UnreachableError
 from colorfast.io.folders import Folder
@@ -260,7 +261,7 @@ def _check_made_by(
         any_model = Scripted(
             {}, lambda conversation: False
         )  # stamps are the same for all with weights
-        wanted = stamps(any_model, heldout(experiment), measured, experiment.system)
+        wanted = stamps(any_model, EvalPlan(measured, heldout(experiment), experiment.system))
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
         was = with_present_keys((sound(place / "key.json", read_json) or {}).get("of", {}))
@@ -348,10 +349,10 @@ def run(
     for grading in (experiment.training.grading, measured.grading, measured.second_grading):
         if grading is not None:
             make_ready(grading)
-    for line in few(measured):
+    for line in short_benchmarks(measured):
         console.print(f"note: {line}", markup=False)
     work(
-        measured, heldout(experiment)
+        EvalPlan(measured, heldout(experiment))
     )  # reads every benchmark file, so that a bad one is found before training
     with alone(folder, wait=False):
         model = resolve(experiment.model)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
-from colorfast.evals.evaluate import room
+from colorfast.evals.scoring import reply_cap
 from colorfast.io.validation import check_known
 from colorfast.runs.plan import CHARACTERS_A_TOKEN, ArmPlan, Plan, judges
 from colorfast.training.schedule import heldout, schedule
@@ -144,5 +144,5 @@ def _benchmark(work: _Work, experiment: Experiment, name: str) -> float:
     if benchmark.kind == "choice":
         return work.passes(asked)
     return work.passes(asked) + work.decoding(
-        len(items), room(benchmark, evaluation), evaluation.batch_size
+        len(items), reply_cap(benchmark, evaluation), evaluation.batch_size
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colorfast.config import Experiment
-from colorfast.evals.evaluate import few
+from colorfast.evals.evaluate import short_benchmarks
 from colorfast.runs import cell_cache
 from colorfast.runs.layout import UNTRAINED, Cell, is_trained
 from colorfast.runs.status import statuses
@@ -64,7 +64,7 @@ def _scoring(experiment: Experiment) -> str:
     evaluation = experiment.evaluation
     replies = _count(evaluation.samples, "reply", "replies")
     held = f"{_count(len(heldout(experiment)), 'held-out scenario')} x {replies}"
-    items = f"{'up to ' if few(evaluation) else ''}{_count(evaluation.items, 'item')}"
+    items = f"{'up to ' if short_benchmarks(evaluation) else ''}{_count(evaluation.items, 'item')}"
     evals = f" and {_count(len(evaluation.benchmarks), 'eval')} of {items}"
     all_of = f"{held}{evals if evaluation.benchmarks else ''}"
     return f"each cell on {all_of}; the untrained model on the scenarios alone"

@@ -19,7 +19,8 @@ from transformers import TrainerCallback
 
 from colorfast.config import Arm, Endpoint, Experiment, Grading, Training
 from colorfast.evals import benchmarks
-from colorfast.evals.evaluate import score_benchmark, score_heldout
+from colorfast.evals.evaluate import score_heldout
+from colorfast.evals.scoring import score_benchmark
 from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.models.precision import Rates, rates
 from colorfast.models.resolve import resolve

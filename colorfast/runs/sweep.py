@@ -15,7 +15,7 @@ from pathlib import Path
 
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
-from colorfast.evals.evaluate import evaluate, stamps, work
+from colorfast.evals.evaluate import EvalPlan, evaluate, stamps, work
 from colorfast.evals.reach import without
 from colorfast.io import subprocesses
 from colorfast.io.console import console, live, progress
@@ -93,13 +93,14 @@ def train_and_score(
     if not is_complete(run, cell, unmeasured):
         policy = load_policy(str(model), evaluation.batch_size)
         policy = replace(policy, precision=precision(evaluation.precision))
-        cell_cache.take_scores(folder, stamps(policy, held, evaluation, experiment.system))
+        plan = EvalPlan(evaluation, held, experiment.system)
+        cell_cache.take_scores(folder, stamps(policy, plan))
         units = partial(answered, folder, experiment, len(held))
         with (
             clock(folder, "evaluation", units),
-            progress(f"evaluate {cell.name}", work(evaluation, held)) as advance,
+            progress(f"evaluate {cell.name}", work(plan)) as advance,
         ):
-            evaluate(policy, held, evaluation, experiment.system, folder, advance, unmeasured)
+            evaluate(policy, plan, folder, advance, unmeasured)
 
 
 def _check_weights(run: Path, cell: Cell) -> None:

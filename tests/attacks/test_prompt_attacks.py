@@ -17,7 +17,7 @@ from colorfast.attacks.analysis import ALL, BEHAVIOUR
 from colorfast.attacks.prompt import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks
-from colorfast.evals.evaluate import score_benchmark
+from colorfast.evals.scoring import score_benchmark
 from colorfast.io.storage import write_json
 from colorfast.io.validation import check_known
 from colorfast.models import Conversation

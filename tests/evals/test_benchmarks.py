@@ -15,7 +15,8 @@ import pytest
 from colorfast.config import Evaluation
 from colorfast.evals import benchmarks
 from colorfast.evals.benchmarks import Row
-from colorfast.evals.evaluate import by_letter, score_benchmark, stamp
+from colorfast.evals.scoring import by_letter, score_benchmark
+from colorfast.evals.stamps import stamp
 from colorfast.io import downloads as data
 from colorfast.io.downloads import fetch, pinned, there
 from colorfast.io.storage import file_sha256

@@ -11,7 +11,7 @@ import pytest
 from colorfast.config import Arm, Evaluation, Experiment, Grading
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import ingredients
-from colorfast.evals.evaluate import heldout_stamp
+from colorfast.evals.stamps import heldout_stamp
 from colorfast.rewards import semantic
 from colorfast.runs import cell_cache
 from colorfast.training.schedule import schedule

@@ -17,6 +17,7 @@ from colorfast.corpus.scenarios import corpus
 from colorfast.evals import evaluate
 from colorfast.evals.benchmarks.harm import REDIRECTION_TOKENS
 from colorfast.evals.custom import own
+from colorfast.evals.evaluate import EvalPlan
 from colorfast.io.tables import read_scores, read_stamps
 from colorfast.models.local import load_policy
 from colorfast.stats.intervals import rng
@@ -111,9 +112,7 @@ def test_numbers_do_not_depend_on_the_batch_size(tmp_path: Path, tiny_model: Pat
         found.append(
             evaluate.evaluate(
                 load_policy(str(tiny_model), size),
-                (),
-                evaluation,
-                None,
+                EvalPlan(evaluation, ()),
                 tmp_path / str(size),
                 lambda *_, **__: None,
             )
@@ -132,7 +131,9 @@ def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_mode
     plain = Evaluation(benchmarks=names, items=2, samples=1, max_tokens=50, grading=CODE)
     capped = plain.model_copy(update={"benchmark_max_tokens": 3})
     held = corpus()[:2]
-    before, after = (evaluate.stamps(policy, held, settings, None) for settings in (plain, capped))
+    before, after = (
+        evaluate.stamps(policy, EvalPlan(settings, held)) for settings in (plain, capped)
+    )
     assert [name for name in before if before[name] != after[name]] == list(names)
     caps: list[int] = []
 
@@ -142,9 +143,7 @@ def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_mode
 
     evaluate.evaluate(
         SimpleNamespace(sample=sample, by_letter=False),
-        held,
-        capped,
-        None,
+        EvalPlan(capped, held),
         tmp_path,
         lambda *_, **__: None,
     )

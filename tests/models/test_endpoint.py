@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colorfast.config import Endpoint, Evaluation
-from colorfast.evals.evaluate import by_letter, score_items
+from colorfast.evals.scoring import by_letter, score_benchmark
 from colorfast.models.choices import begun, read_choice
 from colorfast.models.endpoint import EndpointPolicy, seed_of
 from colorfast.types import Benchmark, ColorfastError, Item, Message
@@ -100,9 +100,7 @@ def test_finished_evals_stay_when_the_server_stops(serve: Any) -> None:
     server = serve(
         lambda _, data: said("Yes." if int(data["text"].split()[1]) % 2 else "No, it is even.")
     )
-    scores = score_items(
-        policy(server), benchmark, items, Evaluation(items=6), None, lambda n: None
-    )
+    scores = score_benchmark(policy(server), benchmark, Evaluation(items=6), None, lambda n: None)
     assert [(s.value, s.probability) for s in scores] == [(1.0, None)] * 6
     assert server.bodies[0]["messages"][-1]["content"].endswith(
         "Answer with one of these and nothing else: Yes, No"
