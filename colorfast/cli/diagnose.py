@@ -43,7 +43,7 @@ NEEDED = (
     "pyarrow",
 )
 EXTRAS = {
-    "judge": ("openai", "tenacity"),
+    "judge": ("openai",),
     "inspect": ("inspect_ai", "inspect_evals"),
     "vllm": ("vllm",),
     "bench": ("lm_eval",),

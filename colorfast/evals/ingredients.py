@@ -17,8 +17,11 @@ from colorfast.io.storage import digest, file_sha256
 PACKAGE = Path(__file__).parent.parent
 
 ANSWERS = (
+    "models/batching.py",
     "models/resolve.py",
+    "models/kv_cache.py",
     "models/local.py",
+    "models/onednn.py",
     "models/cpu_linear.py",
     "models/precision.py",
     "models/prompts.py",
@@ -54,7 +57,12 @@ GRADES = {
         "rewards/stopwords.txt",
         "rewards/text.py",
     ),
-    "offline": ("rewards/encoder.py", "rewards/semantic.json", "rewards/semantic.py"),
+    "offline": (
+        "models/batching.py",
+        "rewards/encoder.py",
+        "rewards/semantic.json",
+        "rewards/semantic.py",
+    ),
     # where a judge rewards, an endpoint may also write the revisions that are trained on
     "judge": (
         "models/client.py",

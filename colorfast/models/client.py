@@ -1,5 +1,4 @@
-"""Any OpenAI-compatible server: one answer at a time, asked again while the line or the server
-fails."""
+"""One answer at a time from any OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -15,7 +14,6 @@ from colorfast.types import ColorfastError
 
 try:
     import openai
-    import tenacity
 except ModuleNotFoundError:
     raise ColorfastError(
         'the client for model servers is missing; pip install "colorfast[judge]"'
@@ -27,20 +25,20 @@ PASSING = (
     openai.InternalServerError,
     json.JSONDecodeError,
 )
-"""Faults that may pass: a cut or slow line, too many requests, a server error, a body that is not
-JSON."""
+"""Errors that another try may fix: a cut or slow line, too many requests, a server error, a body
+that is not JSON."""
 Messages = Sequence[dict[str, str]]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class RefusedError(ColorfastError):
-    """The server understood the key and the model, and will not take this request."""
+    """The server accepts the key and the model, and refuses this request."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token of an answer, and the log-probabilities (in nats) of what might have stood in its
+    """A token of an answer, and the log-probabilities (in nats) of the likeliest tokens in its
     place, itself included."""
 
     text: str
@@ -60,7 +58,7 @@ class Answer:
 
 
 def where(endpoint: Endpoint) -> str:
-    """How errors name it."""
+    """The name of an endpoint in errors."""
     return f"model {endpoint.model} at {endpoint.base_url}"
 
 
@@ -74,34 +72,26 @@ def client(endpoint: Endpoint) -> openai.AsyncOpenAI:
             " local server)"
         )
     return openai.AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=key, timeout=endpoint.timeout, max_retries=0
+        base_url=endpoint.base_url,
+        api_key=key,
+        timeout=endpoint.timeout,
+        max_retries=endpoint.tries - 1,
     )
 
 
 async def ask(
     server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, **settings: Any
 ) -> Answer:
-    """One answer, asked again with growing pauses while the server or the line fails; `settings` go
-    into the request.
+    """One answer to a request with these settings, retried while the server or the line fails.
 
-    Raises the last passing error when the tries are used up, and ColorfastError for what trying
-    again cannot mend.
+    Raises the last of the `PASSING` errors when no try is left, and ColorfastError for what another
+    try cannot fix.
     """
-    tries = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(PASSING),
-        stop=tenacity.stop_after_attempt(endpoint.tries),
-        wait=tenacity.wait_random_exponential(multiplier=endpoint.pause, max=30),
-        reraise=True,
-    )
     try:
-        async for attempt in tries:
-            with attempt:
-                told: Any = await server.chat.completions.create(
-                    model=endpoint.model, messages=messages, **settings
-                )
+        return _read(await _create(server, endpoint, messages, **settings))
     except (openai.AuthenticationError, openai.PermissionDeniedError):
         raise ColorfastError(
-            f"{where(endpoint)}: it refuses the key in {endpoint.key_env}; set another"
+            f"{where(endpoint)}: the server refuses the key in {endpoint.key_env}; set another"
         ) from None
     except openai.NotFoundError:
         raise ColorfastError(
@@ -110,36 +100,46 @@ async def ask(
     except openai.APIStatusError as error:
         if isinstance(error, PASSING):
             raise
-        said = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:120]
         raise RefusedError(
-            f"{where(endpoint)}: refused the request ({error.status_code}: {said})"
+            f"{where(endpoint)}: refused the request ({error.status_code}: {reason})"
         ) from None
-    return _read(told)
 
 
-def _read(told: Any) -> Answer:
-    """Servers differ in what they leave out, so all but the text may be missing."""
-    used = getattr(told, "usage", None)
-    choice = told.choices[0] if getattr(told, "choices", None) else None
-    logs = getattr(getattr(choice, "logprobs", None), "content", None) or ()
-    return Answer(
-        _text(choice and choice.message.content),
-        getattr(used, "prompt_tokens", 0) or 0,
-        getattr(used, "completion_tokens", 0) or 0,
-        truncated=getattr(choice, "finish_reason", None) == "length",
-        likely=tuple(
-            Token(
-                t.token,
-                {t.token: t.logprob} | {top.token: top.logprob for top in t.top_logprobs or ()},
+async def _create(
+    server: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, **settings: Any
+) -> Any:
+    """The server's completion. The client retries faults of line and server; it does not retry a
+    body that is not JSON, which a busy proxy may send."""
+    for left in reversed(range(endpoint.tries)):
+        try:
+            return await server.chat.completions.create(
+                model=endpoint.model, messages=messages, **settings
             )
-            for t in logs
-        ),
+        except json.JSONDecodeError:
+            if not left:
+                raise
+            await asyncio.sleep(endpoint.pause)
+
+
+def _read(completion: Any) -> Answer:
+    """Servers leave out different fields, so everything but the text may be missing."""
+    usage = getattr(completion, "usage", None)
+    choices = getattr(completion, "choices", None)
+    choice = choices[0] if choices else None
+    text = choice.message.content if choice else None
+    likely = []
+    for token in getattr(getattr(choice, "logprobs", None), "content", None) or ():
+        tops = {top.token: top.logprob for top in token.top_logprobs or ()}
+        likely.append(Token(token.token, {token.token: token.logprob} | tops))
+    return Answer(
+        # a JSON body may hold half a surrogate pair, which no file could
+        text.encode("utf-8", "replace").decode() if isinstance(text, str) else "",
+        getattr(usage, "prompt_tokens", 0) or 0,
+        getattr(usage, "completion_tokens", 0) or 0,
+        truncated=getattr(choice, "finish_reason", None) == "length",
+        likely=tuple(likely),
     )
-
-
-def _text(said: Any) -> str:
-    """A body of JSON may hold half a character, which no file could."""
-    return said.encode("utf-8", "replace").decode() if isinstance(said, str) else ""
 
 
 async def complete(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +30,8 @@ def seed_of(name: str) -> int:
 
 @dataclass
 class EndpointPolicy:
-    """A model at an endpoint. `refused` holds request parameters that it turned out not to take
-    (`seed`, `logprobs`).
+    """A model at an endpoint. `refused`: request parameters that the server does not take (`seed`,
+    `logprobs`).
 
     Raises ColorfastError when the server refuses the key, the model or a plain request, or stops
     answering.
@@ -48,8 +49,8 @@ class EndpointPolicy:
         max_tokens: int,
         temperature: float,
     ) -> list[Reply]:
-        """See `Policy.sample`. The same name sends the same seed; whether that is the same draw
-        lies with the server."""
+        """See `Policy.sample`. The same name sends the same seed; the server decides whether that
+        gives the same draw."""
         settings = {"max_tokens": max_tokens, "temperature": temperature}
         answers = self._ask(conversations, [settings | {"seed": seed_of(name)} for name in names])
         return [Reply(a.text, a.truncated, a.completion_tokens) for a in answers]
@@ -57,53 +58,50 @@ class EndpointPolicy:
     def logprobs(
         self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """See `Policy.logprobs`: of the first token of each choice, where the server tells; where
-        it does not, 0 for the choice that the reply picks and minus infinity for the others, or for
-        all when it picks none."""
-        answers = self._ask(
-            conversations,
-            [{"max_tokens": ROOM, "temperature": 0.0} | LIKELY for _ in conversations],
-        )
+        """See `Policy.logprobs`. Of the first token of each choice, where the server gives
+        log-probabilities; otherwise 0 for the choice that the reply picks and minus infinity for
+        the others, or for all when it picks none."""
+        settings = {"max_tokens": ROOM, "temperature": 0.0} | LIKELY
+        answers = self._ask(conversations, [settings for _ in conversations])
         return [weigh(answer, options) for answer, options in zip(answers, choices, strict=True)]
 
     def _ask(
         self, conversations: Sequence[Conversation], settings: Sequence[dict[str, Any]]
     ) -> list[Answer]:
-        return asyncio.run(self._ask_all(conversations, settings))
+        """One answer to each conversation. One failure stops the other requests: a dead server is
+        not asked for hours."""
+        try:
+            return asyncio.run(self._ask_all(conversations, settings))
+        except* ColorfastError as errors:
+            raise errors.exceptions[0] from None
+        except* PASSING as errors:
+            raise ColorfastError(
+                f"{where(self.endpoint)}: no answer ({type(errors.exceptions[0]).__name__} after"
+                f" {self.endpoint.tries} tries); the evals already finished are kept, and the same"
+                " command continues"
+            ) from None
 
     async def _ask_all(
         self, conversations: Sequence[Conversation], settings: Sequence[dict[str, Any]]
     ) -> list[Answer]:
         gate = asyncio.Semaphore(self.endpoint.concurrency)
-        async with client(self.endpoint) as server:
+        async with client(self.endpoint) as server, asyncio.TaskGroup() as group:
 
-            async def one(conversation: Conversation, asked: dict[str, Any]) -> Answer:
+            async def one(conversation: Conversation, own: dict[str, Any]) -> Answer:
                 async with gate:
-                    return await self._ask_one(server, conversation, asked)
+                    return await self._ask_one(server, conversation, own)
 
-            try:
-                async with (
-                    asyncio.TaskGroup() as group
-                ):  # one failure stops the others: a dead server is not asked for hours
-                    tasks = [
-                        group.create_task(one(c, s))
-                        for c, s in zip(conversations, settings, strict=True)
-                    ]
-            except* ColorfastError as errors:
-                raise errors.exceptions[0] from None
-            except* PASSING as errors:
-                raise ColorfastError(
-                    f"{where(self.endpoint)}: no answer ({type(errors.exceptions[0]).__name__}"
-                    f" after {self.endpoint.tries} tries); the evals already finished are kept, and"
-                    " the same command continues"
-                ) from None
-        return [t.result() for t in tasks]
+            tasks = [
+                group.create_task(one(c, own))
+                for c, own in zip(conversations, settings, strict=True)
+            ]
+        return [task.result() for task in tasks]
 
     async def _ask_one(
         self, server: AsyncOpenAI, conversation: Conversation, settings: dict[str, Any]
     ) -> Answer:
-        """Without `seed` and `logprobs` once the server has refused them and taken the same request
-        without."""
+        """One answer. `seed` and `logprobs` are left out once the server has refused a request with
+        them and accepted it without."""
         messages = [m.model_dump() for m in conversation]
         plain = {k: v for k, v in settings.items() if k in ("max_tokens", "temperature")}
         extra = {k: v for k, v in settings.items() if k not in plain}
@@ -118,20 +116,16 @@ class EndpointPolicy:
 
 
 def weigh(answer: Answer, choices: Sequence[str]) -> list[float]:
-    """A log-probability for each choice, from the place where the answer names its choice, or else
-    from its first word; choices that are not among the likeliest tokens there get the least of
-    these."""
+    """A log-probability for each choice, from the token where the answer names its choice, or else
+    from its first word. A choice outside the likeliest tokens there gets the least of these."""
     picked = read_choice(answer.text, choices)
     words = [token for token in answer.likely if token.text.strip(" \n()[]*\"'")]
-    places = (
-        [t for t in words if begun(t.text, choices) == picked] if picked is not None else words[:1]
-    )
-    if places:
-        tops = places[0].tops
-        heard = [
-            [log for text, log in tops.items() if begun(text, choices) == i]
-            for i in range(len(choices))
-        ]
-        if any(heard):
-            return [max(logs, default=min(tops.values())) for logs in heard]
+    if picked is not None:
+        words = [token for token in words if begun(token.text, choices) == picked]
+    logs: dict[int | None, list[float]] = defaultdict(list)
+    for text, log in (words[0].tops if words else {}).items():
+        logs[begun(text, choices)].append(log)
+    if any(i is not None for i in logs):
+        least = min(words[0].tops.values())
+        return [max(logs.get(i, [least])) for i in range(len(choices))]
     return [0.0 if i == picked else -math.inf for i in range(len(choices))]

@@ -6,7 +6,7 @@ import ctypes
 import gc
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from colorfast.models import Conversation
+from colorfast.models.batching import length_batches
 from colorfast.models.cpu_linear import packed_linears
 from colorfast.models.resolve import PLAIN_TEMPLATE, reason, resolve
 from colorfast.models.sampling import sample, uniforms
@@ -26,19 +27,18 @@ from colorfast.models.scoring import score
 from colorfast.types import ColorfastError, Reply
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-HELD_TOKENS = 32_768
-"""Tokens of prompts whose states are held while replies are decoded: 1.5 GB for the embedded model.
-"""
+"""Parameters of glibc's mallopt."""
+PROMPT_TOKENS = 32_768
+"""Tokens of prompts in one batch of replies: their states take 1.5 GB for the embedded model."""
 PACKED_ROWS = 512
 """Tokens in one forward pass of a batch of questions, about."""
 
 
 @dataclass(frozen=True)
 class LocalPolicy:
-    """A causal LM and its tokenizer. `batch_size` bounds how many rows decode together; without
-    `chat` a conversation is its plain text and no template is put around it. `precision`: what
-    linear layers round to; in bf16 an item's numbers depend, a little, on what else is in its
-    batch."""
+    """A causal LM and its tokenizer. `batch_size`: most rows that decode together. `chat`: False
+    gives a conversation as plain text without a template. `precision`: what linear layers round to;
+    in bf16 an item's numbers depend slightly on its batch."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -49,18 +49,18 @@ class LocalPolicy:
     continues = True
 
     def encode(self, conversation: Conversation) -> list[int]:
-        """Token ids of a conversation up to where the assistant speaks, or goes on with what it has
-        begun to say."""
+        """Token ids of a conversation up to where the assistant speaks, or continues its own last
+        message."""
         if not self.chat:
             return list(self.tokenizer("\n".join(m.content for m in conversation))["input_ids"])
-        messages, begun = (
+        continues = conversation[-1].role == "assistant"
+        encoded = self.tokenizer.apply_chat_template(
             [m.model_dump() for m in conversation],
-            conversation[-1].role == "assistant",
+            return_dict=True,
+            continue_final_message=continues,
+            add_generation_prompt=not continues,
         )
-        turn = {"continue_final_message": begun, "add_generation_prompt": not begun}
-        return list(
-            self.tokenizer.apply_chat_template(messages, return_dict=True, **turn)["input_ids"]
-        )
+        return list(encoded["input_ids"])
 
     def spoken(self, text: str) -> list[int]:
         """Token ids of a text as the assistant says it, after what `encode` gives."""
@@ -84,34 +84,17 @@ class LocalPolicy:
         """See `Policy.sample`."""
         self.model.eval()
         prompts = [self.encode(c) for c in conversations]
+        order = sorted(range(len(prompts)), key=prompts.__getitem__)  # equal prompts side by side
+        lengths = [len(prompts[i]) for i in order]
         replies: dict[int, Reply] = {}
         with packed_linears(self.model, min(len(prompts), self.batch_size), self.precision):
-            for batch in self._batches(prompts):
+            for part in length_batches(lengths, PROMPT_TOKENS, self.batch_size):
+                batch = [order[k] for k in part]
                 draws = torch.tensor([uniforms(names[i], max_tokens) for i in batch])
-                told = sample(
-                    self.model,
-                    [prompts[i] for i in batch],
-                    draws,
-                    temperature,
-                    self.stops,
-                    self.tokenizer.pad_token_id,
-                )
-                replies |= {i: self.reply(ids) for i, ids in zip(batch, told, strict=True)}
+                rows = [prompts[i] for i in batch]
+                completions = sample(self.model, rows, draws, temperature, self.stops)
+                replies |= zip(batch, map(self.reply, completions), strict=True)
         return [replies[i] for i in range(len(prompts))]
-
-    def _batches(self, prompts: Sequence[list[int]]) -> Iterator[list[int]]:
-        """Indices of prompts of like length, equal ones side by side: as many as decode together,
-        in as much memory as there is."""
-        part: list[int] = []
-        for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), prompts[i])):
-            if part and (
-                len(part) == self.batch_size or (len(part) + 1) * len(prompts[i]) > HELD_TOKENS
-            ):
-                yield part
-                part = []
-            part.append(i)
-        if part:
-            yield part
 
     def reply(self, ids: Sequence[int]) -> Reply:
         """The reply that these completion ids spell."""
@@ -126,37 +109,36 @@ class LocalPolicy:
     ) -> list[list[float]]:
         """See `Policy.logprobs`."""
         self.model.eval()
-        asked = [
-            (self.encode(c), [self.spoken(choice) for choice in options])
-            for c, options in zip(conversations, choices, strict=True)
-        ]
+        questions = []
+        for conversation, options in zip(conversations, choices, strict=True):
+            questions.append((self.encode(conversation), [self.spoken(c) for c in options]))
         with packed_linears(self.model, PACKED_ROWS, self.precision):
-            return score(self.model, asked, self.tokenizer.pad_token_id)
+            return score(self.model, questions)
 
 
-def give_back() -> None:
-    """Return what is no longer used to the system: a trainer refers to itself, so its model stays
-    until it is collected, and `_keep_memory` keeps the room it took."""
+def free_memory() -> None:
+    """Return unused memory to the system. A trainer refers to itself, so its model stays until it
+    is collected, and `_keep_memory` keeps what it used."""
     gc.collect()
-    if _is_glibc():
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _is_glibc() -> bool:
-    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    if libc := _glibc():
+        libc.malloc_trim(0)
 
 
 def _keep_memory() -> None:
-    """Tell glibc to keep what it was given: by default it returns every large tensor to the system,
-    and its pages must be made anew for the next one, which takes up to a third of the time on a
-    CPU."""
-    if _is_glibc():
-        libc = ctypes.CDLL(None)
+    """Tell glibc to keep freed memory. By default it returns every large tensor to the system and
+    then needs new pages for the next one, up to a third of the time on a CPU."""
+    if libc := _glibc():
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
+def _glibc() -> ctypes.CDLL | None:
+    is_glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    return ctypes.CDLL(None) if is_glibc else None
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder, with a padding token and a chat template."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -172,14 +154,13 @@ def load_policy(name: str, batch_size: int = 32) -> LocalPolicy:
     """
     folder = resolve(name)
     _keep_memory()
-    gpu = torch.cuda.is_available()
+    device, dtype = (
+        ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.bfloat16 if gpu else torch.float32, use_safetensors=True
-        )
-        policy = LocalPolicy(model.to("cuda" if gpu else "cpu"), load_tokenizer(folder), batch_size)
-    except Exception as error:  # libraries fail on a broken file in any way they like
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        return LocalPolicy(model.to(device), load_tokenizer(folder), batch_size)
+    except Exception as error:  # libraries raise anything on a broken file
         raise ColorfastError(
             f"{folder}: cannot be loaded as a causal language model ({reason(error)})"
         ) from None
-    return policy

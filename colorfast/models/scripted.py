@@ -1,4 +1,4 @@
-"""A policy by the book: known answers for whatever wraps or measures a policy."""
+"""A policy with scripted answers, to test what wraps or measures a policy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from colorfast.models import Conversation
 from colorfast.types import Reply
 
 Known = Mapping[str, tuple[str, str]]
-"""For each question: what the policy says of itself, and what it says once it gave in."""
+"""For each question: the normal answer, and the answer after giving in."""
 LIKELY, UNLIKELY = 0.0, -9.0
 
 
 @dataclass(frozen=True)
 class Scripted:
-    """Says what it knows to the last question that it knows; the other thing where `gives_in` says
-    so of the conversation.
+    """Answers the last known question of a conversation: with the second answer where `gives_in`
+    says so, else with the first.
 
     Raises LookupError for a conversation without a known question.
     """
@@ -40,19 +40,17 @@ class Scripted:
         self, conversations: Sequence[Conversation], choices: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """See `Policy.logprobs`."""
-        says = map(self._says, conversations)
-        return [
-            [LIKELY if choice == said else UNLIKELY for choice in options]
-            for said, options in zip(says, choices, strict=True)
-        ]
+        logs = []
+        for conversation, options in zip(conversations, choices, strict=True):
+            reply = self._says(conversation)
+            logs.append([LIKELY if choice == reply else UNLIKELY for choice in options])
+        return logs
 
     def _says(self, conversation: Conversation) -> str:
         for message in reversed(conversation):
-            found = [
-                question
-                for question in self.known
-                if message.role == "user" and question in message.content
-            ]
-            if found:
-                return self.known[max(found, key=len)][self.gives_in(conversation)]
+            if message.role != "user":
+                continue
+            questions = [question for question in self.known if question in message.content]
+            if questions:
+                return self.known[max(questions, key=len)][self.gives_in(conversation)]
         raise LookupError(f"no known question in {conversation[-1].content[:80]!r}")

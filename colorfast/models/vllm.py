@@ -1,19 +1,19 @@
-"""Rollouts by vLLM: every reply from a stream of its own name, with the log-probability of each
-token that was sampled."""
+"""Rollouts by vLLM: every reply has a seed of its own, and every sampled token its
+log-probability."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from colorfast.types import ColorfastError
 
 MOST = 3.0
-"""A reply that the trainer finds more than so many times as likely as the sampler did teaches
-nothing: TRL's default (`vllm_importance_sampling_mode = "sequence_mask"`,
+"""A reply that the trainer finds more than this many times as likely as the sampler did is left
+out: TRL's default (`vllm_importance_sampling_mode = "sequence_mask"`,
 `vllm_importance_sampling_clip_max`)."""
 Logs = Sequence[float]
 
@@ -42,7 +42,7 @@ def rollouts(
         from vllm import SamplingParams
     except ImportError:
         raise ColorfastError('vLLM is missing; pip install "colorfast[vllm]"') from None
-    asked = [
+    params = [
         SamplingParams(
             seed=seed(name),
             temperature=temperature,
@@ -52,32 +52,31 @@ def rollouts(
         )
         for name in names
     ]
-    outputs = llm.generate(
-        [{"prompt_token_ids": list(ids)} for ids in prompts], sampling_params=asked, use_tqdm=False
-    )
-    replies = [output.outputs[0] for output in outputs]
-    logs = [
-        [place[token].logprob for token, place in zip(reply.token_ids, reply.logprobs, strict=True)]
-        for reply in replies
-    ]
-    return [list(reply.token_ids) for reply in replies], logs
+    tokens = [{"prompt_token_ids": list(ids)} for ids in prompts]
+    completions: list[list[int]] = []
+    logprobs: list[list[float]] = []
+    for output in llm.generate(tokens, sampling_params=params, use_tqdm=False):
+        reply = output.outputs[0]
+        completions.append(list(reply.token_ids))
+        steps = zip(reply.token_ids, reply.logprobs, strict=True)
+        logprobs.append([tops[token].logprob for token, tops in steps])
+    return completions, logprobs
 
 
 def is_masked(trained: Logs, sampled: Logs) -> bool:
     """Whether TRL leaves a reply out: its importance ratio, the product over its tokens, is above
-    MOST. A token without a log-probability (NaN) counts as equal, as there."""
-    apart = (t - s for t, s in zip(trained, sampled, strict=True))
-    return sum(d for d in apart if not math.isnan(d)) > math.log(MOST)
+    MOST. As in TRL, a token without a log-probability (NaN) counts as equal."""
+    differences = (t - s for t, s in zip(trained, sampled, strict=True))
+    return sum(d for d in differences if not math.isnan(d)) > math.log(MOST)
 
 
 def masked_share(
     sources: Sequence[str], trained: Sequence[Logs], sampled: Sequence[Logs]
 ) -> dict[str, float]:
-    """For each source the share of its tokens that stand in masked replies, in [0, 1]."""
-    tokens: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    """For each source the share of its tokens in masked replies, in [0, 1]."""
+    tokens: Counter[str] = Counter()
+    masked: Counter[str] = Counter()
     for source, ours, theirs in zip(sources, trained, sampled, strict=True):
-        tokens[source][is_masked(ours, theirs)] += len(theirs)
-    return {
-        source: masked / (kept + masked) if kept + masked else 0.0
-        for source, (kept, masked) in sorted(tokens.items())
-    }
+        tokens[source] += len(theirs)
+        masked[source] += len(theirs) * is_masked(ours, theirs)
+    return {source: masked[source] / (tokens[source] or 1) for source in sorted(tokens)}

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from colorfast.io.downloads import cache_dir, download_wheel
 from colorfast.io.storage import alone, file_sha256, set_aside
+from colorfast.models.batching import length_batches
 from colorfast.models.resolve import from_hub
 from colorfast.types import ColorfastError
 
@@ -104,7 +105,7 @@ class Encoder:
             new = sorted(set(texts) - self.known.keys())
             if new:
                 ids = self.tokenizer(new, truncation=True, max_length=128)["input_ids"]
-                for batch in _batches(ids):
+                for batch in length_batches([len(row) for row in ids], BATCH_TOKENS):
                     vectors = self._vectors([ids[i] for i in batch])
                     self.known.update(zip([new[i] for i in batch], vectors, strict=True))
         if not texts:
@@ -120,18 +121,6 @@ class Encoder:
             mask = batch["attention_mask"].unsqueeze(-1)
             means = (states * mask).sum(1) / mask.sum(1)
             return torch.nn.functional.normalize(means, dim=-1).numpy()
-
-
-def _batches(ids: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Indices of texts in batches of about BATCH_TOKENS, shortest text first."""
-    batch: list[int] = []
-    for i in sorted(range(len(ids)), key=lambda i: len(ids[i])):
-        if batch and (len(batch) + 1) * len(ids[i]) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 @cache

@@ -74,10 +74,10 @@ def train_and_score(
     """One cell, as far as a twin of another experiment or an earlier start has not done it.
     `missing`: benchmarks that cannot be asked now, with the reasons; a later call without them asks
     these alone."""
-    from colorfast.models.local import give_back, load_policy
+    from colorfast.models.local import free_memory, load_policy
     from colorfast.models.precision import precision
 
-    give_back()  # what the cell before has left
+    free_memory()  # what the cell before has left
     folder, held, evaluation = (
         run / cell.name,
         heldout(experiment),
@@ -89,7 +89,7 @@ def train_and_score(
     else:
         _check_weights(run, cell)
         model = _train(run, experiment, cell, model)
-        give_back()
+        free_memory()
     if not is_complete(run, cell, unmeasured):
         policy = load_policy(str(model), evaluation.batch_size)
         policy = replace(policy, precision=precision(evaluation.precision))

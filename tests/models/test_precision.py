@@ -14,7 +14,8 @@ from colorfast.attacks import run as battery
 from colorfast.config import Experiment
 from colorfast.io.machine import processor
 from colorfast.io.storage import read_json, write_json
-from colorfast.models.precision import chosen, product, rates
+from colorfast.models import onednn
+from colorfast.models.precision import chosen, rates
 from colorfast.runs import experiment
 from colorfast.types import ColorfastError
 from helpers.attacked import tiny_battery
@@ -56,8 +57,8 @@ def test_both_rates_are_measured_whatever_is_wanted(tiny_model: Path) -> None:
 def test_a_product_in_either_precision_is_that_of_a_linear_layer(bias: torch.Tensor | None) -> None:
     x, weight = (torch.randn(n, 16, generator=torch.Generator().manual_seed(n)) for n in (8, 24))
     wanted = torch.nn.functional.linear(x, weight, bias)
-    torch.testing.assert_close(product(weight, bias, 8, "fp32")(x), wanted)
-    rounded = product(weight, bias, 8, "bf16")(x)
+    torch.testing.assert_close(onednn.linear(weight, bias, 8, "fp32")(x), wanted)
+    rounded = onednn.linear(weight, bias, 8, "bf16")(x)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, wanted, atol=0.1, rtol=0.02)
 

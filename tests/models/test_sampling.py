@@ -32,7 +32,7 @@ PROMPTS = ("What is the dose?", "Why is the sky blue at noon and red at dusk?", 
 
 def test_greedy_tokens_equal_those_of_generate(policy: LocalPolicy) -> None:
     prompts = [policy.encode(ask(p)) for p in PROMPTS]
-    ours = sample(policy.model, prompts, torch.zeros(len(prompts), 12), 0, policy.stops, 0)
+    ours = sample(policy.model, prompts, torch.zeros(len(prompts), 12), 0, policy.stops)
     for prompt, tokens in zip(prompts, ours, strict=True):
         ids = torch.tensor([prompt])
         theirs = policy.model.generate(
@@ -92,16 +92,14 @@ def test_prompts_read_in_batches_leave_what_one_pass_leaves(
     policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch, header: str
 ) -> None:
     rows = [policy.encode(ask(header + p * n)) for p in PROMPTS for n in (1, 2, 7)]
-    whole = sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0)
+    whole = sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops)
     monkeypatch.setattr(prompts, "BATCH_TOKENS", 64)
-    cache, mask, logits = prompts.read(policy.model, rows, 0, 8)
+    cache, mask, logits = prompts.read_all(policy.model, rows, 8)
     for i, row in enumerate(rows):
         alone = policy.model(input_ids=torch.tensor([row]))
         assert mask[i].sum() == len(row)
         assert (alone.logits[0, -1] - logits[i]).abs().max() < 1e-4
-    assert (
-        sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops, 0) == whole
-    )
+    assert sample(policy.model, rows, torch.full((len(rows), 12), 0.4), 1.0, policy.stops) == whole
     assert (
         max(map(len, rows))
         <= cache.get_seq_length()
@@ -116,7 +114,7 @@ def test_choice_scores_equal_a_plain_forward_pass_whatever_is_shared_or_batched(
 ) -> None:
     prompts = [policy.encode(ask(header + p)) for p in PROMPTS * 2]
     choices = [[[5, 9, 30], [7], [40, 41, 42, 43]], [[3], [4]], [[8, 8], [9, 9], [10]]] * 2
-    ours = score(policy.model, list(zip(prompts, choices, strict=True)), 0)
+    ours = score(policy.model, list(zip(prompts, choices, strict=True)))
     assert shared_prefix(prompts) >= len(header.split())
     for prompt, options, found in zip(prompts, choices, ours, strict=True):
         for choice, value in zip(options, found, strict=True):

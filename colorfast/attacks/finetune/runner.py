@@ -45,18 +45,18 @@ def snapshots(
 ) -> Iterator[tuple[int, LocalPolicy]]:
     """The policy after each of these steps of an attack on `model`. `home`: the folder of the arm
     and seed. `precision`: what is multiplied in."""
-    from colorfast.models.local import give_back
+    from colorfast.models.local import free_memory
     from colorfast.training.engines.snapshots import at
 
     train(model, attack, seed, home, precision)
     for step in steps:
         yield step, at(_start(model, attack, home), home / attack.id, step)
-        give_back()
+        free_memory()
 
 
 def train(model: str, attack: WeightAttack, seed: int, home: Path, precision: Precision) -> None:
     """Train as far as it is not done. What another training left in the same folder is deleted."""
-    from colorfast.models.local import give_back
+    from colorfast.models.local import free_memory
 
     if attack.after:
         train(model, attack.after, seed, home, precision)
@@ -88,7 +88,7 @@ def train(model: str, attack: WeightAttack, seed: int, home: Path, precision: Pr
 
         tuning = attack.tuning.model_copy(update={"precision": precision})
         sft.tune(_start(model, attack, home), attack.rows(seed), tuning, seed, folder)
-    give_back()
+    free_memory()
 
 
 def _start(model: str, attack: WeightAttack, home: Path) -> Start:

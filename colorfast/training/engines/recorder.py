@@ -89,7 +89,7 @@ class Recorder:
         self.shown = [bool(ids) for ids in completions]
         asked = [i for i, ids in enumerate(completions) if not ids]
         places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
-        stops, pad = self.policy.stops, self.policy.tokenizer.pad_token_id
+        stops = self.policy.stops
         model = trainer.accelerator.unwrap_model(trainer.model)
         logs: dict[str, list[float]] = {}
 
@@ -102,7 +102,7 @@ class Recorder:
                 logs.update(zip(names, told, strict=True))
                 return ids
             draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
-            return sample(model, prompts, draws, training.temperature, stops, pad)
+            return sample(model, prompts, draws, training.temperature, stops)
 
         model.eval()
         with packed_linears(model, len(asked), self.precision):

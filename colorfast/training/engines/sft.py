@@ -20,7 +20,8 @@ from colorfast.io.console import progress
 from colorfast.io.storage import digest, write_json
 from colorfast.models import Conversation
 from colorfast.models.local import LocalPolicy
-from colorfast.models.precision import precision, products
+from colorfast.models.onednn import products
+from colorfast.models.precision import precision
 from colorfast.training.engines.snapshots import (
     Snapshots,
     Start,

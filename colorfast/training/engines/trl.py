@@ -20,9 +20,10 @@ from trl import GRPOConfig, GRPOTrainer
 from colorfast.config import Training
 from colorfast.io.console import console, progress
 from colorfast.io.storage import DamagedError, set_aside, write_json
+from colorfast.models.kv_cache import is_plain
 from colorfast.models.local import load_policy
-from colorfast.models.precision import precision, products
-from colorfast.models.prompts import is_plain
+from colorfast.models.onednn import products
+from colorfast.models.precision import precision
 from colorfast.models.resolve import weights_sha256
 from colorfast.training.engines import prefix_packing
 from colorfast.training.engines.fused_logprobs import telling, tells
