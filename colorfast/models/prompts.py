@@ -101,8 +101,8 @@ def continued(
     rows: Sequence[Tokens],
     **options: Any,
 ) -> Any:
-    """The model's output for rows of tokens, with logits [rows, longest, vocabulary]; row i stands after prompt `source[i]` of
-    `read`, padded on the right. `options` go to the model."""
+    """The model's output for rows of tokens, row i after prompt `source[i]` of `read`, padded on
+    the right. `options` go to the model."""
     device = model.device
     index = torch.tensor(source, device=device)
     cache = branch(read.cache)

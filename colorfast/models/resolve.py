@@ -176,7 +176,7 @@ def reason(error: Exception) -> str:
 
 @cache
 def kept(home: Path) -> Path:
-    """The folder of a model in the cache. Raises DamagedError unless its weights are those that were
+    """The folder of a model in the cache. Raises DamagedError unless its weights are as they were
     written."""
     from safetensors import SafetensorError, safe_open
 
