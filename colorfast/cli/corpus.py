@@ -158,7 +158,7 @@ def generate(
             f"{path}: there are candidates already; accept or move them first, or give another --to"
         )
     with progress(f"asking {model}", n) as advance:
-        found = gen.generate(server, trait, domain, n, rows, advance)
+        found = gen.generate(server, (trait, domain), n, rows, advance)
     mirror = os.environ.get("COLORFAST_MIRROR")
     with console.status("comparing with the corpus"):
         found = gen.without_copies(found, rows, encoder(), Path(mirror) if mirror else None)
@@ -167,7 +167,7 @@ def generate(
 
         with console.status(f"trying {len(found.kept)} candidates on {policy}"):
             found = gen.of_middle_difficulty(found, load_policy(policy))
-    dropped = Counter(reason for reason, _ in found.dropped)
+    dropped = Counter(found.dropped)
     for reason, count in dropped.most_common() if not as_json else ():
         out.print(f"dropped {count}: {reason}", markup=False, soft_wrap=True)
     if not found.kept:

@@ -1,19 +1,19 @@
-"""Constitutions: a list of principles in Markdown, as text for a model, as a rubric for a judge,
-and as criteria for code.
+"""Constitutions: principles in Markdown, used as text for a model, as a rubric for a judge, and as
+criteria for code.
 
-`NAME.md` holds the principles, one a heading; `NAME.toml` beside it, if there is one, how code can
-see each of them kept or broken.
+`NAME.md` holds the principles, one under each heading. `NAME.toml` beside it, where it exists, says
+how code can see that a principle is kept or broken.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -29,23 +29,34 @@ MODEL_SPEC = "model-spec"
 """OpenAI's Model Spec (CC0), fetched at a pinned commit."""
 SOURCE = source("openai/model_spec", "model_spec.md")
 MOST = 16
-"""Principles that one reply is judged by; of a longer list so many are drawn for each task by its
-name (as Constitutional AI draws, arXiv 2212.08073), because a judge that marks sixty lines in one
-answer marks none of them well."""
+"""A judge sees at most this many principles with one reply, because it marks many lines badly. Of a
+longer constitution each task draws its own, as Constitutional AI does (arXiv 2212.08073)."""
 RULE_WORDS, REASON_WORDS = 60, 150
-_MARKS = re.compile(r"\s*\{#[^}]*\}\s*$")
+_ATTRIBUTES = re.compile(r"\s*\{#[^}]*\}\s*$")
+_ASIDE = re.compile(r"!!!|\*\*Example\*\*")
 Constitution = tuple[Principle, ...]
 
 
+class Section(NamedTuple):
+    """A heading of a Markdown file and the paragraphs under it."""
+
+    level: int
+    title: str
+    paragraphs: list[str]
+
+
 def names() -> list[str]:
-    """The constitutions shipped (a Markdown file with its criteria), and the Model Spec."""
+    """The shipped constitutions, and the Model Spec."""
     return [*Folder("constitution", "corpus/constitutions", ".toml").names(), MODEL_SPEC]
 
 
 @cache
 def load(name: str) -> Constitution:
-    """A shipped constitution by name, or a Markdown file by path. Raises ColorfastError when it is
-    missing, holds no principle, or its criteria are not of its principles."""
+    """A shipped constitution by name, or a Markdown file by path.
+
+    Raises ColorfastError when the file is missing or holds no principle, or when its criteria are
+    invalid.
+    """
     path = Path(name)
     if name == MODEL_SPEC:
         path = fetch(SOURCE)
@@ -53,124 +64,132 @@ def load(name: str) -> Constitution:
         path = HOME / f"{name}.md"
     elif not path.is_file():
         raise ColorfastError(f"constitution {name!r}: no such file; {nearest(name, names())}")
-    found = {p.name: p for p in _principles(read_text(path))}
-    if not found:
-        raise ColorfastError(
-            f"{path}: no principles; each is a heading with text of its own under it"
-        )
-    beside = path.with_suffix(".toml")
-    return tuple((found | _with_criteria(found, beside) if beside.is_file() else found).values())
+    principles = {p.name: p for p in _principles(read_text(path))}
+    if not principles:
+        raise ColorfastError(f"{path}: no principles; write each as a heading with text under it")
+    criteria = path.with_suffix(".toml")
+    if criteria.is_file():
+        principles |= _with_criteria(principles, criteria)
+    return tuple(principles.values())
 
 
-def _principles(text: str) -> Iterator[Principle]:
-    """One for each heading with text under it. Where headings carry an authority, as in the Model
-    Spec, those that do are the principles; otherwise headings of the first level are titles of
-    chapters, if there are deeper ones."""
-    parts: list[tuple[int, str, list[str]]] = []
-    tokens = MarkdownIt().parse(text)
-    for before, token in pairwise(tokens):
+def _principles(text: str) -> list[Principle]:
+    """The sections that have text, as principles.
+
+    Where headings carry an authority, as in the Model Spec, only these are principles. Otherwise
+    headings of the first level are chapter titles, if there are deeper ones.
+    """
+    sections = _sections(text)
+    marked = [section for section in sections if "authority=" in section.title]
+    deeper = [section for section in sections if section.level > 1]
+    principles = []
+    for section in marked or deeper or sections:
+        if section.paragraphs:
+            title = _ATTRIBUTES.sub("", section.title)
+            slug = re.sub("['’]", "", title.lower())
+            slug = re.sub("[^a-z0-9]+", "-", slug).strip("-")
+            rule, rest = _split_rule(section.paragraphs)
+            reasons = _first_words(rest, REASON_WORDS)
+            principles.append(Principle(name=slug, title=title, rule=rule, reasons=reasons))
+    return principles
+
+
+def _sections(text: str) -> list[Section]:
+    """The headings of a Markdown text. The Model Spec's notes and examples are left out."""
+    sections: list[Section] = []
+    for before, token in pairwise(MarkdownIt().parse(text)):
         if token.type != "inline":
             continue
         if before.type == "heading_open":
-            parts.append((int(before.tag[1]), _plain(token), []))
-        elif (
-            parts
-            and before.type == "paragraph_open"
-            and not token.content.startswith(("!!!", "**Example**"))
-        ):
-            parts[-1][2].append(_plain(token))
-    marked = [part for part in parts if "authority=" in part[1]]
-    deeper = [part for part in parts if part[0] > 1]
-    for _, title, paragraphs in marked or deeper or parts:
-        if paragraphs:
-            title = _MARKS.sub("", title)
-            rule, rest = _rule(paragraphs)
-            yield Principle(name=_slug(title), title=title, rule=rule, reasons=_reasons(rest))
+            sections.append(Section(int(before.tag[1]), _plain(token), []))
+        elif sections and before.type == "paragraph_open" and not _ASIDE.match(token.content):
+            sections[-1].paragraphs.append(_plain(token))
+    return sections
 
 
 def _plain(token: Token) -> str:
-    """The words of a line of Markdown: of a link what it is called, or the section it points to; no
-    marks, no footnotes."""
-    words, target = [], ""
+    """The words of a paragraph without marks and footnotes. A link whose text is `?` becomes the
+    name of the section that it points to."""
+    parts = []
+    target = ""
     for child in token.children or []:
         if child.type == "link_open":
             target = str(child.attrs.get("href", "")).lstrip("#").replace("_", " ")
         elif child.type in ("softbreak", "hardbreak"):
-            words.append(" ")
+            parts.append(" ")
         else:
-            words.append(target if child.content == "?" else child.content)
-    return " ".join(re.sub(r"\[\^\w+\]", "", "".join(words)).split())
+            parts.append(target if child.content == "?" else child.content)
+    return " ".join(re.sub(r"\[\^\w+\]", "", "".join(parts)).split())
 
 
-def _rule(paragraphs: Sequence[str]) -> tuple[str, list[str]]:
-    """(the rule, what follows): the first paragraph, or the first sentence of a long one."""
-    first, rest = paragraphs[0], list(paragraphs[1:])
-    while first.endswith(":") and rest:  # a rule that a list completes
-        first = f"{first} {rest.pop(0)}"
-    if len(first.split()) <= RULE_WORDS:
-        return first, rest
-    sentence, *more = re.split(r"(?<=[.!?]) ", first, maxsplit=1)
-    return sentence, [*more, *rest]
+def _split_rule(paragraphs: Sequence[str]) -> tuple[str, list[str]]:
+    """The rule and the text after it: the first paragraph, or the first sentence of a long one."""
+    rule, *rest = paragraphs
+    while rule.endswith(":") and rest:  # a list completes the sentence
+        rule = f"{rule} {rest.pop(0)}"
+    if len(rule.split()) > RULE_WORDS:
+        rule, *more = re.split(r"(?<=[.!?]) ", rule, maxsplit=1)
+        rest = more + rest
+    return rule, rest
 
 
-def _reasons(paragraphs: Sequence[str]) -> str:
+def _first_words(paragraphs: Sequence[str], most: int) -> str:
+    """The first paragraphs that together have at most `most` words."""
     kept: list[str] = []
+    length = 0
     for paragraph in paragraphs:
-        if len(" ".join([*kept, paragraph]).split()) > REASON_WORDS:
+        length += len(paragraph.split())
+        if length > most:
             break
         kept.append(paragraph)
     return "\n\n".join(kept)
 
 
-def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower().replace("'", "").replace("’", "")).strip("-")
+class CodeCriterion(Frozen):
+    """A criterion in the TOML file of a constitution; its weight follows from the others."""
 
-
-class _Line(Frozen):
     text: str
     grader: str
     args: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Lines(Frozen):
-    """How code sees one principle kept or broken."""
+class PrincipleCriteria(Frozen):
+    """How code sees that a principle is kept or broken."""
 
-    keeps: tuple[_Line, ...] = Field(min_length=1)
-    breaks: tuple[_Line, ...] = ()
+    keeps: tuple[CodeCriterion, ...] = Field(min_length=1)
+    breaks: tuple[CodeCriterion, ...] = ()
 
 
-def _with_criteria(found: dict[str, Principle], path: Path) -> dict[str, Principle]:
-    """The principles that the file has lines for. Each has an equal share of the credit, and its
-    lines share that equally."""
+def _with_criteria(principles: dict[str, Principle], path: Path) -> dict[str, Principle]:
+    """The principles that the file has criteria for. All have an equal share of the credit, which
+    their `keeps` share equally; each of their `breaks` costs the file's `deduction`."""
     raw = read_toml(path)
     deduction = raw.pop("deduction", 0.25)
     if not isinstance(deduction, (int, float)) or not 0 <= deduction <= 1:
         raise ColorfastError(
-            f"{path}: deduction: wants a number from 0 to 1, found {str(deduction)[:40]!r}"
+            f"{path}: deduction: must be a number from 0 to 1, found {str(deduction)[:40]!r}"
         )
     try:
-        lines = TypeAdapter(dict[str, _Lines]).validate_python(raw)
+        criteria = TypeAdapter(dict[str, PrincipleCriteria]).validate_python(raw)
     except ValidationError as error:
-        raise ColorfastError(f"{path}: {one_line(error, _Lines)}") from None
-    check_known(f"principle in {path.name}", lines, found)
-    made = {}
-    for name, own in lines.items():
-        credits_ = [
-            Criterion(**line.model_dump(), weight=1 / len(lines) / len(own.keeps))
-            for line in own.keeps
-        ]
-        faults = [Criterion(**line.model_dump(), weight=-deduction) for line in own.breaks]
-        made[name] = found[name].model_copy(update={"criteria": (*credits_, *faults)})
-    return made
+        raise ColorfastError(f"{path}: {one_line(error, PrincipleCriteria)}") from None
+    check_known(f"principle in {path.name}", criteria, principles)
+    result = {}
+    for name, own in criteria.items():
+        weight = 1 / len(criteria) / len(own.keeps)
+        weighted = [Criterion(**c.model_dump(), weight=weight) for c in own.keeps]
+        weighted += [Criterion(**c.model_dump(), weight=-deduction) for c in own.breaks]
+        result[name] = principles[name].model_copy(update={"criteria": tuple(weighted)})
+    return result
 
 
 def for_code(principles: Constitution) -> bool:
-    """Can code see anything of it, or does it take a judge?"""
+    """Whether code can grade by this constitution. If not, only a judge can."""
     return any(p.criteria for p in principles)
 
 
 def rubric(principles: Constitution, task: Task) -> tuple[Criterion, ...]:
-    """What a reply to the task is graded by: the criteria of the principles; where they have none,
+    """The rubric for a reply to the task: the criteria of the principles, or, where they have none,
     the principles themselves, for a judge."""
     if for_code(principles):
         return tuple(c for p in principles for c in p.criteria)
@@ -180,18 +199,16 @@ def rubric(principles: Constitution, task: Task) -> tuple[Criterion, ...]:
 
 
 def rewarded(task: Task, principles: Constitution) -> Task:
-    """The task judged by the constitution instead of its own rubric, and without its known replies,
-    which belong to that."""
+    """The task with the constitution's rubric in place of its own, and without its known replies,
+    which fit only its own rubric."""
     return task.model_copy(update={"rubric": rubric(principles, task), "replies": {}})
 
 
 def short(principles: Constitution) -> str:
-    """All of it in a form that fits a system message."""
+    """All titles and rules, as the text of a system message."""
     return "\n".join(["Keep to these principles:", *(f"- {p.title}: {p.rule}" for p in principles)])
 
 
 def whole(principle: Principle) -> str:
     """One principle with its reasons."""
-    return "\n\n".join(
-        part for part in (f"{principle.title}. {principle.rule}", principle.reasons) if part
-    )
+    return f"{principle.title}. {principle.rule}\n\n{principle.reasons}".rstrip("\n")

@@ -1,5 +1,5 @@
-"""What scenarios have in common with each other, and with the benchmarks a model will be scored
-on."""
+"""How similar scenarios are to each other, and which share text with the benchmarks that a model
+will be scored on."""
 
 from __future__ import annotations
 
@@ -7,52 +7,49 @@ import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from colorfast.rewards.encoder import Encoder
-from colorfast.rewards.text import words
+from colorfast.rewards.text import Ngram, ngrams, words
 from colorfast.types import ColorfastError, Scenario
 
 SHARED_WORDS = 8
-"""A run of so many equal words between a scenario and a benchmark is counted as contamination."""
+"""A run of this many words in a scenario and in a benchmark file counts as contamination."""
 ALIKE = {"words": 0.25, "meaning": 0.9}
-"""Above this share of common word triples, or this cosine, two scenarios are called near
-duplicates."""
+"""Two scenarios are near duplicates above this Jaccard index of word triples, or this cosine."""
 _TEXT = {".gz", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".prompt"}
 
 
-def said(scenario: Scenario) -> str:
-    """Everything a scenario's user and earlier assistant say."""
+def conversation(scenario: Scenario) -> str:
+    """The text of a scenario's user and assistant messages."""
     return "\n".join(m.content for m in scenario.messages if m.role != "system")
 
 
-def _grams(text: str, n: int) -> set[tuple[str, ...]]:
-    tokens = words(text)
-    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
-
-
 def by_words(scenarios: Sequence[Scenario]) -> np.ndarray:
-    """[scenarios, scenarios] Jaccard index of the word triples of what is said."""
-    grams = [_grams(said(s), 3) for s in scenarios]
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, own in enumerate(grams):
-        for gram in own:
-            holders[gram].append(i)
+    """[scenarios, scenarios]: Jaccard index of the word triples of the conversations; the diagonal
+    is 0."""
+    triples = [set(ngrams(words(conversation(s)), 3)) for s in scenarios]
+    holders: dict[Ngram, list[int]] = defaultdict(list)
+    for i, own in enumerate(triples):
+        for triple in own:
+            holders[triple].append(i)
     common: Counter[tuple[int, int]] = Counter()
-    for found in holders.values():
-        common.update((a, b) for k, a in enumerate(found) for b in found[k + 1 :])
+    for indices in holders.values():
+        common.update(combinations(indices, 2))
     table = np.zeros((len(scenarios), len(scenarios)))
     for (a, b), n in common.items():
-        table[a, b] = table[b, a] = n / (len(grams[a]) + len(grams[b]) - n)
+        table[a, b] = table[b, a] = n / (len(triples[a]) + len(triples[b]) - n)
     return table
 
 
 def by_meaning(scenarios: Sequence[Scenario], encode: Encoder) -> np.ndarray:
-    """[scenarios, scenarios] cosine of the encoder's vectors of what is said; the diagonal is 0."""
-    vectors = encode([said(s) for s in scenarios])
+    """[scenarios, scenarios]: cosine of the encoder's vectors of the conversations; the diagonal is
+    0."""
+    vectors = encode([conversation(s) for s in scenarios])
     table = vectors @ vectors.T
     np.fill_diagonal(table, 0)
     return table
@@ -61,47 +58,46 @@ def by_meaning(scenarios: Sequence[Scenario], encode: Encoder) -> np.ndarray:
 def nearest(
     scenarios: Sequence[Scenario], table: np.ndarray, where: Literal["within", "across"], most: int
 ) -> list[dict[str, Any]]:
-    """The most alike pairs within one cell (trait and domain), or across cells."""
+    """The `most` similar pairs by a table, within cells (trait and domain) or across them."""
     cell = np.array([f"{s.trait}/{s.domain}" for s in scenarios])
-    same = cell[:, None] == cell[None, :]
-    upper = np.triu(np.where(same if where == "within" else ~same, table, -1), 1)
+    is_pair = cell[:, None] == cell[None, :]
+    if where == "across":
+        is_pair = ~is_pair
+    upper = np.triu(np.where(is_pair, table, -1), 1)
     order = np.argsort(-upper, axis=None, kind="stable")[:most]
-    pairs = [tuple(map(int, np.unravel_index(k, upper.shape))) for k in order]
-    return [
-        {"a": scenarios[a].id, "b": scenarios[b].id, "likeness": float(table[a, b])}
-        for a, b in pairs
-    ]
+    rows, columns = np.unravel_index(order, upper.shape)
+    pairs = []
+    for a, b in zip(rows, columns, strict=True):
+        likeness = float(table[a, b])
+        pairs.append({"a": scenarios[a].id, "b": scenarios[b].id, "likeness": likeness})
+    return pairs
 
 
 def contaminated(scenarios: Sequence[Scenario], mirror: Path) -> list[dict[str, Any]]:
-    """Every scenario that shares a run of SHARED_WORDS words with a file under `mirror`: id, file
-    and the words.
+    """Scenarios whose conversation or known replies share a run of SHARED_WORDS words with a file
+    under `mirror`: id, file and the words.
 
-    Known replies count as well as what is said. Raises ColorfastError when the folder holds no
-    readable file.
+    Raises ColorfastError when the folder holds no readable file.
     """
-    ours: dict[tuple[str, ...], str] = {}
-    for s in scenarios:
-        for text in (said(s), *s.replies.values()):
-            ours |= dict.fromkeys(_grams(text, SHARED_WORDS), s.id)
-    found: dict[tuple[str, str], str] = {}
+    owners: dict[Ngram, str] = {}
+    for scenario in scenarios:
+        for text in (conversation(scenario), *scenario.replies.values()):
+            owners |= dict.fromkeys(ngrams(words(text), SHARED_WORDS), scenario.id)
+    shared: dict[tuple[str, str], str] = {}
     for path in texts(mirror):
-        for gram in _runs(path):
-            if gram in ours:
-                found.setdefault((ours[gram], str(path.relative_to(mirror))), " ".join(gram))
+        file = str(path.relative_to(mirror))
+        for run in _runs(path):
+            if run in owners:
+                shared.setdefault((owners[run], file), " ".join(run))
     return [
-        {"id": name, "file": file, "words": shared}
-        for (name, file), shared in sorted(found.items())
+        {"id": name, "file": file, "words": run} for (name, file), run in sorted(shared.items())
     ]
 
 
 def texts(mirror: Path) -> list[Path]:
     """The readable files of a mirror of benchmarks. Raises ColorfastError when there are none."""
-    files = [
-        p
-        for p in sorted(mirror.rglob("*"))
-        if p.suffix in _TEXT and p.name not in ("MANIFEST.json", "README.md")
-    ]
+    files = [p for p in sorted(mirror.rglob("*")) if p.suffix in _TEXT]
+    files = [p for p in files if p.name not in ("MANIFEST.json", "README.md")]
     if not files:
         raise ColorfastError(
             f"{mirror}: no benchmark files here; set COLORFAST_MIRROR to the folder that holds them"
@@ -109,44 +105,41 @@ def texts(mirror: Path) -> list[Path]:
     return files
 
 
-def _runs(path: Path) -> Iterator[tuple[str, ...]]:
-    """Runs of words in a file, as in scenarios; escapes such as \\n in JSON strings are blanks."""
-    packed = path.suffix == ".gz"
-    content = (
-        gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
-        if packed
-        else path.read_text("utf-8", "replace")
-    )
-    for line in content.split("\n"):
-        tokens = words(re.sub(r"\\[nrt]", " ", line))
-        yield from zip(*(tokens[i:] for i in range(SHARED_WORDS)), strict=False)
+def _runs(path: Path) -> Iterator[Ngram]:
+    """The runs of words in each line of a file. Escapes such as \\n in JSON strings are blanks."""
+    open_file = gzip.open if path.suffix == ".gz" else open
+    with open_file(path, "rt", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            yield from ngrams(words(re.sub(r"\\[nrt]", " ", line)), SHARED_WORDS)
 
 
 def counts(scenarios: Sequence[Scenario]) -> dict[str, Any]:
-    """How many scenarios there are, and of which kind."""
-    negatives = Counter(
-        kind for s in scenarios for kind in s.replies if kind not in ("good", "bad")
-    )
-    return {
+    """How many scenarios there are, and of which kinds."""
+    cells = Counter((s.trait, s.domain) for s in scenarios)
+    negatives: Counter[str] = Counter()
+    for scenario in scenarios:
+        negatives.update(scenario.replies.keys() - {"good", "bad"})
+    lengths = {
+        "a prompt": [conversation(s) for s in scenarios],
+        "a good reply": [s.replies["good"] for s in scenarios],
+        "a bad reply": [s.replies["bad"] for s in scenarios],
+    }
+    table: dict[str, Any] = {
         "scenarios": len(scenarios),
         "traits": len({s.trait for s in scenarios}),
         "domains": len({s.domain for s in scenarios}),
-        "cells": len({(s.trait, s.domain) for s in scenarios}),
-        "smallest cell": min(Counter((s.trait, s.domain) for s in scenarios).values()),
+        "cells": len(cells),
+        "smallest cell": min(cells.values()),
         "train": sum(s.split == "train" for s in scenarios),
         "held out": sum(s.split == "heldout" for s in scenarios),
         "multi-turn": sum(any(m.role == "assistant" for m in s.messages) for s in scenarios),
         "contrast": sum(s.contrast for s in scenarios),
         "with facts to check": sum(bool(s.facts) for s in scenarios),
         "with hard negatives": sum(len(s.replies) > 2 for s in scenarios),
-        **{f"hard negatives, {kind}": n for kind, n in sorted(negatives.items())},
-        "words of a prompt, mean": round(
-            float(np.mean([len(words(said(s))) for s in scenarios])), 1
-        ),
-        "words of a good reply, mean": round(
-            float(np.mean([len(words(s.replies["good"])) for s in scenarios])), 1
-        ),
-        "words of a bad reply, mean": round(
-            float(np.mean([len(words(s.replies["bad"])) for s in scenarios])), 1
-        ),
     }
+    for kind, n in sorted(negatives.items()):
+        table[f"hard negatives, {kind}"] = n
+    for what, own in lengths.items():
+        mean = float(np.mean([len(words(text)) for text in own]))
+        table[f"words of {what}, mean"] = round(mean, 1)
+    return table

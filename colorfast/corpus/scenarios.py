@@ -1,10 +1,9 @@
-"""The trait corpus: one JSONL file per trait, all domains inside; and how a file of scenarios is
-read and checked."""
+"""The trait corpus, one JSONL file for each trait, and how files of scenarios are read and
+checked."""
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
@@ -14,7 +13,7 @@ from jinja2 import Environment
 from pydantic import ValidationError
 
 from colorfast.io.folders import Folder
-from colorfast.io.validation import one_line, read_jsonl
+from colorfast.io.validation import one_line, read_jsonl, read_toml
 from colorfast.rewards.rubric import check, grade
 from colorfast.rewards.text import words
 from colorfast.types import ColorfastError, Reply, Scenario, Trait
@@ -29,23 +28,24 @@ BLANKET = {
         0.5,
     ),
 }
-"""Replies that fit everywhere, with the most that a rubric may give them."""
+"""Replies that fit any prompt, with the highest score that a rubric may give them."""
 
 
 def load(path: Path) -> tuple[Scenario, ...]:
-    """Every scenario of one file; its graders' files are relative to it. Raises ColorfastError with
-    file, line and field for the first broken row."""
+    """Every scenario of a file. Paths to graders in it are relative to the file.
+
+    Raises ColorfastError with file, line and field for the first invalid row.
+    """
     scenarios: dict[str, Scenario] = {}
     for number, row in read_jsonl(path):
         try:
-            scenario = _beside(path, Scenario.model_validate(row))
+            scenario = _with_absolute_graders(Scenario.model_validate(row), path.parent)
+            if path.parent != HOME:  # tests check the shipped files
+                check(scenario.rubric, scenario.messages, scenario.replies["good"])
         except ValidationError as error:
             raise ColorfastError(f"{path}:{number}: {one_line(error, Scenario)}") from None
-        if path.parent != HOME:  # those shipped have tests of their own
-            try:
-                check(scenario.rubric, scenario.messages, scenario.replies["good"])
-            except ColorfastError as error:
-                raise ColorfastError(f"{path}:{number}: {error}") from None
+        except ColorfastError as error:
+            raise ColorfastError(f"{path}:{number}: {error}") from None
         if scenario.id in scenarios:
             raise ColorfastError(f"{path}:{number}: id: {scenario.id!r} is used twice")
         scenarios[scenario.id] = scenario
@@ -54,47 +54,45 @@ def load(path: Path) -> tuple[Scenario, ...]:
     return tuple(scenarios.values())
 
 
-def _beside(path: Path, scenario: Scenario) -> Scenario:
-    if not any(c.grader.endswith(".py") for c in scenario.rubric):
-        return scenario
-    rubric = tuple(
-        (
-            c.model_copy(update={"grader": os.path.abspath(path.parent / c.grader)})
-            if c.grader.endswith(".py")
-            else c
-        )
-        for c in scenario.rubric
-    )
-    return scenario.model_copy(update={"rubric": rubric})
+def _with_absolute_graders(scenario: Scenario, folder: Path) -> Scenario:
+    rubric = []
+    for criterion in scenario.rubric:
+        if criterion.grader.endswith(".py"):
+            grader = os.path.abspath(folder / criterion.grader)
+            criterion = criterion.model_copy(update={"grader": grader})
+        rubric.append(criterion)
+    return scenario.model_copy(update={"rubric": tuple(rubric)})
 
 
 def named(name: str) -> tuple[Scenario, ...]:
-    """The scenarios of a shipped trait, or of the file at the path `name`. Raises ColorfastError
-    when there is neither."""
+    """The scenarios of a shipped trait, or of the file at the path `name`.
+
+    Raises ColorfastError when there is neither.
+    """
     return load(FILES.file(name))
 
 
 @cache
 def corpus() -> tuple[Scenario, ...]:
     """The shipped scenarios of every trait, in file order."""
-    return tuple(chain.from_iterable(load(FILES.file(name)) for name in FILES.names()))
+    return tuple(chain.from_iterable(named(name) for name in FILES.names()))
 
 
 def card(trait: str) -> Trait:
-    """A shipped trait's card."""
-    return Trait.model_validate(
-        tomllib.loads((HOME.parent / "traits" / f"{trait}.toml").read_text(encoding="utf-8"))
-    )
+    """The card of a shipped trait."""
+    return Trait.model_validate(read_toml(HOME.parent / "traits" / f"{trait}.toml"))
 
 
 def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
-    """What is wrong with a scenario's rubric, by its own known answers; empty when all is well."""
+    """What is wrong with a scenario's rubric by its known replies, and with the length of its
+    prompt; empty when all is well."""
     problems = []
-    good, bad = (grade(Reply(scenario.replies[kind]), scenario) for kind in ("good", "bad"))
+    good = grade(Reply(scenario.replies["good"]), scenario)
     if good.score is None or good.score < GOOD_AT_LEAST:
         problems.append(
             f"good reply scores {good.score} (parts {good.parts}), wants {GOOD_AT_LEAST} or more"
         )
+    bad = grade(Reply(scenario.replies["bad"]), scenario)
     if bad.score is None or bad.score > BAD_AT_MOST:
         problems.append(
             f"bad reply scores {bad.score} (parts {bad.parts}), wants {BAD_AT_MOST} or less"
@@ -112,9 +110,7 @@ def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
 def browse(rows: Sequence[Scenario]) -> str:
     """One self-contained HTML page of these scenarios, with filters by trait, domain, split and
     words."""
-    page = Environment(autoescape=True).from_string(
-        (HOME / "browse.html.j2").read_text(encoding="utf-8")
-    )
-    return page.render(
-        rows=rows, traits=sorted({s.trait for s in rows}), domains=sorted({s.domain for s in rows})
-    )
+    template = (HOME / "browse.html.j2").read_text(encoding="utf-8")
+    page = Environment(autoescape=True).from_string(template)
+    traits, domains = {s.trait for s in rows}, {s.domain for s in rows}
+    return page.render(rows=rows, traits=sorted(traits), domains=sorted(domains))

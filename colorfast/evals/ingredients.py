@@ -95,7 +95,8 @@ BESIDE = {
     "training/schedule.py": "makes the slots, which a key holds",
     "config.py": "settings stand in the key",
     "rewards/__init__.py": "a room's name",
-    "tasks/__init__.py": "makes tasks, which stand in the slots",
+    "tasks/__init__.py": "a room's name",
+    "tasks/registry.py": "makes tasks, which stand in the slots",
     "io/tables.py": "writes files",
     "types.py": "names of fields",
 }

@@ -3,12 +3,12 @@ without any trait."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
+from colorfast.io.validation import read_toml
 from colorfast.types import Criterion, Task
 
-_ROWS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["rubric"]
+_ROWS = read_toml(Path(__file__).with_suffix(".toml"))["rubric"]
 RUBRIC = tuple(Criterion.model_validate(row) for row in _ROWS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -47,14 +47,14 @@ def words(text: str) -> list[str]:
     return _WORD.findall(normalize(text))
 
 
-def ngrams(tokens: Sequence[str], n: int) -> list[Ngram]:
+def ngrams(tokens: Sequence[str], n: int) -> Iterator[Ngram]:
     """All runs of `n` tokens in order."""
-    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+    return zip(*(tokens[i:] for i in range(n)), strict=False)
 
 
 def is_repetitive(tokens: Sequence[str]) -> bool:
     """Whether more than half of all word triples are repeats: a degenerate loop."""
-    triples = ngrams(tokens, 3)
+    triples = list(ngrams(tokens, 3))
     return len(triples) >= 12 and len(set(triples)) / len(triples) < 0.5
 
 
@@ -111,7 +111,7 @@ def _is_prose(sentence: str, prompt: set[Ngram]) -> bool:
     tokens = _WORD.findall(sentence)
     if len(tokens) < 3:
         return bool(tokens)
-    runs = ngrams(tokens, min(4, len(tokens)))
+    runs = list(ngrams(tokens, min(4, len(tokens))))
     if sum(run in prompt for run in runs) / len(runs) >= 0.7:
         return False
     if len(tokens) < 6:

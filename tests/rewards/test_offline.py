@@ -273,15 +273,15 @@ def test_the_generator_keeps_what_is_sound_and_says_why_it_drops_the_rest(
     server = serve(behave)
     endpoint = Endpoint(base_url=server.url, model="m", tries=2, pause=0.01)
     corpus = [s for s in ROWS if s.domain in ("health", "law")]
-    found = generate.generate(endpoint, "truthfulness", "science", 6, corpus)
+    found = generate.generate(endpoint, ("truthfulness", "science"), 6, corpus)
     assert [s.id for s in found.kept] == ["truthfulness-science-04", "truthfulness-science-06"]
-    reasons = [reason for reason, _ in found.dropped]
+    reasons = found.dropped
     assert any("schema" in r for r in reasons) and any("bad reply scores" in r for r in reasons)
     assert any("rubric" in r for r in reasons) and "InternalServerError" in reasons
     alone = generate.without_copies(found, corpus, bag, None)  # type: ignore[arg-type]
     assert [s.id for s in alone.kept] == [
         "truthfulness-science-06"
-    ] and "too like truthfulness-health-01" in alone.dropped[-1][0]
+    ] and "too like truthfulness-health-01" in alone.dropped[-1]
 
 
 def test_middle_difficulty_is_measured_on_the_policy(bag: Bag) -> None:
@@ -302,7 +302,7 @@ def test_middle_difficulty_is_measured_on_the_policy(bag: Bag) -> None:
 
     found = generate.of_middle_difficulty(generate.Candidates(kept=list(ROWS[:3])), Scripted())
     assert [s.id for s in found.kept] == [ROWS[2].id]
-    assert ["scores 1.00" in found.dropped[0][0], "scores 0.00" in found.dropped[1][0]] == [
+    assert ["scores 1.00" in found.dropped[0], "scores 0.00" in found.dropped[1]] == [
         True,
         True,
     ]

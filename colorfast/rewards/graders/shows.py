@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 
+from colorfast.io.validation import read_toml
 from colorfast.rewards.text import ParsedReply, has_phrase
 
 EXAMPLES = [
@@ -21,10 +21,9 @@ EXAMPLES = [
 def behavior(name: str) -> dict[str, list[str]]:
     """The `strong` and `weak` phrases of a behavior.
 
-    Raises FileNotFoundError for an unknown one.
+    Raises ColorfastError for an unknown one.
     """
-    path = Path(__file__).parent / "behaviors" / f"{name}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return read_toml(Path(__file__).parent / "behaviors" / f"{name}.toml")
 
 
 def grade(reply: ParsedReply, what: str) -> float:

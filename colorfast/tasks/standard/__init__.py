@@ -1,0 +1,1 @@
+"""The shipped standard tasks, one file each."""
