@@ -239,7 +239,7 @@ def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
     whole = b'{"prompt": "2 + 2?", "answer": 4}\n{"prompt": "3 + 3?", "answer": "6"}\n'
     for text in mutants(whole, "standard"):
         rows.write_bytes(text)
-        tasks.registry._rows.cache_clear()
+        tasks.registry.maker.cache_clear()
         door("schedule", toml, "--arm", "baseline", note=repr(text[:200]))
     for text in mutants(
         b'{"id": 3, "question": "2 + 2?", "choices": ["3", "4"], "answer": 1}\n' * 2, "choices"
@@ -261,7 +261,7 @@ def test_noise_is_never_a_traceback(tmp_path: Path, noise: bytes) -> None:
         "b.md": lambda p: constitution.load(str(p)),
         "c.jsonl": lambda p: tasks.check([str(p)]),
     }
-    tasks.registry._rows.cache_clear()
+    tasks.registry.maker.cache_clear()
     constitution.load.cache_clear()
     for name, read in readers.items():
         (tmp_path / name).write_bytes(noise)

@@ -14,7 +14,6 @@ from colorfast.evals.evaluate import HELDOUT
 from colorfast.runs.experiment import BASELINE
 from colorfast.stats.intervals import SeedShare, Table, item_means, mean, paired, seed_share
 from colorfast.training.schedule import pool
-from colorfast.types import Interval
 
 Kind = Literal["held-out trait", "held-out domain", "eval family"]
 
@@ -36,8 +35,14 @@ class Cell:
     arm: str
     column: Column
     trained: bool
-    difference: Interval
+    difference: float
+    low: float
+    high: float
     size: int
+
+    @property
+    def clear(self) -> bool:
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,12 @@ class _Arm:
         if not tables:
             return None
         found = mean(tables, self.share)
+        low, high = found.interval()
         size = (
             tables[0].shape[1] if column.kind != "eval family" and len(tables) == 1 else len(tables)
         )
         inside = column.name in self.trained.get(column.kind, ())
-        return Cell(self.name, column, inside, found.interval().clipped(-1.0, 1.0), size)
+        return Cell(self.name, column, inside, found.value, max(-1.0, low), min(1.0, high), size)
 
 
 def transfer(e: Evidence) -> Transfer | None:

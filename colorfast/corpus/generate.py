@@ -19,7 +19,7 @@ from colorfast.io.validation import one_line
 from colorfast.models import Policy
 from colorfast.models.client import PASSING, Messages, complete, send_each, where
 from colorfast.rewards.encoder import Encoder
-from colorfast.rewards.judge import quoted
+from colorfast.rewards.judge import instructed
 from colorfast.rewards.rubric import grade
 from colorfast.types import ColorfastError, Scenario, Trait
 
@@ -54,11 +54,7 @@ def request(trait: Trait, domain: str, examples: Sequence[Scenario], number: int
         for example in chosen
     ]
     data = {"trait": trait.model_dump(), "domain": domain, "number": number, "examples": rows}
-    instructions = (scenarios.HOME / "generate.md").read_text(encoding="utf-8")
-    return [
-        {"role": "system", "content": instructions},
-        {"role": "user", "content": quoted(data)},
-    ]
+    return instructed(scenarios.HOME / "generate.md", data)
 
 
 def parse(answer: str, trait: str, domain: str, number: int) -> Scenario:
@@ -147,46 +143,47 @@ def without_copies(
     if mirror and candidates.kept:
         for row in contamination.contaminated(candidates.kept, mirror):
             leaks[row["id"]] = row["file"]
-    result = Candidates(dropped=list(candidates.dropped))
-    for scenario in candidates.kept:
-        others = [*corpus, *result.kept]
-        copied = _copied(scenario, others, encode)
+
+    def problem(scenario: Scenario, kept: Sequence[Scenario]) -> str:
         if scenario.id in leaks:
-            result.dropped.append(
-                f"shares {contamination.SHARED_WORDS} words in a row with {leaks[scenario.id]}"
-            )
-        elif copied:
-            result.dropped.append(copied)
-        else:
-            result.kept.append(scenario)
-    return result
+            return f"shares {contamination.SHARED_WORDS} words in a row with {leaks[scenario.id]}"
+        rows = [*corpus, *kept, scenario]
+        similarities = {
+            "words": contamination.by_words(rows)[-1],
+            "meaning": contamination.by_meaning(rows, encode)[-1],
+        }
+        for measure, similarity in similarities.items():
+            if similarity.max() > contamination.ALIKE[measure]:
+                return f"too like {rows[int(np.argmax(similarity))].id} by {measure}"
+        return ""
 
-
-def _copied(scenario: Scenario, others: Sequence[Scenario], encode: Encoder) -> str:
-    """Which other scenario it nearly duplicates, and by which measure; "" when it is new."""
-    rows = [*others, scenario]
-    similarities = {
-        "words": contamination.by_words(rows)[-1],
-        "meaning": contamination.by_meaning(rows, encode)[-1],
-    }
-    for measure, similarity in similarities.items():
-        if similarity.max() > contamination.ALIKE[measure]:
-            return f"too like {rows[int(np.argmax(similarity))].id} by {measure}"
-    return ""
+    return _without(candidates, problem)
 
 
 def of_middle_difficulty(candidates: Candidates, policy: Policy) -> Candidates:
     """Keep the candidates on which the policy's mean score over SAMPLES replies is from LEAST to
     MOST."""
-    result = Candidates(dropped=list(candidates.dropped))
-    for scenario in candidates.kept:
+
+    def problem(scenario: Scenario, _: Sequence[Scenario]) -> str:
         names = [f"candidate-{scenario.id}-{k}" for k in range(SAMPLES)]
-        replies = policy.sample(
-            [scenario.messages] * SAMPLES, names, max_tokens=64, temperature=0.7
-        )
+        replies = policy.sample([scenario.messages] * SAMPLES, names, MAX_TOKENS, 0.7)
         mean = sum(grade(reply, scenario).score or 0.0 for reply in replies) / SAMPLES
         if LEAST <= mean <= MOST:
-            result.kept.append(scenario)
+            return ""
+        return f"the policy scores {mean:.2f}, not {LEAST:g} to {MOST:g}"
+
+    return _without(candidates, problem)
+
+
+def _without(
+    candidates: Candidates, problem: Callable[[Scenario, Sequence[Scenario]], str]
+) -> Candidates:
+    """Drop the candidates that have a problem, by themselves or with those kept before."""
+    result = Candidates(dropped=list(candidates.dropped))
+    for scenario in candidates.kept:
+        reason = problem(scenario, result.kept)
+        if reason:
+            result.dropped.append(reason)
         else:
-            result.dropped.append(f"the policy scores {mean:.2f}, not {LEAST:g} to {MOST:g}")
+            result.kept.append(scenario)
     return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 from collections import defaultdict
@@ -15,7 +14,7 @@ from openai import AsyncOpenAI
 from colorfast.config import Endpoint
 from colorfast.models import Conversation
 from colorfast.models.choices import begun, read_choice
-from colorfast.models.client import PASSING, Answer, RefusedError, ask, client, where
+from colorfast.models.client import PASSING, Answer, RefusedError, ask, send_each, where
 from colorfast.types import ColorfastError, Reply
 
 ROOM = 16
@@ -68,40 +67,23 @@ class EndpointPolicy:
     def _ask(
         self, conversations: Sequence[Conversation], settings: Sequence[dict[str, Any]]
     ) -> list[Answer]:
-        """One answer to each conversation. One failure stops the other requests: a dead server is
-        not asked for hours."""
+        """One answer to each conversation."""
         try:
-            return asyncio.run(self._ask_all(conversations, settings))
-        except* ColorfastError as errors:
-            raise errors.exceptions[0] from None
-        except* PASSING as errors:
+            requests = list(zip(conversations, settings, strict=True))
+            return send_each(self.endpoint, requests, self._ask_one)
+        except PASSING as error:
             raise ColorfastError(
-                f"{where(self.endpoint)}: no answer ({type(errors.exceptions[0]).__name__} after"
+                f"{where(self.endpoint)}: no answer ({type(error).__name__} after"
                 f" {self.endpoint.tries} tries); the evals already finished are kept, and the same"
                 " command continues"
             ) from None
 
-    async def _ask_all(
-        self, conversations: Sequence[Conversation], settings: Sequence[dict[str, Any]]
-    ) -> list[Answer]:
-        gate = asyncio.Semaphore(self.endpoint.concurrency)
-        async with client(self.endpoint) as server, asyncio.TaskGroup() as group:
-
-            async def one(conversation: Conversation, own: dict[str, Any]) -> Answer:
-                async with gate:
-                    return await self._ask_one(server, conversation, own)
-
-            tasks = [
-                group.create_task(one(c, own))
-                for c, own in zip(conversations, settings, strict=True)
-            ]
-        return [task.result() for task in tasks]
-
     async def _ask_one(
-        self, server: AsyncOpenAI, conversation: Conversation, settings: dict[str, Any]
+        self, server: AsyncOpenAI, request: tuple[Conversation, dict[str, Any]]
     ) -> Answer:
         """One answer. `seed` and `logprobs` are left out once the server has refused a request with
         them and accepted it without."""
+        conversation, settings = request
         messages = [m.model_dump() for m in conversation]
         plain = {k: v for k, v in settings.items() if k in ("max_tokens", "temperature")}
         extra = {k: v for k, v in settings.items() if k not in plain}

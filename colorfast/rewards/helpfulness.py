@@ -1,8 +1,6 @@
 """The reward of the control arm (method, section 4): generic helpfulness on the same scenarios,
 without any trait."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from colorfast.io.validation import read_toml

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from openai import AsyncOpenAI
 
 from colorfast.config import Endpoint
 from colorfast.io.storage import digest, read_json, set_aside
-from colorfast.models.client import PASSING, complete, send_each, where
+from colorfast.models.client import PASSING, Answer, complete, send_each, where
 from colorfast.rewards.rubric import TaskReply, degenerate, weigh
 from colorfast.rewards.text import MAX_CHARACTERS
 from colorfast.types import ColorfastError, Reply, Task, Verdict
@@ -41,18 +41,20 @@ def quoted(value: Any) -> str:
     return _JSON_STRING.sub(lambda match: match.group().translate(_ESCAPES), text)
 
 
+def instructed(instructions: Path, data: dict[str, Any]) -> list[dict[str, str]]:
+    """The messages of a request: fixed instructions from a file, then one JSON object."""
+    text = instructions.read_text(encoding="utf-8")
+    return [{"role": "system", "content": text}, {"role": "user", "content": quoted(data)}]
+
+
 def request(reply: Reply, task: Task) -> list[dict[str, str]]:
-    """The messages that ask for one reply's marks: fixed instructions, then one JSON object."""
-    instructions = (HOME / "judge.md").read_text(encoding="utf-8")
+    """The messages that ask for one reply's marks."""
     data = {
         "conversation": [m.model_dump() for m in task.messages],
         "reply": reply.text[:MAX_CHARACTERS],
         "criteria": [{"criterion": i, "text": c.text} for i, c in enumerate(task.rubric, 1)],
     }
-    return [
-        {"role": "system", "content": instructions},
-        {"role": "user", "content": quoted(data)},
-    ]
+    return instructed(HOME / "judge.md", data)
 
 
 def parse_marks(answer: str, criteria: int) -> tuple[float, ...]:
@@ -77,12 +79,12 @@ class Usage:
     completion_tokens: int = 0
     cost: float = 0.0
 
-    def add(self, endpoint: Endpoint, prompt_tokens: int, completion_tokens: int) -> None:
+    def add(self, endpoint: Endpoint, answer: Marks | Answer) -> None:
         """Count one answer."""
         self.verdicts += 1
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
-        self.cost += endpoint.cost(prompt_tokens, completion_tokens)
+        self.prompt_tokens += answer.prompt_tokens
+        self.completion_tokens += answer.completion_tokens
+        self.cost += endpoint.cost(answer.prompt_tokens, answer.completion_tokens)
 
 
 class Marks(NamedTuple):
@@ -154,42 +156,35 @@ class Judge:
         messages = request(reply, task)
         return digest([server.base_url, server.model, server.temperature, SCHEMA, messages])
 
-    def grade(
-        self, pairs: Sequence[TaskReply], advance: Callable[..., None] = lambda n=1: None
-    ) -> list[Verdict]:
+    def grade(self, pairs: Sequence[TaskReply]) -> list[Verdict]:
         """One verdict for each pair, in order; None with a reason where there are no marks.
 
         Degenerate replies are not sent. Raises ColorfastError when the endpoint refuses the key or
         the model, or when no call at all succeeded.
         """
         zeros = [degenerate(reply, task) for reply, task in pairs]
-        keys = ["" if zero else self.key(*pair) for zero, pair in zip(zeros, pairs, strict=True)]
-        unique = {key: pair for key, pair in zip(keys, pairs, strict=True) if key}
+        keys = [self.key(reply, task) for reply, task in pairs]
         answers: dict[str, Marks | str] = {}
-        for key in unique:
+        missing: dict[str, TaskReply] = {}
+        for zero, key, pair in zip(zeros, keys, pairs, strict=True):
+            if zero or key in answers:
+                continue
             marks = self.cache.get(key)
-            if marks:
-                self.usage.cached += 1
-                self.usage.add(self.endpoint, marks.prompt_tokens, marks.completion_tokens)
+            if marks is None:
+                missing[key] = pair
+            else:
                 answers[key] = marks
-        missing = {key: pair for key, pair in unique.items() if key not in answers}
-        advance(len(pairs) - len(missing))
+                self.usage.cached += 1
+                self.usage.add(self.endpoint, marks)
         if missing:
-            answers |= self._ask_all(missing, advance)
+            answers |= self._ask_all(missing)
         verdicts = []
         for zero, key, (_, task) in zip(zeros, keys, pairs, strict=True):
             verdicts.append(zero or _verdict(answers[key], task))
         return verdicts
 
-    def _ask_all(
-        self, missing: dict[str, TaskReply], advance: Callable[..., None]
-    ) -> dict[str, Marks | str]:
-        async def ask(server: AsyncOpenAI, key: str) -> Marks | str:
-            answer = await self._ask(server, key, *missing[key])
-            advance(1)
-            return answer
-
-        answers = send_each(self.endpoint, list(missing), ask)
+    def _ask_all(self, missing: dict[str, TaskReply]) -> dict[str, Marks | str]:
+        answers = send_each(self.endpoint, list(missing.items()), self._ask)
         reasons = [answer for answer in answers if isinstance(answer, str)]
         if len(reasons) == len(answers):
             raise ColorfastError(
@@ -198,8 +193,9 @@ class Judge:
             )
         return dict(zip(missing, answers, strict=True))
 
-    async def _ask(self, server: AsyncOpenAI, key: str, reply: Reply, task: Task) -> Marks | str:
+    async def _ask(self, server: AsyncOpenAI, item: tuple[str, TaskReply]) -> Marks | str:
         """Marks, or the reason why there are none."""
+        key, (reply, task) = item
         # A constitution has more criteria than the default room is for.
         room = max(self.endpoint.max_tokens, TOKENS_PER_MARK * (len(task.rubric) + 1))
         endpoint = self.endpoint.model_copy(update={"max_tokens": room})
@@ -209,7 +205,7 @@ class Judge:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
         self.usage.calls += 1
-        self.usage.add(self.endpoint, answer.prompt_tokens, answer.completion_tokens)
+        self.usage.add(self.endpoint, answer)
         try:
             values = parse_marks(answer.text, len(task.rubric))
         except (ValueError, KeyError, TypeError) as error:

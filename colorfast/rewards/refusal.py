@@ -1,7 +1,5 @@
 """Does a reply refuse? Full, partial or none, by the phrases of its first sentences."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Literal

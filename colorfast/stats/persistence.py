@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from colorfast.stats.intervals import Mean, SeedShare, Table, mean, resampled
-from colorfast.types import Interval
 
 MARGIN = 0.03
 """Lifts within this of each other count as equal: three points, stated before any run."""
@@ -48,10 +47,13 @@ class Washed:
 
 
 @dataclass(frozen=True)
-class Effect(Interval):
-    """An interval with its two-sided p; `detectable`: the smallest true value that would be found
-    four times in five."""
+class Found:
+    """A value with its 95% interval and two-sided p; `detectable`: the smallest true one that would
+    be found four times in five."""
 
+    value: float
+    low: float
+    high: float
     p: float
     detectable: float | None
 
@@ -65,8 +67,8 @@ class Moves:
     clean: float
     harmful: float
     helpful: float
-    drop: Effect
-    lift: Effect
+    drop: Found
+    lift: Found
     retained: float | None
     scaled: float | None
 
@@ -84,10 +86,10 @@ class Persistence:
 
     baseline: Moves
     arm: Moves
-    drop: Effect
-    lift: Effect
-    retained: Effect | None
-    scaled: Effect | None
+    drop: Found
+    lift: Found
+    retained: Found | None
+    scaled: Found | None
     equivalence: float
     showable: float | None
     verdict: str
@@ -96,9 +98,8 @@ class Persistence:
     seeds: int
 
 
-def effect(m: Mean) -> Effect:
-    i = m.interval()
-    return Effect(i.value, i.low, i.high, m.p(), m.detectable())
+def found(m: Mean) -> Found:
+    return Found(m.value, *m.interval(), m.p(), m.detectable())
 
 
 def _minus(a: Tables, b: Tables) -> list[Table]:
@@ -123,7 +124,7 @@ class _Ratio:
 def _ratio(top: Tables, bottom: Tables, share: SeedShare | None) -> _Ratio | None:
     """None where the denominator is not clear of zero."""
     below = mean(bottom, share)
-    if below.interval().low <= 0:
+    if below.interval()[0] <= 0:
         return None
     value = mean(top, share).value / below.value
     return _Ratio(value, [(t - value * b) / below.value for t, b in zip(top, bottom, strict=True)])
@@ -136,17 +137,17 @@ def _ratios(w: Washed, share: SeedShare | None) -> tuple[_Ratio | None, _Ratio |
     )
 
 
-def _between(own: _Ratio | None, base: _Ratio | None, share: SeedShare | None) -> Effect | None:
+def _between(own: _Ratio | None, base: _Ratio | None, share: SeedShare | None) -> Found | None:
     if own is None or base is None:
         return None
     m = mean(_minus(own.tables, base.tables), share)
-    return effect(Mean(own.value - base.value, m.error, m.df))
+    return found(Mean(own.value - base.value, m.error, m.df))
 
 
 def _moves(w: Washed, share: SeedShare | None) -> Moves:
     clean, harmful, helpful = (mean(t, share).value for t in (w.clean, w.harmful, w.helpful))
     drop, lift = (
-        effect(mean(_minus(a, b), share)) for a, b in ((w.clean, w.harmful), (w.helpful, w.clean))
+        found(mean(_minus(a, b), share)) for a, b in ((w.clean, w.harmful), (w.helpful, w.clean))
     )
     retained, scaled = (None if r is None else r.value for r in _ratios(w, share))
     return Moves(clean, harmful, helpful, drop, lift, retained, scaled)
@@ -169,7 +170,7 @@ def persistence(
             " the form is enough"
         )
     return Persistence(
-        *(theirs, ours, effect(drop), effect(lift), retained, scaled),
+        *(theirs, ours, found(drop), found(lift), retained, scaled),
         equivalence=lift.equivalent(MARGIN),
         showable=lift.showable(),
         verdict=verdict,
@@ -182,9 +183,9 @@ def persistence(
 def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) -> tuple[str, str]:
     """The verdict and its grounds. First whether the attack moves the baseline at all (or clearly
     the arm alone, which is then the more fragile), then collapse, then rigidity."""
-    gap, rise = drop.interval(), lift.interval()
+    (low, high), (lift_low, lift_high) = drop.interval(), lift.interval()
     falls, rises = f"falls less by {_signed(drop.value)}", f"rises more by {_signed(lift.value)}"
-    alone = gap.high < 0 and own.drop.low > 0
+    alone = high < 0 and own.drop.low > 0
     if base.drop.low <= 0 and not alone:
         return (
             NO_EFFECT,
@@ -192,7 +193,7 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
         )
     if collapse > COLLAPSE:
         return COLLAPSED, f"{collapse:.0%} more of the replies say nothing"
-    if base.lift.low > 0 and own.drop.low <= 0 and own.lift.low <= 0 and rise.high < 0:
+    if base.lift.low > 0 and own.drop.low <= 0 and own.lift.low <= 0 and lift_high < 0:
         return (
             RIGID,
             (
@@ -200,13 +201,13 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
                 f" {_signed(own.lift.value)}), and the baseline under both"
             ),
         )
-    if gap.low > 0:
+    if low > 0:
         if base.lift.low <= 0 and own.lift.low <= 0:
             return UNTESTED, f"{falls}; the helpful counterpart lifts neither"
         if lift.equivalent(MARGIN) < LEVEL:
             return SELECTIVE, f"{falls}; lifts equal within {MARGIN:g}"
-        if rise.low > 0 or rise.high < 0:
-            return (MORE if rise.low > 0 else STIFFER), f"{falls}; {rises}"
+        if lift_low > 0 or lift_high < 0:
+            return (MORE if lift_low > 0 else STIFFER), f"{falls}; {rises}"
         return (
             OPEN,
             (
@@ -214,7 +215,7 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
                 f" within {_number(lift.showable())}"
             ),
         )
-    if gap.high < 0:
+    if high < 0:
         kept = (
             own.retained is not None and base.retained is not None and own.retained >= base.retained
         )
@@ -238,13 +239,13 @@ def _seen(size: float | None) -> str:
     return "and not one item moved" if size is None else f"{size:.3f} would have been seen"
 
 
-def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None = None) -> Effect:
+def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None = None) -> Found:
     """Between two degradation curves (clean first, then every strength): the arm's mean advantage
     over the axis, its strengths taken as equal steps (trapezoids)."""
     weights = np.ones(len(own))
     weights[[0, -1]] = 0.5
     steps = [_minus(a, b) for a, b in zip(own, base, strict=True)]
-    return effect(
+    return found(
         mean(
             [
                 np.average(np.stack(evals), axis=0, weights=weights)
@@ -258,10 +259,12 @@ def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None 
 @dataclass(frozen=True)
 class Halving:
     """The strength at which half of the clean advantage is gone, with a 95% bootstrap interval over
-    items and seeds; `high` is infinite where the half may lie beyond the highest strength. None
-    with a reason where there is no advantage, or it is not halved at the highest strength."""
+    items and seeds. None, with the reason, where there is no advantage to lose or it is not halved
+    at the highest strength; an open `high` is beyond that too."""
 
-    strength: Interval | None
+    strength: float | None
+    low: float | None = None
+    high: float | None = None
     reason: str = ""
 
 
@@ -269,7 +272,7 @@ def halving(strengths: Sequence[float], own: Sequence[Tables], base: Sequence[Ta
     """`strengths`: of every point, the clean one (0) first; between two points the curve is a
     line."""
     steps = [_minus(a, b) for a, b in zip(own, base, strict=True)]
-    if mean(steps[0]).interval().low <= 0:
+    if mean(steps[0]).interval()[0] <= 0:
         return Halving(None, reason="without an attack the arm has no clear advantage")
     at = _crossing(strengths, [mean(tables).value for tables in steps])
     if math.isinf(at):
@@ -280,7 +283,7 @@ def halving(strengths: Sequence[float], own: Sequence[Tables], base: Sequence[Ta
         [0.025, 0.975],
         method="closest_observation",
     )
-    return Halving(Interval(at, float(low), float(high)))
+    return Halving(at, float(low), None if math.isinf(high) else float(high))
 
 
 def _crossing(strengths: Sequence[float], advantage: Sequence[float]) -> float:

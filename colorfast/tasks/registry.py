@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,24 +49,30 @@ def check(tasks: Sequence[str]) -> None:
     """Raises ColorfastError for a task that does not exist, a JSONL file with a broken row, or a
     Python file without `make`."""
     for name in tasks:
-        if name.endswith(".jsonl"):
-            _rows(name)
-        else:
-            _maker(name)
+        maker(name)
 
 
 def make(name: str, rng: random.Random) -> RawTask:
     """One task called `name`. All that is random in it comes from `rng`."""
-    if not name.endswith(".jsonl"):
-        return _maker(name)(rng)
-    prompt, answer = rng.choice(_rows(name))
-    return prompt, [by_answer(answer)], answer
+    return maker(name)(rng)
 
 
 @cache
-def _rows(name: str) -> tuple[tuple[str, str], ...]:
+def maker(name: str) -> Callable[[random.Random], RawTask]:
+    """The function `make` of a task file, or one that draws a row of a JSONL file."""
+    if not name.endswith(".jsonl"):
+        return STANDARD.load(name, "make")
+    rows = _rows(Path(name))
+
+    def make_from_row(rng: random.Random) -> RawTask:
+        prompt, answer = rng.choice(rows)
+        return prompt, [by_answer(answer)], answer
+
+    return make_from_row
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
     """The (prompt, answer) rows of a user's file."""
-    path = Path(name)
     rows = []
     for number, row in read_jsonl(path):
         for field in ("prompt", "answer"):
@@ -75,12 +81,7 @@ def _rows(name: str) -> tuple[tuple[str, str], ...]:
         rows.append((str(row["prompt"]), str(row["answer"])))
     if not rows:
         raise ColorfastError(f"{path}: no rows in this file")
-    return tuple(rows)
-
-
-@cache
-def _maker(name: str) -> Any:
-    return STANDARD.load(name, "make")
+    return rows
 
 
 def files(name: str) -> tuple[Source, ...]:

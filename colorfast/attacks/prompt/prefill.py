@@ -1,16 +1,15 @@
-"""The attack writes the first words of the reply, and the policy continues. Only the policy's own
-words are scored."""
+"""The reply's first words are given, and the policy goes on from there. Only what it says itself is
+scored."""
 
 from __future__ import annotations
 
-from colorfast.attacks.prompt import inserted_texts
+from colorfast.attacks.prompt import saying, worded
 from colorfast.models import Conversation
 from colorfast.types import Message
 
 
-def begin_reply(conversation: Conversation, text: str) -> Conversation:
-    """The text as the beginning of the reply."""
+def put(conversation: Conversation, text: str, place: int) -> Conversation:
     return (*conversation, Message(role="assistant", content=text))
 
 
-ATTACKS = inserted_texts("prefill", "sentences", (begin_reply,), prefills=True)
+ATTACKS = worded("prefill", "sentences", 1, saying(put, 1))

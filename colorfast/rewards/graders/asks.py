@@ -3,8 +3,6 @@
 A sentence counts that ends with a question mark and holds a question word or "you".
 """
 
-from __future__ import annotations
-
 import re
 
 from colorfast.rewards.text import ParsedReply

@@ -1,7 +1,5 @@
 """The reply keeps within a number of words."""
 
-from __future__ import annotations
-
 from colorfast.rewards.text import ParsedReply
 
 EXAMPLES = [

@@ -1,7 +1,5 @@
 """The reply is one of the right answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from colorfast.rewards.text import ParsedReply, normalize, words

@@ -1,7 +1,5 @@
 """The reply keeps a rule of form, named by `rule`."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -22,22 +20,22 @@ EXAMPLES = [
     ("One. Two. Three.", {"rule": "sentences", "n": 3}, 1.0),
     ("a, b", {"rule": "without", "mark": ","}, 0.0),
 ]
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
-_BULLET = re.compile(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S")
+_COUNTED = {
+    "words": re.compile(r"\S+"),
+    "sentences": re.compile(r"[.!?](?=\s|$)"),
+    "bullets": re.compile(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s+\S"),
+}
+"""Rules that want `n` of something."""
 
 
 def grade(reply: ParsedReply, rule: str, **args: Any) -> float | None:
     """How well the reply keeps the rule; None for an unknown rule."""
     text = reply.text
+    if rule in _COUNTED:
+        return _closeness(len(_COUNTED[rule].findall(text)), args["n"])
     letters = [c for c in text if c.isalpha()]
     capitals = sum(c.isupper() for c in letters)
     match rule:
-        case "words":
-            return _closeness(len(text.split()), args["n"])
-        case "sentences":
-            return _closeness(len(_SENTENCE_END.findall(text)), args["n"])
-        case "bullets":
-            return _closeness(len(_BULLET.findall(text)), args["n"])
         case "lowercase":
             return max(0.0, 1 - capitals / 4) if letters else 0.0
         case "uppercase":

@@ -1,7 +1,5 @@
 """A criterion that only a judge can grade."""
 
-from __future__ import annotations
-
 from colorfast.rewards.text import ParsedReply
 
 EXAMPLES: list[tuple[str, dict[str, str], None]] = [("I keep to it.", {}, None)]

@@ -1,7 +1,5 @@
 """The last number in the reply is the right one."""
 
-from __future__ import annotations
-
 import re
 
 from colorfast.rewards.text import ParsedReply

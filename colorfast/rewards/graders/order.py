@@ -1,7 +1,5 @@
 """The reply lists these items in this order."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

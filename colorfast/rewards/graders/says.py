@@ -4,8 +4,6 @@ In a phrase, `*` stands for any end of a word and ` .. ` for up to five words. A
 not count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from colorfast.rewards.text import ParsedReply, has_phrase

@@ -1,7 +1,5 @@
 """The reply shows a behavior, by the phrases in `behaviors/NAME.toml`."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

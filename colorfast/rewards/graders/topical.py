@@ -1,7 +1,5 @@
 """The reply is about what the user asked: it uses content words of the last message."""
 
-from __future__ import annotations
-
 from colorfast.rewards.text import STOPWORDS, ParsedReply, words
 
 EXAMPLES: list[tuple[str, dict[str, int], float]] = [

@@ -1,7 +1,5 @@
 """Short sums of two or three small numbers, in digits or in a one-line story."""
 
-from __future__ import annotations
-
 import operator
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Count the things in a short list."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

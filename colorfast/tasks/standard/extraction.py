@@ -1,7 +1,5 @@
 """Read one detail out of a short notice."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

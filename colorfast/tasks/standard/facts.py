@@ -1,7 +1,5 @@
 """Closed-book questions with one short answer."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Instructions about form: write about a topic and keep a rule that code can check."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Grade-school word problems (the training part of GSM8K), for models that can do more than short
 sums."""
 
-from __future__ import annotations
-
 import random
 from functools import cache
 

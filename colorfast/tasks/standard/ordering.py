@@ -1,7 +1,5 @@
 """Put three or four words or numbers in order."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 
