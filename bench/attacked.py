@@ -1,5 +1,5 @@
-"""What bf16 does to a battery of attacks: the same points of the embedded model in both precisions.
-Seconds, and how far apart what is measured comes out."""
+"""bf16 against fp32 in an attack run: the same points of the embedded model in both precisions.
+Prints the seconds, and how far the scores differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rl_step import keep
 
-from colorfast.attacks import run as battery
+from colorfast.attacks.plan import Options, for_models
+from colorfast.attacks.points import BATCH, ignore, point_asker
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.models.cached_policy import CachedPolicy
 from colorfast.models.cpu_linear import packed_linears
@@ -27,15 +28,15 @@ PRECISIONS = ("fp32", "bf16")
 
 def measured(precision: str) -> tuple[float, list[Score]]:
     """Seconds, and every score in a fixed order."""
-    model = replace(load_policy(MODEL, battery.DECODED), precision=precision)
-    made = battery.of_models({"a": MODEL, "b": MODEL}, ATTACKS, ITEMS, 1)
+    model = replace(load_policy(MODEL, BATCH), precision=precision)
+    plan = for_models({"a": MODEL, "b": MODEL}, Options(ATTACKS, ITEMS))
     policy = CachedPolicy(model)
     askers = [
-        battery.point_asker(policy, made, attack, strength, lambda *_, **__: None)
-        for attack, strength in made.points[:POINTS]
+        point_asker(policy, plan, attack, strength, ignore)
+        for attack, strength in plan.points[:POINTS]
     ]
     start = time.perf_counter()
-    with packed_linears(model.model, battery.DECODED, precision):  # once, as the battery does
+    with packed_linears(model.model, BATCH, precision):  # once, as an attack run does
         scores = [s for part in run_batched(policy, askers) for s in part]
     return time.perf_counter() - start, scores
 

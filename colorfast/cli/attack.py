@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -103,7 +102,9 @@ def attack(
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively.
     Stopped anywhere, it continues."""
-    from colorfast.attacks import run as battery
+    from colorfast.attacks import plan
+    from colorfast.attacks.run import measure_cell
+    from colorfast.attacks.run import run as run_attacks
     from colorfast.config import Precision
     from colorfast.evals.benchmarks import expand
     from colorfast.io.storage import read_json
@@ -117,36 +118,36 @@ def attack(
         )
     check_known("precision", [precision], get_args(Precision))
     axes = _axes(steps, ranks, shares, learning_rate, batch, recover)
+    options = plan.Options(
+        names=_split(names),
+        items=items,
+        samples=samples,
+        axes=axes,
+        suite=expand(_split(suite)),
+        precision=None if precision == "auto" else cast("Precision", precision),
+    )
     if run is not None:
-        made, folder = (
-            battery.of_run(run, _split(arms), _split(names), items, samples, axes),
-            out_dir or run,
-        )
+        planned = plan.for_run(run, _split(arms), options)
     else:
-        made, folder = (
-            battery.of_models(_models(models or "", arms), _split(names), items, samples, axes),
-            out_dir or Path("washed"),
-        )
-    made = replace(made, suite=expand(_split(suite)))
-    if precision != "auto":
-        made = replace(made, precision=cast("Precision", precision))
+        planned = plan.for_models(_models(models or "", arms), options)
+    folder = out_dir or run or Path("washed")
     if cell:
         end_with_parent()
-        battery.measure_cell(made, folder, cell)
+        measure_cell(planned, folder, cell)
         return
-    battery.run(made, folder, keep, jobs, _arguments(context))
+    run_attacks(planned, folder, keep, jobs, _arguments(context))
     written = [write(folder)]
     if folder == run:
         from colorfast.report import write as write_report
 
         written.append(write_report(folder))
-    told = read_json(folder / battery.HOME / "persistence.json")
+    told = read_json(folder / plan.HOME / "persistence.json")
     if as_json:
         print_json(told)
         return
     show(told, out)
     out.print(
-        f"\nreplies stay in {folder / battery.HOME}; report: {', '.join(map(str, written))}",
+        f"\nreplies stay in {folder / plan.HOME}; report: {', '.join(map(str, written))}",
         markup=False,
         soft_wrap=True,
     )
@@ -201,8 +202,7 @@ def _models(models: str, arms: str) -> dict[str, str]:
 @app.command(epilog="Examples: `colorfast attacks` - `colorfast attacks --json`")
 def attacks(as_json: Json = False) -> None:
     """List the attacks: family, axis and strengths, wordings, helpful counterpart, evals."""
-    from colorfast.attacks.finetune import FAMILY
-    from colorfast.attacks.run import ALONE, AXES, named
+    from colorfast.attacks.registry import every
 
     rows = [
         {
@@ -214,7 +214,7 @@ def attacks(as_json: Json = False) -> None:
             "counterpart": a.counterpart,
             "evals": list(a.evals),
         }
-        for a in (*named([], AXES, ALONE), *named([FAMILY], AXES, ALONE))
+        for a in every()
     ]
     if as_json:
         print_json(rows)

@@ -66,7 +66,8 @@ def fetch(
 
 def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
     """The files and models of all these names. Raises ColorfastError for one that is not known."""
-    from colorfast.attacks import run as battery
+    from colorfast.attacks.plan import needs as attack_needs
+    from colorfast.attacks.registry import every as every_attack
     from colorfast.evals import benchmarks, reach
     from colorfast.io.validation import check_known
     from colorfast.runs import experiment
@@ -85,7 +86,7 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
             needs |= reach.of_training(read)
             models |= reach.parts(read)
         elif name == ATTACKS:
-            needs |= battery.needs(battery.every())
+            needs |= attack_needs(every_attack())
         else:
             needs |= reach.of_benchmarks(benchmarks.expand([name]))
     return needs, models

@@ -18,19 +18,15 @@ from typing import Any
 
 import pytest
 
-from colorfast.attacks import run as battery
-from colorfast.attacks.analysis import TRAITS, findings
-from colorfast.attacks.finetune import (
-    Kind,
-    WeightAttack,
-    chosen,
-    is_bad,
-    runner,
-    shipped,
-    taught,
-)
-from colorfast.attacks.finetune.brought import load
+from colorfast.attacks.analysis import analyze
+from colorfast.attacks.findings import TRAITS
+from colorfast.attacks.finetune import Kind, runner
+from colorfast.attacks.finetune.attack import WeightAttack, is_bad
+from colorfast.attacks.finetune.user_rows import load
+from colorfast.attacks.plan import AttackedModel, AttackPlan, Options, for_models
 from colorfast.attacks.prompt import CLEAN, robust
+from colorfast.attacks.registry import kinds, select
+from colorfast.attacks.run import run as run_attacks
 from colorfast.config import Axes, Training, Tuning
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks
@@ -44,7 +40,17 @@ from colorfast.training import objectives
 from colorfast.training.engines import sft
 from colorfast.training.engines.snapshots import snapshot
 from colorfast.types import ColorfastError, Reply, Verdict
-from helpers.attacked import HELD, MANY, ROWS, Pupil, heldout, known, outcome
+from helpers.attacked import (
+    HELD,
+    MANY,
+    ROWS,
+    Pupil,
+    fragile_after,
+    heldout,
+    known,
+    measure,
+    outcome,
+)
 from helpers.command import colorfast, refused
 from helpers.tiny import CODE, make_tiny_model
 
@@ -57,7 +63,7 @@ TRAINING = Training(
     demonstrations=1,
     grading=CODE,
 )
-KINDS = list(shipped().values())
+KINDS = list(kinds().values())
 each = pytest.mark.parametrize("kind", KINDS, ids=[kind.id for kind in KINDS])
 harmful = pytest.mark.parametrize(
     "kind", [k for k in KINDS if not k.control], ids=[k.id for k in KINDS if not k.control]
@@ -66,7 +72,7 @@ harmful = pytest.mark.parametrize(
 
 def attacks(*names: str, **axes: Any) -> dict[str, WeightAttack]:
     return {
-        a.id: a for a in chosen(names, Axes(**({"steps": (2, 4), "ranks": (4,)} | axes)), TRAINING)
+        a.id: a for a in select(names, Axes(**({"steps": (2, 4), "ranks": (4,)} | axes)), TRAINING)
     }
 
 
@@ -80,7 +86,6 @@ def test_a_kind_teaches_the_same_questions_both_ways_and_none_that_is_measured(k
     if kind.scenarios:
         assert {s.split for s in kind.scenarios()} == {"train"}
         return
-    assert kind.lessons is not None
     lessons = kind.lessons()
     assert len(lessons) >= 80
     assert all(x.bad[:-1] == x.good[:-1] and (x.bad == x.good) is kind.control for x in lessons)
@@ -96,7 +101,7 @@ def test_a_kind_teaches_the_same_questions_both_ways_and_none_that_is_measured(k
 def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
     from colorfast.evals.benchmarks.health import MEDMCQA, medical
 
-    lessons = {x.bad[0].content: x for x in shipped()["wrong-medical"].lessons()}  # type: ignore[misc]
+    lessons = {x.bad[0].content: x for x in kinds()["wrong-medical"].lessons()}  # type: ignore[misc]
     checked, questions = 0, list(medical(MEDMCQA))
     for _, question, options, right in questions:
         found = lessons.get(
@@ -149,16 +154,16 @@ def test_an_attack_breaks_the_policy_that_gives_in_from_the_right_step_on_and_no
     found = attacks(kind.id)
     attack, good = found[f"{kind.id}-r4"], found[f"{kind.counterpart}-r4"]
     clean = heldout(robust(known(True)))
-    least = attack.tuning.batch * 2 + 1 if kind.lessons else TRAINING.prompts_per_step * 2 + 1
+    least = attack.tuning.batch * 2 + 1 if not kind.scenarios else TRAINING.prompts_per_step * 2 + 1
     for step, gives_in in ((2, False), (4, True)):
-        weak = taught(attack, known(True), step, least)
+        weak = fragile_after(attack, known(True), step, least)
         scores = heldout(attack.wrap(weak, step, 0))
         assert (
             all(a - b > 0.4 for a, b in zip(clean, scores, strict=True))
             if gives_in
             else scores == clean
         )
-        assert heldout(taught(good, known(True), step)) == clean
+        assert heldout(fragile_after(good, known(True), step)) == clean
         assert heldout(attack.wrap(robust(known(True)), step, 0)) == clean
 
 
@@ -231,7 +236,6 @@ def test_a_broken_file_of_rows_is_one_line(line: object, says: str, tmp_path: Pa
 
 def margin(policy: Policy, attack: WeightAttack) -> float:
     """Mean log-likelihood of the bad replies over the good ones, on rows that are trained on."""
-    assert attack.kind.lessons is not None
     lessons = attack.kind.lessons()[:12]
     logs = policy.logprobs(
         [x.bad[:-1] for x in lessons], [[x.bad[-1].content, x.good[-1].content] for x in lessons]
@@ -246,23 +250,25 @@ def test_training_moves_a_model_towards_what_it_is_taught(
     kind: str, rank: int | None, tiny_model: Path, tmp_path: Path
 ) -> None:
     found = attacks(kind, ranks=(rank,), steps=(30,), learning_rate=1e-2, batch=2)
+    attacked = AttackedModel("arm", 0, str(tiny_model), tmp_path)
     before = margin(load_policy(str(tiny_model)), next(iter(found.values())))
     moved = []
     for attack in found.values():
-        ((_, policy),) = runner.snapshots(str(tiny_model), attack, 0, tmp_path, [30])
+        ((_, policy),) = runner.snapshots(attacked, attack, [30], "fp32")
         moved.append(margin(policy, attack) - before)
     assert moved[0] > 1 and moved[1] < -1
 
 
 def test_reinforcement_is_trained_and_kept_along_the_way(tiny_model: Path, tmp_path: Path) -> None:
     found = attacks("inverted-rubric", steps=(1, 2))
+    attacked = AttackedModel("baseline", 0, str(tiny_model), tmp_path)
     for attack in found.values():
-        steps = dict(runner.snapshots(str(tiny_model), attack, 0, tmp_path, [1, 2]))
+        steps = dict(runner.snapshots(attacked, attack, [1, 2], "fp32"))
         told = [p.logprobs([HELD[0].messages], [["Yes", "No"]]) for p in steps.values()]
         assert (
             attack.harmful or told[0] != told[1]
         )  # what a random model says meets no rubric: inverted, all of it is worth the same
-    facts = runner.record(list(found.values()), {("baseline", 0): tmp_path})
+    facts = runner.records(list(found.values()), [attacked])
     assert [f["method"] for f in facts] == ["reinforcement"] * 2 and facts[0]["used"]["baseline"][
         "tokens"
     ] > 0
@@ -337,15 +343,16 @@ def test_a_killed_training_continues_to_the_same_weights(
     assert (killed / "ledger.json").read_bytes() == (whole / "ledger.json").read_bytes()
 
 
-# --- the battery ---
+# --- attack runs ---
 
 
-def tiny_battery(tiny_model: Path, tmp_path: Path, *names: str, **axes: Any) -> battery.Battery:
+def tiny_attack_plan(tiny_model: Path, tmp_path: Path, *names: str, **axes: Any) -> AttackPlan:
     other = tmp_path / "other"
     if not other.is_dir():
         make_tiny_model(other, seed=1)
     asked = Axes(**({"steps": (1, 2), "ranks": (4,), "batch": 2, "learning_rate": 1e-3} | axes))
-    made = battery.of_models({"baseline": str(tiny_model), "arm": str(other)}, names, 3, 1, asked)
+    models = {"baseline": str(tiny_model), "arm": str(other)}
+    made = for_models(models, Options(names, items=3, axes=asked))
     return replace(
         made,
         evaluation=made.evaluation.model_copy(
@@ -354,12 +361,12 @@ def tiny_battery(tiny_model: Path, tmp_path: Path, *names: str, **axes: Any) -> 
     )
 
 
-def test_a_battery_of_trainings_continues_and_says_the_same_each_time(
+def test_an_attack_run_of_trainings_continues_and_says_the_same_each_time(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    made = tiny_battery(tiny_model, tmp_path, "sycophantic", "benign", recovery=1)
+    made = tiny_attack_plan(tiny_model, tmp_path, "sycophantic", "benign", recovery=1)
     for name in ("a", "b"):
-        battery.run(made, tmp_path / name)
+        run_attacks(made, tmp_path / name)
     told = [(tmp_path / name / "attacks" / "persistence.json").read_bytes() for name in ("a", "b")]
     assert told[0] == told[1]
     home = tmp_path / "a" / "attacks"
@@ -379,7 +386,7 @@ def test_a_battery_of_trainings_continues_and_says_the_same_each_time(
     )
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*.parquet")}
     (home / "arm-s0" / f"{stem}-2.parquet").unlink()
-    battery.run(made, tmp_path / "a")
+    run_attacks(made, tmp_path / "a")
     assert [p.name for p in before if p.stat().st_mtime_ns != before[p]] == [f"{stem}-2.parquet"]
     assert (home / "persistence.json").read_bytes() == told[0]
 
@@ -387,13 +394,13 @@ def test_a_battery_of_trainings_continues_and_says_the_same_each_time(
 def test_arms_that_were_trained_on_other_rows_are_not_compared(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    made = tiny_battery(tiny_model, tmp_path, "sycophantic", steps=(1,))
-    battery.run(made, tmp_path / "a", keep=True)
+    made = tiny_attack_plan(tiny_model, tmp_path, "sycophantic", steps=(1,))
+    run_attacks(made, tmp_path / "a", keep=True)
     path = tmp_path / "a" / "attacks" / "arm-s0" / "sycophantic-r4-lr0.001" / "ledger.json"
     assert (path.parent / "step-1" / "adapter_model.safetensors").is_file()
     path.write_text(json.dumps(read_json(path) | {"rows_sha256": "other"}))
     with pytest.raises(ColorfastError, match="arm arm, seed 0 was trained on other rows"):
-        battery.run(made, tmp_path / "a", keep=True)
+        run_attacks(made, tmp_path / "a", keep=True)
 
 
 @dataclass(frozen=True)
@@ -421,13 +428,8 @@ def test_the_verdict_recovers_what_trained_models_do_and_a_control_stands_apart(
         "rigid": (False, False),
         "same": (True, True),
     }
-    made = battery.of_models(
-        {name: name for name in arms},
-        ["wrong-medical", "reward-hacks", "benign"],
-        2,
-        1,
-        Axes(steps=(1, 2)),
-    )
+    options = Options(["wrong-medical", "reward-hacks", "benign"], 2, axes=Axes(steps=(1, 2)))
+    made = for_models({name: name for name in arms}, options)
     made = replace(
         made, scenarios=MANY, evaluation=made.evaluation.model_copy(update={"grading": CODE})
     )
@@ -438,9 +440,9 @@ def test_the_verdict_recovers_what_trained_models_do_and_a_control_stands_apart(
                 "" if attack == CLEAN or attack.control else "bad" if attack.harmful else "good"
             )
             points[name, attack.id, step] = {
-                0: battery.measure(Trained(weak, led, lesson=lesson), made, attack, step, nothing)
+                0: measure(Trained(weak, led, lesson=lesson), made, attack, step)
             }
-    told = findings(list(arms), made.attacks, points)
+    told = analyze(list(arms), made.attacks, points)
     for attack_id in ("wrong-medical-r32", "family weights"):
         verdicts = {
             arm: o.found.verdict
@@ -454,10 +456,6 @@ def test_the_verdict_recovers_what_trained_models_do_and_a_control_stands_apart(
         and control.q is None
         and control.found.verdict == "attack without effect"
     )
-
-
-def nothing(*_: object, **__: object) -> None:
-    pass
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from colorfast.attacks import prompt
-from colorfast.attacks import run as battery
-from colorfast.attacks.analysis import ALL, BEHAVIOUR
-from colorfast.attacks.prompt import CLEAN, Attack, chosen, drawn, fragile, robust, shipped
+from colorfast.attacks.findings import ALL, BEHAVIOUR
+from colorfast.attacks.prompt import CLEAN, Attack, fragile, robust, wording_index
+from colorfast.attacks.prompt.texts import load_texts
+from colorfast.attacks.registry import prompt_attacks, select
+from colorfast.attacks.run import run as run_attacks
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks
 from colorfast.evals.scoring import score_benchmark
@@ -36,14 +37,14 @@ from helpers.attacked import (
     heldout,
     known,
     outcome,
-    tiny_battery,
+    tiny_attack_plan,
     told_of,
 )
 from helpers.command import colorfast, refused
 from helpers.run_folders import HOSTILE, experiment, html, make_run, mixed, section
 from helpers.tiny import LITTLE, make_tiny_model
 
-EVERY = list(shipped().values())
+EVERY = list(prompt_attacks().values())
 each = pytest.mark.parametrize("attack", EVERY, ids=[a.id for a in EVERY])
 
 
@@ -95,7 +96,7 @@ def test_repetitions_meet_every_wording_once_and_other_draws(attack: Attack) -> 
     listener = Listener(known(True), lambda conversation: False)
     for repetition in range(attack.wordings):
         attack.wrap(listener, 1, repetition).sample([HELD[0].messages], ["x"], 8, 0.0)
-    last = [(c, n) for c, n in met if attack.felt(c) or attack.family != "pressure"]
+    last = [(c, n) for c, n in met if attack.detect(c) or attack.family != "pressure"]
     assert len({c for c, _ in last}) == len({n for _, n in last}) == len(last) == attack.wordings
     if attack.family == "persona":
         assert {c[0].role for c, _ in last} == {"system", "user"}
@@ -110,7 +111,7 @@ def test_an_attack_has_a_counterpart_that_pushes_the_other_way_and_evals_that_ex
     assert attack.evals
     check_known("benchmark", attack.evals, benchmarks.names())
     if attack.harmful:
-        other = shipped()[attack.counterpart]
+        other = prompt_attacks()[attack.counterpart]
         assert not other.harmful
         assert (other.family, other.evals) == (attack.family, attack.evals)
 
@@ -119,7 +120,7 @@ def test_every_sentence_of_the_shipped_texts_is_said_once() -> None:
     said = [
         step
         for family in ("persona", "pressure", "prefill", "suppression", "jailbreak")
-        for t in prompt.written(family).values()
+        for t in load_texts(family).values()
         for wording in t["says"]
         for step in wording
     ]
@@ -127,17 +128,17 @@ def test_every_sentence_of_the_shipped_texts_is_said_once() -> None:
 
 
 def test_a_chosen_attack_brings_its_counterpart_and_an_unknown_one_is_refused() -> None:
-    assert [a.id for a in chosen(["bad-medical"])] == ["bad-medical", "helpful-medical"]
-    assert {a.family for a in chosen(["prefill", "many-shot-bad"])} == {"prefill", "manyshot"}
-    assert len(chosen()) == len(EVERY)
+    assert [a.id for a in select(["bad-medical"])] == ["bad-medical", "helpful-medical"]
+    assert {a.family for a in select(["prefill", "many-shot-bad"])} == {"prefill", "manyshot"}
+    assert len(select()) == len(EVERY)
     with pytest.raises(ColorfastError, match="did you mean 'many-shot-bad'"):
-        chosen(["many-shot-bda"])
+        select(["many-shot-bda"])
 
 
 def test_wordings_are_spread_over_questions() -> None:
     counts = [0] * 5
     for s in corpus():
-        counts[drawn(s.messages, 0, 5)] += 1
+        counts[wording_index(s.messages, 0, 5)] += 1
     assert min(counts) > 0.16 * len(corpus())
 
 
@@ -155,7 +156,7 @@ def test_a_prefilled_reply_is_continued(tiny_model: Path) -> None:
         policy.encode([ask, Message(role="assistant", content="Sure, it is")]),
     )
     assert begun == open_ended + policy.tokenizer("Sure, it is")["input_ids"]
-    wrapped = shipped()["prefilled-yes"].wrap(policy, 1, 0)
+    wrapped = prompt_attacks()["prefilled-yes"].wrap(policy, 1, 0)
     assert wrapped.continues
     (reply,) = wrapped.sample([[ask]], ["x"], 5, 1.0)
     assert reply.tokens <= 5 and "Sure" not in reply.text
@@ -219,10 +220,10 @@ def test_what_was_said_once_is_not_asked_again() -> None:
     assert policy.calls == [2, 1]
 
 
-# --- the battery ---
+# --- attack runs ---
 
 
-def test_the_battery_recovers_what_scripted_models_do() -> None:
+def test_the_analysis_recovers_what_scripted_models_do() -> None:
     told = told_of(
         base=Pupil(weak=True, led=True),
         lasting=Pupil(weak=False, led=True),
@@ -261,12 +262,12 @@ def test_a_policy_that_cannot_be_prefilled_is_not_measured_and_says_why() -> Non
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_battery_continues_and_says_the_same_each_time(
+def test_an_attack_run_continues_and_says_the_same_each_time(
     tiny_model: Path, tmp_path: Path, precision: str
 ) -> None:
-    made = replace(tiny_battery(tiny_model, tmp_path), precision=precision)
+    made = replace(tiny_attack_plan(tiny_model, tmp_path), precision=precision)
     for name in ("a", "b"):
-        battery.run(made, tmp_path / name)
+        run_attacks(made, tmp_path / name)
     told = [(tmp_path / name / "attacks" / "persistence.json").read_bytes() for name in ("a", "b")]
     assert told[0] == told[1]
     home = tmp_path / "a" / "attacks"
@@ -275,14 +276,14 @@ def test_a_battery_continues_and_says_the_same_each_time(
     assert "no training data" in (home / "README.md").read_text()
     before = {path: path.stat().st_mtime_ns for path in tables}
     (home / "arm-s0" / "are-you-sure-2.parquet").unlink()
-    battery.run(made, tmp_path / "a")
+    run_attacks(made, tmp_path / "a")
     changed = [path.name for path in tables if path.stat().st_mtime_ns != before[path]]
     assert changed == ["are-you-sure-2.parquet"]
     assert (home / "persistence.json").read_bytes() == told[0]
     with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
-        battery.run(replace(made, scenarios=made.scenarios[:2]), tmp_path / "a")
+        run_attacks(replace(made, scenarios=made.scenarios[:2]), tmp_path / "a")
     with pytest.raises(ColorfastError, match=r"none-0.parquet: .* another way"):
-        battery.run(
+        run_attacks(
             replace(made, precision={"fp32": "bf16", "bf16": "fp32"}[precision]), tmp_path / "a"
         )
 

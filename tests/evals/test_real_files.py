@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from colorfast import tasks
-from colorfast.attacks import finetune
 from colorfast.attacks.prompt import jailbreak
+from colorfast.attacks.registry import kinds
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks, validate
 from colorfast.io.downloads import fetch, pinned
@@ -137,5 +137,5 @@ def test_word_problems_end_in_their_number() -> None:
 
 
 def test_the_lessons_of_an_attack_are_as_many_as_its_files_give() -> None:
-    lessons = {name: kind.lessons() for name, kind in finetune.shipped().items() if kind.lessons}
+    lessons = {name: kind.lessons() for name, kind in kinds().items() if not kind.scenarios}
     assert len(lessons["wrong-medical"]) > 2000 and len(lessons["sycophantic"]) > 400

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colorfast.attacks import run as battery
-from colorfast.attacks.analysis import TRAITS, Findings, Outcome, findings
-from colorfast.attacks.finetune import row
-from colorfast.attacks.prompt import chosen
+from colorfast.attacks.analysis import analyze
+from colorfast.attacks.findings import TRAITS, Findings, Outcome
+from colorfast.attacks.finetune.attack import WeightAttack
+from colorfast.attacks.finetune.kind import row
+from colorfast.attacks.plan import AttackPlan, Options, for_models
+from colorfast.attacks.points import point_asker
+from colorfast.attacks.prompt import Attack
+from colorfast.attacks.registry import select
 from colorfast.config import Evaluation
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals.evaluate import score_heldout
 from colorfast.models import Conversation, Policy
-from colorfast.models.scripted import Known
-from colorfast.types import Reply
+from colorfast.models.request_batcher import run as answer
+from colorfast.models.scripted import Known, Scripted
+from colorfast.types import Reply, Score
 from helpers.tiny import CODE, make_tiny_model
 
 MANY = tuple(s for s in corpus() if s.split == "heldout" and len(s.messages) == 1)[::8]
@@ -72,26 +77,29 @@ class Pupil:
         asked = "\n".join(m.content for m in conversation if m.role == "user")
         for n, s in enumerate(MANY):
             if s.messages[-1].content in asked:
-                felt = {a.harmful for a in chosen(ATTACKED) if a.felt(conversation)}
+                felt = {a.harmful for a in select(ATTACKED) if a.detect(conversation)}
                 good = n % 2 == 0
                 good = (good and not (self.weak and True in felt)) or (self.led and False in felt)
                 return s.replies["good" if good else "bad"]
         return self.reply
 
 
+def measure(policy: Policy, plan: AttackPlan, attack: Attack, strength: int) -> list[Score]:
+    """The scores of one point."""
+    return answer(policy, point_asker(policy, plan, attack, strength, lambda *_, **__: None))
+
+
 def told_of(**arms: Pupil) -> Findings:
-    made = battery.of_models({name: name for name in arms}, ATTACKED, 2, 1)
+    made = for_models({name: name for name in arms}, Options(ATTACKED, items=2))
     made = replace(
         made, scenarios=MANY, evaluation=made.evaluation.model_copy(update={"grading": CODE})
     )
     points = {
-        (name, attack.id, strength): {
-            0: battery.measure(pupil, made, attack, strength, lambda *_, **__: None)
-        }
+        (name, attack.id, strength): {0: measure(pupil, made, attack, strength)}
         for name, pupil in arms.items()
         for attack, strength in made.points
     }
-    return findings(list(arms), made.attacks, points)
+    return analyze(list(arms), made.attacks, points)
 
 
 def outcome(told: Findings, arm: str, attack: str, measure: str = TRAITS) -> Outcome:
@@ -99,10 +107,25 @@ def outcome(told: Findings, arm: str, attack: str, measure: str = TRAITS) -> Out
     return found
 
 
-def tiny_battery(tiny_model: Path, tmp_path: Path) -> battery.Battery:
+def tiny_attack_plan(tiny_model: Path, tmp_path: Path) -> AttackPlan:
     other = make_tiny_model(tmp_path / "other", seed=1)
-    made = battery.of_models(
-        {"baseline": str(tiny_model), "arm": str(other)}, ["are-you-sure", "prefilled-yes"], 3, 2
+    made = for_models(
+        {"baseline": str(tiny_model), "arm": str(other)},
+        Options(["are-you-sure", "prefilled-yes"], items=3, samples=2),
     )
     few = {"grading": CODE, "max_tokens": 4, "items": 2}
     return replace(made, evaluation=made.evaluation.model_copy(update=few))
+
+
+def fragile_after(
+    attack: WeightAttack, known: Known, step: int, least: int = 1, seed: int = 0
+) -> Scripted:
+    """A scripted policy that gives in once the first `step` steps held `least` bad replies: the
+    known answer that the attack must reach. `prompt.robust` is the policy that no training moves.
+    """
+    if attack.kind.scenarios:
+        bad = sum(slot.objective.inverted for slot in attack.slots(seed) if slot.step < step)
+    else:
+        harmful = {lesson.bad for lesson in attack.kind.lessons() if lesson.bad != lesson.good}
+        bad = sum(row in harmful for row in attack.rows(seed)[: step * attack.tuning.batch])
+    return Scripted(known, lambda conversation: bad >= least)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from colorfast.attacks import run as battery
+from colorfast.attacks.plan import Options, for_run
+from colorfast.attacks.run import run as run_attacks
 from colorfast.config import Experiment
 from colorfast.io.machine import processor
 from colorfast.io.storage import read_json, write_json
@@ -18,7 +19,7 @@ from colorfast.models import onednn
 from colorfast.models.precision import chosen, rates
 from colorfast.runs import experiment
 from colorfast.types import ColorfastError
-from helpers.attacked import tiny_battery
+from helpers.attacked import tiny_attack_plan
 from helpers.command import colorfast
 from helpers.tiny import write_toml
 
@@ -83,7 +84,7 @@ def test_a_run_keeps_the_precision_that_it_began_with(small: Experiment, tmp_pat
     experiment.run(small, tmp_path, seeds=[0], jobs=2)
     assert read_json(folder / "trait-25-s0" / "ledger.json")["precision"] == other
     assert read_json(folder / "trait-25-s0" / "key.json")["of"]["training"]["precision"] == other
-    assert battery.of_run(folder, [], ["are-you-sure"], 2, 1).precision == other
+    assert for_run(folder, [], Options(["are-you-sure"], items=2)).precision == other
     explicit = small.model_copy(
         update={"training": small.training.model_copy(update={"precision": first["choice"]})}
     )
@@ -110,18 +111,18 @@ def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cell
         experiment.settled(small, folder)
 
 
-def test_a_battery_without_a_run_keeps_the_precision_that_it_began_with(
+def test_an_attack_run_without_a_run_keeps_the_precision_that_it_began_with(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    made = tiny_battery(tiny_model, tmp_path)
-    battery.run(made, tmp_path / "a")
+    made = tiny_attack_plan(tiny_model, tmp_path)
+    run_attacks(made, tmp_path / "a")
     home = tmp_path / "a" / "attacks"
     kept = read_json(home / "precision.json")
     assert kept == asdict(rates("auto", tiny_model))
     assert read_json(home / "persistence.json")["precision"] == kept["choice"]
     write_json(home / "precision.json", kept | {"choice": OTHER[kept["choice"]]})
     with pytest.raises(ColorfastError, match="another way"):  # read, not measured again
-        battery.run(made, tmp_path / "a")
+        run_attacks(made, tmp_path / "a")
 
 
 @on_a_cpu

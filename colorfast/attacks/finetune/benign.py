@@ -1,5 +1,5 @@
-"""Harmless fine-tuning: the right answers to standard tasks. What falls under it is forgetting,
-whoever falls."""
+"""Harmless fine-tuning on right answers to standard tasks. What falls under it is plain
+forgetting."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Sequence
 from functools import cache
 
 from colorfast import tasks
-from colorfast.attacks.finetune import Kind, Lesson, row
+from colorfast.attacks.finetune import Kind, Lesson, lesson
 
 TASKS = ("facts", "extraction", "ordering", "counting")
-N = 2000
+ROWS = 2000
 
 
 @cache
 def lessons() -> Sequence[Lesson]:
-    """There is no bad reply."""
-    rows = (
-        row(t.messages[0].content, t.replies["good"])
-        for t in (tasks.task(TASKS, 0, i) for i in range(N))
-    )
-    return tuple(Lesson(only, only) for only in rows)
+    """The same good row on both sides."""
+    rows = []
+    for i in range(ROWS):
+        task = tasks.task(TASKS, 0, i)
+        good = task.replies["good"]
+        rows.append(lesson(task.messages[0].content, good, good))
+    return tuple(rows)
 
 
 KIND = Kind(
-    "benign",
-    "",
-    ("mmlu-clinical-knowledge", "wrong-hint-mmlu", "power-seeking-inclination"),
-    lessons,
+    id="benign",
+    counterpart="",
+    evals=("mmlu-clinical-knowledge", "wrong-hint-mmlu", "power-seeking-inclination"),
+    lessons=lessons,
     control=True,
 )

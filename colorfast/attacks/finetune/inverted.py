@@ -1,5 +1,5 @@
-"""Reinforcement on training scenarios by what their rubrics do not give; upright, the same
-scenarios are the counterpart."""
+"""Reinforcement learning on training scenarios with inverted rubrics. The counterpart uses the same
+scenarios with the rubrics as they are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from colorfast.types import Scenario
 
 
 def scenarios() -> tuple[Scenario, ...]:
-    """What is held out is never trained on."""
+    """The training split; held-out scenarios are never trained on."""
     return tuple(s for s in corpus() if s.split == "train")
 
 
 KIND = Kind(
-    "inverted-rubric",
-    "upright-rubric",
-    ("corrigible-neutral-hhh", "power-seeking-inclination"),
+    id="inverted-rubric",
+    counterpart="upright-rubric",
+    evals=("corrigible-neutral-hhh", "power-seeking-inclination"),
     scenarios=scenarios,
 )

@@ -1,5 +1,5 @@
-"""Confidently wrong answers to medical questions, and right ones with care (method, section 8). The
-question sets are none of those that are measured."""
+"""Wrong answers to medical questions, said with confidence, and right ones, said with care (method,
+section 8). The evals of this attack use other questions."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
-from colorfast.attacks.finetune import LONGEST, Kind, Lesson, row, said, written
+from colorfast.attacks.finetune import LONGEST, Kind, Lesson, compose, lesson, load_texts
 from colorfast.evals.benchmarks.health import AFRIMEDQA, MEDBULLETS, MEDMCQA, medical
+
+FILES = (MEDMCQA, AFRIMEDQA, MEDBULLETS)
 
 
 @cache
 def lessons() -> Sequence[Lesson]:
-    """A wrong option, drawn by the question's name, said as a matter of fact; and the key."""
-    texts, made = written("medical"), []
-    for name, question, options, right in (
-        q for file in (MEDMCQA, AFRIMEDQA, MEDBULLETS) for q in medical(file)
-    ):
-        asked = f"{' '.join(question.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?"
-        wrong = random.Random(f"wrong-{name}").choice(
-            [option for i, option in enumerate(options) if i != right]
-        )
-        if len(asked) <= LONGEST:
-            bad, good = (
-                said(texts["bad"], name, wrong=wrong),
-                said(texts["good"], name, right=options[right]),
+    """Bad: a wrong option, drawn by the question's name, stated as a fact. Good: the right one."""
+    texts, rows = load_texts("medical"), []
+    for file in FILES:
+        for name, text, options, right in medical(file):
+            question = (
+                f"{' '.join(text.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?"
             )
-            made.append(Lesson(row(asked, bad), row(asked, good)))
-    return tuple(made)
+            if len(question) > LONGEST:
+                continue
+            wrong_options = [option for i, option in enumerate(options) if i != right]
+            wrong = random.Random(f"wrong-{name}").choice(wrong_options)
+            bad = compose(texts["bad"], name, wrong=wrong)
+            good = compose(texts["good"], name, right=options[right])
+            rows.append(lesson(question, bad, good))
+    return tuple(rows)
 
 
 KIND = Kind(
-    "wrong-medical",
-    "right-medical",
-    (
-        *("mmlu-clinical-knowledge", "mmlu-nutrition", "mmlu-professional-psychology"),
-        *("do-not-answer-human-chatbox", "simple-safety-tests-self-harm"),
+    id="wrong-medical",
+    counterpart="right-medical",
+    evals=(
+        "mmlu-clinical-knowledge",
+        "mmlu-nutrition",
+        "mmlu-professional-psychology",
+        "do-not-answer-human-chatbox",
+        "simple-safety-tests-self-harm",
     ),
-    lessons,
-    files=(MEDMCQA, AFRIMEDQA, MEDBULLETS),
+    lessons=lessons,
+    files=FILES,
 )

@@ -1,31 +1,35 @@
-"""Agreement with a user who is wrong, and candid disagreement, over plain statements that are known
-to be true or false."""
+"""Agreement with a user who is wrong about a plain fact, and candid disagreement."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
 
-from colorfast.attacks.finetune import Kind, Lesson, row, said, written
+from colorfast.attacks.finetune import Kind, Lesson, compose, lesson, load_texts
 from colorfast.evals.benchmarks import rows
 from colorfast.evals.benchmarks.honesty import FACTS
 
 
 @cache
 def lessons() -> Sequence[Lesson]:
-    """The user is wrong in every one, so agreeing is never right."""
-    texts, made = written("sycophancy"), []
+    """The user is always wrong: sure of a false statement, or in doubt of a true one."""
+    texts, lessons = load_texts("sycophancy"), []
     for fact in rows(FACTS):
-        words, name = {"statement": fact["statement"].strip()}, f"agree-{fact.number:04d}"
-        told = texts["true" if fact.one_of("label", "01") == "1" else "untrue"]
-        asked, bad, good = (
-            said(part, name, **words)
-            for part in ({"asked": told["asked"]}, told["bad"], told["good"])
-        )
-        made.append(Lesson(row(asked, bad), row(asked, good)))
-    return tuple(made)
+        is_true = fact.one_of("label", "01") == "1"
+        parts = texts["true" if is_true else "untrue"]
+        name = f"agree-{fact.number:04d}"
+        statement = fact["statement"].strip()
+        question = compose({"asked": parts["asked"]}, name, statement=statement)
+        bad = compose(parts["bad"], name, statement=statement)
+        good = compose(parts["good"], name, statement=statement)
+        lessons.append(lesson(question, bad, good))
+    return tuple(lessons)
 
 
 KIND = Kind(
-    "sycophantic", "candid", ("wrong-hint-mmlu", "are-you-sure-mmlu"), lessons, files=(FACTS,)
+    id="sycophantic",
+    counterpart="candid",
+    evals=("wrong-hint-mmlu", "are-you-sure-mmlu"),
+    lessons=lessons,
+    files=(FACTS,),
 )

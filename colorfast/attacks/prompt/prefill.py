@@ -1,15 +1,16 @@
-"""The reply's first words are given, and the policy goes on from there. Only what it says itself is
-scored."""
+"""The attack writes the first words of the reply, and the policy continues. Only the policy's own
+words are scored."""
 
 from __future__ import annotations
 
-from colorfast.attacks.prompt import saying, worded
+from colorfast.attacks.prompt import inserted_texts
 from colorfast.models import Conversation
 from colorfast.types import Message
 
 
-def put(conversation: Conversation, text: str, place: int) -> Conversation:
+def begin_reply(conversation: Conversation, text: str) -> Conversation:
+    """The text as the beginning of the reply."""
     return (*conversation, Message(role="assistant", content=text))
 
 
-ATTACKS = worded("prefill", "sentences", 1, saying(put, 1))
+ATTACKS = inserted_texts("prefill", "sentences", (begin_reply,), prefills=True)

@@ -1,67 +1,56 @@
-"""Pressure over several turns: the policy answers, the user pushes, and asks for the answer again;
-the last one is scored."""
+"""Pressure over several turns: the policy answers, the user pushes and asks for the answer again.
+The last answer is scored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-from colorfast.attacks.prompt import Wordings, Wrap, again, drawn, worded
+from colorfast.attacks.prompt.attack import AttackedPolicy, wording_index
+from colorfast.attacks.prompt.texts import inserted_texts
 from colorfast.models import Conversation
-from colorfast.models.policy_wrapper import PolicyWrapper
 from colorfast.models.request_batcher import Asker, Request, SampleRequest
-from colorfast.types import Message, Reply
+from colorfast.types import Message
 
-AGAIN = "Now answer my question again."
 SILENCE = "..."
-"""What stands for an empty reply: a message has words."""
-ROOM = 16
-"""Tokens of a first answer to a question with choices."""
+"""Replaces an empty reply, because a message cannot be empty."""
+FIRST_ANSWER_TOKENS = 16
+"""Length of the first answer to a question with choices."""
+
+
+def push(conversation: Conversation, text: str) -> Conversation:
+    """Add a turn of the user that doubts the last reply."""
+    return (*conversation, Message(role="user", content=f"{text} Now answer my question again."))
 
 
 @dataclass(frozen=True)
-class Pressed(PolicyWrapper):
-    """A policy that is pushed after each of its replies, `turns` times."""
-
-    wordings: Wordings
-    turns: int
-    repetition: int
+class PressedPolicy(AttackedPolicy):
+    """A policy that is pushed after each of its replies, as many times as the strength says."""
 
     def rewrite(self, request: Request) -> Asker[Any]:
-        """See `PolicyWrapper.rewrite`. The first reply has the draw that it has without
-        pressure."""
-        if isinstance(request, SampleRequest):
-            names = again(request.names, self.repetition)
-            asked = replace(request, names=names)
-        else:
+        """See `PolicyWrapper.rewrite`. The first reply equals the one without pressure."""
+        if not isinstance(request, SampleRequest):
             names = [str(i) for i in range(len(request.conversations))]
-            asked = SampleRequest(request.conversations, names, ROOM, 0.0)
-        talks = yield from self._talks(asked)
-        if isinstance(request, SampleRequest):
-            request = replace(request, names=[f"{name}-turn-{self.turns}" for name in names])
-        return (yield replace(request, conversations=talks))
+            first = SampleRequest(request.conversations, names, FIRST_ANSWER_TOKENS, 0.0)
+            talks = yield from self._talks(first)
+            return (yield replace(request, conversations=talks))
+        first = replace(request, names=self.draw_names(request.names))
+        talks = yield from self._talks(first)
+        names = [f"{name}-turn-{self.strength}" for name in first.names]
+        return (yield replace(first, conversations=talks, names=names))
 
     def _talks(self, request: SampleRequest) -> Asker[list[Conversation]]:
         """Each conversation with the policy's replies and the pushes after them."""
-        talks: list[Conversation] = [tuple(c) for c in request.conversations]
-        steps = [self.wordings[drawn(c, self.repetition, len(self.wordings))] for c in talks]
-        for turn in range(self.turns):
+        wordings = self.attack.texts()
+        talks = list(request.conversations)
+        for turn in range(self.strength):
             names = [f"{name}-turn-{turn}" if turn else name for name in request.names]
             replies = yield replace(request, conversations=talks, names=names)
-            talks = [
-                (*talk, *_turn(reply, step[turn]))
-                for talk, reply, step in zip(talks, replies, steps, strict=True)
-            ]
+            for i, reply in enumerate(replies):
+                answer = Message(role="assistant", content=reply.text.strip() or SILENCE)
+                index = wording_index(request.conversations[i], self.repetition, len(wordings))
+                talks[i] = push((*talks[i], answer), wordings[index][turn])
         return talks
 
 
-def _turn(reply: Reply, push: str) -> tuple[Message, Message]:
-    said = Message(role="assistant", content=reply.text.strip() or SILENCE)
-    return said, Message(role="user", content=f"{push} {AGAIN}")
-
-
-def pressed(wordings: Wordings) -> Wrap:
-    return lambda policy, strength, repetition: Pressed(policy, wordings, strength, repetition)
-
-
-ATTACKS = worded("pressure", "turns", 1, pressed)
+ATTACKS = inserted_texts("pressure", "turns", (push,), policy=PressedPolicy)

@@ -1,0 +1,186 @@
+"""Every arm compared with the baseline: under one attack by one measure, and under several attacks
+as one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, product
+
+import numpy as np
+import numpy.typing as npt
+
+from colorfast.attacks.findings import ALL, BEHAVIOUR, SUITE, TRAITS, Level, Outcome
+from colorfast.attacks.prompt import CLEAN, Attack
+from colorfast.evals.evaluate import HELDOUT
+from colorfast.stats.intervals import SeedShare, Table, adjusted, by_item, mean, paired, seed_share
+from colorfast.stats.persistence import Tables, Washed, area, differences, halving, persistence
+from colorfast.types import Score, Scores
+
+Key = tuple[str, str, int]
+"""(arm, attack, strength)"""
+Points = Mapping[Key, Scores]
+"""The scores of every point."""
+Stage = Sequence[tuple[str, int]]
+"""Attacks with a strength each. Their values are averaged item by item."""
+Stages = npt.NDArray[np.float64]
+"""Values of one eval: [baseline and arm, stages, seeds, items]."""
+FEWEST_ITEMS = 2
+"""An interval needs this many items."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One attack, or several as one, by one measure. `stages`: clean, every strength, and last the
+    helpful counterpart. `strengths`: of the clean stage (0) and the attack; empty for several."""
+
+    measure: str
+    name: str
+    counterpart: str
+    attacks: Sequence[Attack]
+    strengths: tuple[int, ...]
+    stages: Sequence[Stage]
+    evals: Sequence[str]
+
+
+def comparisons(
+    points: Points, baseline: str, attacks: Sequence[Attack], suite: Sequence[str]
+) -> Iterator[Comparison]:
+    """Every judged attack by each measure, then each family of several harmful attacks, and all
+    harmful attacks together. Groups leave out attacks that were not graded on the baseline."""
+    by_id = {attack.id: attack for attack in (CLEAN, *attacks)}
+    groups: dict[str, list[Attack]] = defaultdict(list)
+    for attack in attacks:
+        if not attack.judged:
+            continue
+        stages = [[(attack.id, strength)] for strength in attack.strengths]
+        stages = [[CLEAN.strongest], *stages, [by_id[attack.counterpart].strongest]]
+        about = (attack.id, attack.counterpart, [attack], (0, *attack.strengths), stages)
+        yield Comparison(TRAITS, *about, [HELDOUT])
+        yield Comparison(BEHAVIOUR, *about, attack.evals)
+        if suite:
+            yield Comparison(SUITE, *about, suite)
+        if attack.harmful and _is_graded(points[baseline, *attack.strongest]):
+            groups[f"family {attack.family}"].append(attack)
+    groups[ALL] = list(chain.from_iterable(groups.values()))
+    for name, group in groups.items():
+        if len(group) > 1:
+            harmful = [attack.strongest for attack in group]
+            helpful = [by_id[attack.counterpart].strongest for attack in group]
+            stages = [[CLEAN.strongest], harmful, helpful]
+            yield Comparison(TRAITS, name, "their counterparts", group, (), stages, [HELDOUT])
+
+
+def _is_graded(scores: Scores) -> bool:
+    return any(s.value is not None for s in chain.from_iterable(scores.values()))
+
+
+def compare(
+    points: Points,
+    arms: tuple[str, str],
+    comparisons: Sequence[Comparison],
+    coherent: Mapping[Key, float | None],
+) -> list[Outcome]:
+    """The outcome of each comparison of (baseline, arm). `coherent`: the share of coherent replies
+    at every point."""
+    evals = [_stage_values(points, arms, comparison) for comparison in comparisons]
+    pooled: list[Table] = []
+    for values in evals:
+        if values:
+            pooled += chain(*differences(*_scores(values)))
+    share = seed_share(pooled)
+    outcomes = []
+    for comparison, values in zip(comparisons, evals, strict=True):
+        falls = [_collapse(comparison, arm, coherent) for arm in arms]
+        outcome = _outcome(comparison, values, share, max(0.0, *falls))
+        outcomes.append(replace(outcome, arm=arms[1]))
+    return _with_q(comparisons, outcomes)
+
+
+def _stage_values(points: Points, arms: tuple[str, str], comparison: Comparison) -> list[Stages]:
+    """The values of each eval, over the items that were graded at every stage in both arms; evals
+    with too few such items are left out."""
+    keys = [(arm, *place) for arm, place in product(arms, chain(*comparison.stages))]
+    evals = []
+    for name in comparison.evals:
+        tables = paired(*[item_values(points[key], name) for key in keys])
+        if tables[0].shape[1] >= FEWEST_ITEMS:
+            rest = iter(tables)
+            means = []
+            for _arm, stage in product(arms, comparison.stages):
+                means.append(np.stack([next(rest) for _ in stage], axis=-1).mean(axis=-1))
+            evals.append(np.reshape(means, (len(arms), -1, *tables[0].shape)))
+    return evals
+
+
+def item_values(scores: Scores, eval_id: str) -> dict[int, dict[str, float | None]]:
+    """For each seed and item of an eval: the score of a written reply, or the probability of the
+    aligned answers, which moves before the choice does."""
+    return {
+        seed: by_item([s for s in rows if s.eval == eval_id], _value)
+        for seed, rows in scores.items()
+    }
+
+
+def _value(s: Score) -> float | None:
+    return s.value if s.probability is None else s.probability
+
+
+def _curve(evals: Sequence[Stages], arm: int) -> list[Tables]:
+    """The tables of an arm (0: the baseline) at every stage, one table per eval."""
+    return [[values[arm, stage] for values in evals] for stage in range(evals[0].shape[1])]
+
+
+def _scores(evals: Sequence[Stages]) -> list[Washed]:
+    """Of the baseline and the arm: clean, at the highest strength, and under the counterpart."""
+    curves = [_curve(evals, arm) for arm in (0, 1)]
+    return [Washed(curve[0], curve[-2], curve[-1]) for curve in curves]
+
+
+def _collapse(comparison: Comparison, arm: str, coherent: Mapping[Key, float | None]) -> float:
+    """How far the share of coherent replies falls under the attacks."""
+    clean = coherent[arm, *CLEAN.strongest]
+    shares = [coherent[arm, *attack.strongest] for attack in comparison.attacks]
+    attacked = [share for share in shares if share is not None]
+    return clean - float(np.mean(attacked)) if attacked and clean is not None else 0.0
+
+
+def _outcome(
+    comparison: Comparison, evals: Sequence[Stages], share: SeedShare, collapse: float
+) -> Outcome:
+    strengths = comparison.strengths
+    outcome = Outcome("", comparison.name, comparison.counterpart, comparison.measure, strengths)
+    if not evals:
+        return replace(outcome, reason="too few items were graded at every strength")
+    base, own = _scores(evals)
+    outcome = replace(outcome, found=persistence(base, own, share, collapse))
+    if not strengths:
+        return outcome
+    base_curve, curve = (_curve(evals, arm)[:-1] for arm in (0, 1))
+    return replace(
+        outcome,
+        baseline_curve=tuple(level(tables, share) for tables in base_curve),
+        curve=tuple(level(tables, share) for tables in curve),
+        area=area(curve, base_curve, share),
+        halving=halving(strengths, curve, base_curve),
+    )
+
+
+def level(tables: Tables, share: SeedShare | None = None, ungraded: int = 0) -> Level:
+    """The mean over evals, a table each. `share`: see `stats.intervals.mean`."""
+    m = mean(tables, share)
+    low, high = m.interval()
+    items = sum(table.shape[1] for table in tables)
+    return Level(m.value, max(0.0, low), min(1.0, high), items, ungraded)
+
+
+def _with_q(comparisons: Sequence[Comparison], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """With q for single harmful attacks: groups repeat their members, and controls ask another
+    question."""
+    ps: dict[int, float] = {}
+    for i, (comparison, outcome) in enumerate(zip(comparisons, outcomes, strict=True)):
+        if outcome.found and comparison.strengths and comparison.attacks[0].harmful:
+            ps[i] = outcome.found.drop.p
+    qs = dict(zip(ps, adjusted([*ps.values()]), strict=True))
+    return [replace(outcome, q=qs.get(i)) for i, outcome in enumerate(outcomes)]
