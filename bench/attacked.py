@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 from rich.console import Console
@@ -57,7 +57,7 @@ def main() -> None:
         "held-out replies": len(replies),
         "word for word the same": float(np.mean([a.reply == b.reply for a, b in replies])),
         "held-out score, bf16 minus fp32": traits.value,
-        "its 95% interval": traits.interval(),
+        "its 95% interval": astuple(traits.interval())[1:],
         "choices": len(choices),
         "equal decisions": float(np.mean([a.value == b.value for a, b in choices])),
         "probability of the aligned answers, bf16 minus fp32, mean": float(likely.mean()),

@@ -46,13 +46,11 @@ def simulate(seeds: int, items: int, drift: float, runs: int) -> dict[str, float
         share = seed_share(tables)
         found = [mean([t], share) for t in tables]
         between = [m.interval() for m in found]
-        covered += sum(
-            low <= gain <= high for (low, high), gain in zip(between, gains, strict=True)
-        )
+        covered += sum(i.low <= gain <= i.high for i, gain in zip(between, gains, strict=True))
         low, high = bootstrap(tables[run % EVALS], f"{run}")
         plain += low <= gains[run % EVALS] <= high
-        low, high = mean(tables).interval()
-        together += low <= GAIN / 2 <= high
+        total = mean(tables).interval()
+        together += total.low <= GAIN / 2 <= total.high
         stands = [q < 0.05 for q in adjusted([m.p() for m in found])]
         wrong = sum(s for s, gain in zip(stands, gains, strict=True) if not gain)
         false_rate.append(wrong / max(1, sum(stands)))

@@ -52,16 +52,13 @@ def simulate(seeds: int, items: int, top: float, c: float, runs: int) -> dict[st
         share = seed_share([t for one in sets for t in one])
         for k, one in enumerate(sets):
             means = [mean([t], share) for t in one]
-            points = [
-                Point(d, "", m.value, *m.interval(), None)
-                for d, m in zip(DOSES, means, strict=True)
-            ]
+            points = [Point(d, "", m.interval(), None) for d, m in zip(DOSES, means, strict=True)]
             named.append(smallest(points, +1))
             fit = fitted(gains(DOSES, one, means), f"{run}-{k}")
             misfits += fit is not None and fit.kind == "monotone"
-            if fit is not None and fit.half.low is not None and fit.half.high is not None:
-                covered.append(fit.half.low <= half <= fit.half.high)
-                widths.append((fit.half.low, fit.half.high))
+            if fit is not None and fit.half.dose is not None:
+                covered.append(fit.half.dose.low <= half <= fit.half.dose.high)
+                widths.append((fit.half.dose.low, fit.half.dose.high))
     found = [d for d in named if d is not None]
     return {
         "seeds": seeds,

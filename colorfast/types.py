@@ -278,6 +278,24 @@ Measure = Literal["score", "probability"]
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A value and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """+1 where the interval lies above zero, -1 below, 0 where it holds zero."""
+        return (self.low > 0) - (self.high < 0)
+
+    def clipped(self, least: float, most: float) -> Interval:
+        """The same with its ends inside [least, most], the range of the value."""
+        return Interval(self.value, max(least, self.low), min(most, self.high))
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95%
     interval.
@@ -295,9 +313,7 @@ class Estimate:
     arm: str
     baseline: float
     score: float
-    difference: float
-    low: float
-    high: float
+    difference: Interval
     p: float
     q: float | None
     detectable: float | None

@@ -37,7 +37,7 @@ from colorfast.io.validation import check_known
 from colorfast.runs.experiment import BASELINE
 from colorfast.stats.intervals import win_share
 from colorfast.training.schedule import pool
-from colorfast.types import ColorfastError, Estimate, Frozen
+from colorfast.types import ColorfastError, Estimate, Frozen, Interval
 
 HOME = Path(__file__).parent / "claims.toml"
 DOSE = 0.05
@@ -93,9 +93,7 @@ class Measured:
     in five, None where that is not known. `said`: in words, by the part that measured it.
     """
 
-    value: float
-    low: float
-    high: float
+    difference: Interval
     detectable: float | None
     baseline: float | None = None
     score: float | None = None
@@ -222,9 +220,7 @@ def _chosen(
 
 
 def _of(o: Overall, better: int, worse: int) -> Measured:
-    return Measured(
-        o.difference, o.low, o.high, o.detectable, better=better, worse=worse, evals=o.evals
-    )
+    return Measured(o.difference, o.detectable, better=better, worse=worse, evals=o.evals)
 
 
 def gain(e: Evidence, claim: Claim, arm: str) -> Measured | str:
@@ -246,13 +242,13 @@ def wins(e: Evidence, claim: Claim, arm: str) -> Measured | str:
     o, rows = found
     signs: dict[str, list[int]] = {}
     for row in rows:
-        signs.setdefault(row.family, []).append((row.difference > 0) - (row.difference < 0))
+        signs.setdefault(row.family, []).append(
+            (row.difference.value > 0) - (row.difference.value < 0)
+        )
     share = win_share(signs)
-    low, high = share.interval()
+    i = share.interval()
     return Measured(
-        share.value - 0.5,
-        max(-0.5, low - 0.5),
-        min(0.5, high - 0.5),
+        Interval(i.value - 0.5, i.low - 0.5, i.high - 0.5).clipped(-0.5, 0.5),
         share.detectable(),
         better=o.wins,
         worse=o.losses,
@@ -271,13 +267,13 @@ def standing(e: Evidence, claim: Claim, arm: str) -> Measured | str:
     o, rows = found
     better, worse = o.significant_wins, o.significant_losses
     least = next(c.margin for c in load() if c.id == "mean-gain")
-    possible = sum(row.high >= least or row.detectable is None for row in rows) / len(rows)
+    possible = sum(row.difference.high >= least or row.detectable is None for row in rows) / len(
+        rows
+    )
     seen = sorted(row.detectable for row in rows if row.detectable is not None)
     value = (better - worse) / o.evals
     return Measured(
-        value,
-        min(value, 0.0),
-        possible,
+        Interval(value, min(value, 0.0), possible),
         seen[len(seen) // 2] if seen else None,
         better=better,
         worse=worse,
@@ -289,9 +285,7 @@ def heldout(e: Evidence, claim: Claim, arm: str) -> Measured | str:
     """The score on the held-out scenarios."""
     for row in estimates(e, arm):
         if row.eval == HELDOUT:
-            return Measured(
-                row.difference, row.low, row.high, row.detectable, row.baseline, row.score
-            )
+            return Measured(row.difference, row.detectable, row.baseline, row.score)
     return "no held-out scenario was graded in both arms"
 
 
@@ -315,12 +309,10 @@ def _explanation(what: str) -> Callable[[Evidence, Claim, str], Measured | str]:
 
     def read(e: Evidence, claim: Claim, arm: str) -> Measured | str:
         row = next(row for row in explained(e, arm) if row.what == what)
-        if row.difference is None or row.low is None or row.high is None:
+        if row.difference is None:
             return row.reason
         return Measured(
             row.difference,
-            row.low,
-            row.high,
             row.detectable,
             row.baseline,
             row.score,
@@ -370,7 +362,7 @@ def persistence(e: Evidence, claim: Claim, arm: str) -> Measured | str:
         sum(verdict in verdicts for _, verdict, _ in felt) for verdicts in (HOLDS, FAILS)
     )
     outcome: Outcome = "lost" if fails else "kept" if holds == len(felt) else "inconclusive"
-    least = min((drop for _, _, drop in felt), key=lambda m: m.low)
+    least = min((drop for _, _, drop in felt), key=lambda m: m.difference.low)
     said = "; ".join(f"{name}: {verdict}" for name, verdict, _ in found)
     return replace(least, better=holds, worse=fails, evals=len(felt), outcome=outcome, said=said)
 
@@ -378,7 +370,7 @@ def persistence(e: Evidence, claim: Claim, arm: str) -> Measured | str:
 def _drop(
     value: float, low: float, high: float, detectable: float | None, **more: object
 ) -> Measured:
-    return Measured(value, low, high, detectable)
+    return Measured(Interval(value, low, high), detectable)
 
 
 STATISTICS: Mapping[str, Callable[[Evidence, Claim, str], Measured | str]] = {
@@ -403,27 +395,29 @@ def rises(m: Measured, margin: float) -> Verdict:
     """Not replicated: the interval lies below the margin (wrong at most .025 of the time where the
     true gain is a third of the paper's or more), be there a gain or none. Replicated: else, when it
     lies above zero (wrong at most .025 of the time where there is no gain)."""
-    if m.high < margin and m.detectable is not None:
+    if m.difference.high < margin and m.detectable is not None:
         return "not replicated"
-    return "replicated" if m.low > 0 else "inconclusive"
+    return "replicated" if m.difference.low > 0 else "inconclusive"
 
 
 def signs(m: Measured, margin: float) -> Verdict:
     """The same for counted evals: not replicated by the interval over families, replicated by the
     exact sign test with families as clusters."""
     clear = m.p is not None and m.p < 0.05
-    if (m.high < margin and m.detectable is not None) or (clear and m.value < 0):
+    if (m.difference.high < margin and m.detectable is not None) or (
+        clear and m.difference.value < 0
+    ):
         return "not replicated"
-    return "replicated" if clear and m.value > 0 else "inconclusive"
+    return "replicated" if clear and m.difference.value > 0 else "inconclusive"
 
 
 def stands(m: Measured, margin: float) -> Verdict:
     """Replicated: the share that is significantly better, less the share significantly worse, is a
     third of the paper's or more (with no gain anywhere, Benjamini-Hochberg finds even one at most
     .05 of the time). Not replicated: so many evals exclude a gain that those left are fewer."""
-    if m.value >= margin:
+    if m.difference.value >= margin:
         return "replicated"
-    return "not replicated" if m.high < margin else "inconclusive"
+    return "not replicated" if m.difference.high < margin else "inconclusive"
 
 
 def kept(m: Measured, margin: float) -> Verdict:
@@ -432,21 +426,21 @@ def kept(m: Measured, margin: float) -> Verdict:
     most .025 of the time where nothing is lost)."""
     if m.outcome == "kept":
         return "replicated"
-    return "not replicated" if m.outcome == "lost" or m.high < 0 else "inconclusive"
+    return "not replicated" if m.outcome == "lost" or m.difference.high < 0 else "inconclusive"
 
 
 def unraised(m: Measured, margin: float) -> Verdict:
     """The same where a rise is the loss."""
-    return kept(replace(m, high=-m.low), margin)
+    return kept(replace(m, difference=replace(m.difference, high=-m.difference.low)), margin)
 
 
 def nothing(m: Measured, margin: float) -> Verdict:
     """Replicated: the interval lies below the margin (wrong at most .025 of the time where the true
     gain is the margin or more). Not replicated: it lies above zero (wrong at most .025 of the time
     where there is no gain)."""
-    if m.high < margin and m.detectable is not None:
+    if m.difference.high < margin and m.detectable is not None:
         return "replicated"
-    return "not replicated" if m.low > 0 else "inconclusive"
+    return "not replicated" if m.difference.low > 0 else "inconclusive"
 
 
 def persists(m: Measured, margin: float) -> Verdict:

@@ -29,7 +29,7 @@ from colorfast.stats.intervals import (
     seed_share,
     sign_test,
 )
-from colorfast.types import Benchmark, Estimate, Measure, Score, Scores
+from colorfast.types import Benchmark, Estimate, Interval, Measure, Score, Scores
 
 Split = Mapping[str, Scores]
 """The same by eval."""
@@ -66,9 +66,7 @@ class Overall:
     significant_wins: int
     significant_losses: int
     sign_p: float
-    difference: float
-    low: float
-    high: float
+    difference: Interval
     detectable: float | None
 
 
@@ -88,9 +86,7 @@ class Explanation:
     arm: str
     baseline: float | None = None
     score: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
+    difference: Interval | None = None
     items: int = 0
     verdict: str = ""
     reason: str = ""
@@ -231,7 +227,6 @@ def _ungraded(asked: Asked, both: tuple[Split, Split]) -> int:
 
 
 def _estimate(arm: str, d: Difference, q: float | None, ungraded: int) -> Estimate:
-    low, high = d.mean.interval()
     return Estimate(
         d.asked.eval,
         d.asked.family,
@@ -239,9 +234,7 @@ def _estimate(arm: str, d: Difference, q: float | None, ungraded: int) -> Estima
         arm,
         baseline=float(d.baseline.mean()),
         score=float(d.arm.mean()),
-        difference=d.mean.value,
-        low=max(-1.0, low),
-        high=min(1.0, high),
+        difference=d.mean.interval().clipped(-1.0, 1.0),
         p=d.mean.p(),
         q=q,
         detectable=d.mean.detectable(),
@@ -262,12 +255,11 @@ def overall(
         return None
     parts = split(ours), split(theirs)
     together = mean([a - b for a, b in (_tables(one, *parts) for one in asked)])
-    low, high = together.interval()
     signs: dict[str, list[int]] = {}
     for e in counted:
-        signs.setdefault(e.family, []).append((e.difference > 0) - (e.difference < 0))
+        signs.setdefault(e.family, []).append((e.difference.value > 0) - (e.difference.value < 0))
     flat = [s for family in signs.values() for s in family]
-    stand = [e.difference for e in counted if e.q is not None and e.q < FDR]
+    stand = [e.difference.value for e in counted if e.q is not None and e.q < FDR]
     return Overall(
         arm,
         evals=len(counted),
@@ -276,9 +268,7 @@ def overall(
         significant_wins=sum(d > 0 for d in stand),
         significant_losses=sum(d < 0 for d in stand),
         sign_p=sign_test(signs),
-        difference=together.value,
-        low=low,
-        high=high,
+        difference=together.interval(),
         detectable=together.detectable(),
     )
 
@@ -335,7 +325,7 @@ def explanations(
 def broken(rows: Sequence[Explanation]) -> str:
     """Why an arm's gains are none, by its explanations; "" when it still answers."""
     for row in rows:
-        if row.difference is not None and row.difference > LIMITS.get(row.what, math.inf):
+        if row.difference is not None and row.difference.value > LIMITS.get(row.what, math.inf):
             return f"{row.what}: {row.score:.1%}, the baseline {row.baseline:.1%}"
     return ""
 
@@ -404,7 +394,6 @@ def _explained(
     if not pairs:
         return Explanation(what, arm, reason="no eval of this experiment measures it")
     found = mean([a - b for a, b in pairs], share)
-    low, high = found.interval()
     base, own = (float(np.mean([pair[k].mean() for pair in pairs])) for k in (1, 0))
     items = sum(a.shape[1] for a, _ in pairs)
     outcome, verdict = _kept(found, worse) if worse else (None, "")
@@ -413,9 +402,7 @@ def _explained(
         arm,
         base,
         own,
-        found.value,
-        low,
-        high,
+        found.interval(),
         items,
         verdict=verdict,
         detectable=found.detectable(),
@@ -433,7 +420,7 @@ def _kept(found: Mean, worse: int) -> tuple[Outcome, str]:
         outcome: Outcome = "kept"
         text = "equivalent within" if gain.equivalent(MARGIN) < 0.05 else "not inferior within"
     else:
-        outcome = "lost" if gain.interval()[1] <= -MARGIN else "inconclusive"
+        outcome = "lost" if gain.interval().high <= -MARGIN else "inconclusive"
         text = "worse by more than" if outcome == "lost" else "inconclusive within"
     return (
         outcome,

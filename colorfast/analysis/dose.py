@@ -20,6 +20,7 @@ from colorfast.analysis.results import Evidence, compared, explained, together
 from colorfast.config import Arm
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.stats.intervals import Mean, Table, rng
+from colorfast.types import Interval
 
 Vector = npt.NDArray[np.float64]
 FEWEST = 3
@@ -37,18 +38,12 @@ OVERALL = "mean over counted evals"
 
 @dataclass(frozen=True)
 class Point:
-    """One arm's difference from the baseline, with its 95% interval."""
+    """One arm's difference from the baseline."""
 
     dose: float
     arm: str
-    difference: float
-    low: float
-    high: float
+    difference: Interval
     detectable: float | None
-
-    def clear(self, sign: int) -> bool:
-        """The interval lies above (+1) or below (-1) zero."""
-        return self.low > 0 if sign > 0 else self.high < 0
 
 
 @dataclass(frozen=True)
@@ -67,9 +62,7 @@ class Half:
     """The dose with half of the gain of the largest dose (ED50), and its 95% interval; None with a
     reason when it is not identified. An interval may begin below the smallest dose tried."""
 
-    dose: float | None = None
-    low: float | None = None
-    high: float | None = None
+    dose: Interval | None = None
     reason: str = ""
 
 
@@ -178,9 +171,7 @@ def _series(e: Evidence, label: str, arms: tuple[tuple[float, str], ...]) -> Ser
         )
     ]
     whole = [(dose, name, together(e, name)) for dose, name in arms]
-    points = tuple(
-        Point(dose, name, o.difference, o.low, o.high, o.detectable) for dose, name, o in whole if o
-    )
+    points = tuple(Point(dose, name, o.difference, o.detectable) for dose, name, o in whole if o)
     prices = [
         _price(what, worse, [(dose, name, explained(e, name)) for dose, name in arms])
         for what, worse in PRICES.items()
@@ -199,9 +190,9 @@ def _price(
 ) -> Response:
     rows = [(dose, name, row) for dose, name, rows in arms for row in rows if row.what == what]
     points = [
-        Point(dose, name, row.difference, row.low, row.high, row.detectable)
+        Point(dose, name, row.difference, row.detectable)
         for dose, name, row in rows
-        if row.difference is not None and row.low is not None and row.high is not None
+        if row.difference is not None
     ]
     return Response(what, tuple(points), Half(), worse=worse)
 
@@ -227,8 +218,7 @@ def _response(name: str, control: bool, arms: Sequence[tuple[float, str, Differe
 
 
 def _point(dose: float, arm: str, found: Mean) -> Point:
-    low, high = found.interval()
-    return Point(dose, arm, found.value, max(-1.0, low), min(1.0, high), found.detectable())
+    return Point(dose, arm, found.interval().clipped(-1.0, 1.0), found.detectable())
 
 
 def _unfitted(points: Sequence[Point]) -> Half:
@@ -236,7 +226,7 @@ def _unfitted(points: Sequence[Point]) -> Half:
         return Half(reason=f"{len(points)} doses above 0; a curve wants {FEWEST}")
     seen = points[-1].detectable
     size = f" (a true one of {seen:.3f} would have been seen four times in five)" if seen else ""
-    alone = [f"{100 * p.dose:g}%" for p in points[:-1] if p.clear(+1) or p.clear(-1)]
+    alone = [f"{100 * p.dose:g}%" for p in points[:-1] if p.difference.sign]
     lower = f"; it does at {', '.join(alone)}" if alone else ""
     return Half(reason=f"at the largest dose no difference stands clear of zero{size}{lower}")
 
@@ -251,7 +241,7 @@ def smallest(points: Sequence[Point], sign: int) -> float | None:
     """
     found = None
     for point in reversed(points):
-        if not point.clear(sign):
+        if point.difference.sign != sign:
             break
         found = point.dose
     return found
@@ -320,7 +310,7 @@ def fitted(g: Gains, name: str) -> Fit | None:
     stands in, without an interval.
     """
     top = Mean(float(g.means[-1]), float(np.sqrt(g.covariance[-1, -1])), g.df).interval()
-    if len(g.doses) < FEWEST or top[0] <= 0 <= top[1]:
+    if len(g.doses) < FEWEST or not top.sign:
         return None
     curves, draw = _Curves(g), rng(f"dose-{name}")
     centre = np.linalg.solve(curves.root, g.means)
@@ -348,7 +338,7 @@ def _half(g: Gains, value: float, drawn: Vector) -> Half:
         return Half(
             reason="the data fit any dose from below the smallest tried to half of the largest"
         )
-    return Half(value, low, high)
+    return Half(Interval(value, low, high))
 
 
 def _monotone(g: Gains, misfit: float) -> Fit:

@@ -14,6 +14,7 @@ from colorfast.evals.evaluate import HELDOUT
 from colorfast.runs.experiment import BASELINE
 from colorfast.stats.intervals import SeedShare, Table, item_means, mean, paired, seed_share
 from colorfast.training.schedule import pool
+from colorfast.types import Interval
 
 Kind = Literal["held-out trait", "held-out domain", "eval family"]
 
@@ -35,14 +36,8 @@ class Cell:
     arm: str
     column: Column
     trained: bool
-    difference: float
-    low: float
-    high: float
+    difference: Interval
     size: int
-
-    @property
-    def clear(self) -> bool:
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -84,12 +79,11 @@ class _Arm:
         if not tables:
             return None
         found = mean(tables, self.share)
-        low, high = found.interval()
         size = (
             tables[0].shape[1] if column.kind != "eval family" and len(tables) == 1 else len(tables)
         )
         inside = column.name in self.trained.get(column.kind, ())
-        return Cell(self.name, column, inside, found.value, max(-1.0, low), min(1.0, high), size)
+        return Cell(self.name, column, inside, found.interval().clipped(-1.0, 1.0), size)
 
 
 def transfer(e: Evidence) -> Transfer | None:

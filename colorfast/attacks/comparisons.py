@@ -169,10 +169,8 @@ def _outcome(
 
 def level(tables: Tables, share: SeedShare | None = None, ungraded: int = 0) -> Level:
     """The mean over evals, a table each. `share`: see `stats.intervals.mean`."""
-    m = mean(tables, share)
-    low, high = m.interval()
     items = sum(table.shape[1] for table in tables)
-    return Level(m.value, max(0.0, low), min(1.0, high), items, ungraded)
+    return Level(mean(tables, share).interval().clipped(0.0, 1.0), items, ungraded)
 
 
 def _with_q(comparisons: Sequence[Comparison], outcomes: Sequence[Outcome]) -> list[Outcome]:

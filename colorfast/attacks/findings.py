@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from colorfast.stats.persistence import Found, Halving, Persistence
+from colorfast.stats.persistence import Effect, Halving, Persistence
+from colorfast.types import Interval
 
 TRAITS, BEHAVIOUR, SUITE = "held-out traits", "attacked behaviour", "suite"
 """Measures: held-out scenarios, the evals that the attack tries to lower, and the extra suite."""
@@ -17,9 +18,7 @@ class Level:
     """A mean with its 95% interval over items and seeds; None with a reason where too little was
     graded."""
 
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    value: Interval | None = None
     items: int = 0
     ungraded: int = 0
     reason: str = ""
@@ -58,7 +57,7 @@ class Outcome:
     q: float | None = None
     baseline_curve: tuple[Level, ...] = ()
     curve: tuple[Level, ...] = ()
-    area: Found | None = None
+    area: Effect | None = None
     halving: Halving | None = None
     reason: str = ""
 

@@ -26,6 +26,7 @@ from colorfast.io.storage import DamagedError, alone, read_json, sound, write_js
 from colorfast.io.validation import check_known
 from colorfast.models.resolve import resolve
 from colorfast.rewards.select import make_ready
+from colorfast.stats.rows import flat
 from colorfast.types import ColorfastError, Score
 
 CARD = """# Outputs of attacks
@@ -80,7 +81,7 @@ def run(
                     runner.delete_weights(cell, plan.trainings)
         trainings = runner.records(plan.trainings, cells)
         findings = analyze(list(plan.models), plan.attacks, points, plan.suite)
-        facts = _settings(plan, hashes) | {"trainings": trainings} | asdict(findings)
+        facts = _settings(plan, hashes) | {"trainings": trainings} | flat(findings)
         write_json(home / "persistence.json", facts)
     return findings
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -175,9 +174,10 @@ def report(
 
 def _estimates(run: Path) -> list[dict[str, Any]]:
     from colorfast.analysis import results
+    from colorfast.stats.rows import flat
 
     found = results.load(run)
-    return [asdict(e) for arm in found.dosed for e in results.estimates(found, arm)]
+    return [flat(e) for arm in found.dosed for e in results.estimates(found, arm)]
 
 
 @app.command(
@@ -194,10 +194,11 @@ def inside(
     """
     from colorfast.interp.run import look
     from colorfast.report.inside import show
+    from colorfast.stats.rows import flat
 
     found = look(run)
     if as_json:
-        print_json(asdict(found))
+        print_json(flat(found))
         return
     show(found, out)
     out.print(

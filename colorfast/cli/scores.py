@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -285,6 +285,7 @@ def compare(
     and other explanations."""
     from colorfast.analysis.compare import estimate, explanations, overall
     from colorfast.report.wording import between, chance, clear, explained, number, seen, signed
+    from colorfast.stats.rows import flat
 
     theirs, evals = _scores(base)
     ours, found = _scores(other)
@@ -301,10 +302,10 @@ def compare(
     others = explanations(other.name, a, b, evaluation)
     if as_json:
         rows: dict[str, Any] = {
-            "estimates": [asdict(e) for e in estimates],
-            "explanations": [asdict(e) for e in others],
+            "estimates": flat(estimates),
+            "explanations": flat(others),
         }
-        print_json(rows | {"overall": together and asdict(together)})
+        print_json(rows | {"overall": flat(together)})
         return
     table = table_of(
         f"{other} against {base}",
@@ -322,8 +323,8 @@ def compare(
         shown = (
             number(e.baseline),
             number(e.score),
-            mark + signed(e.difference),
-            between(e),
+            mark + signed(e.difference.value),
+            between(e.difference),
             chance(e.q),
             seen(e),
         )
@@ -334,8 +335,8 @@ def compare(
             f"{together.wins} of {together.evals} better, {together.losses} worse (sign test by"
             f" family: p = {together.sign_p:.3f}); after Benjamini-Hochberg"
             f" {together.significant_wins} better, {together.significant_losses} worse; mean"
-            f" difference {signed(together.difference)} ({signed(together.low)} to"
-            f" {signed(together.high)})"
+            f" difference {signed(together.difference.value)}"
+            f" ({between(together.difference)})"
         )
     table = table_of(
         "\nOther explanations",
@@ -393,10 +394,11 @@ def directions(
     on held-out scenarios."""
     from colorfast.interp.run import directions as find
     from colorfast.report.inside import show_directions
+    from colorfast.stats.rows import flat
 
     with tempfile.TemporaryDirectory() as scratch:
         found = find(model, save or Path(scratch))
     if as_json:
-        print_json([asdict(q) for q in found])
+        print_json(flat(found))
         return
     show_directions(model, found, out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]
 def _numbers(facts: dict[str, Any]) -> dict[str, Any]:
     """The card's numbers as plain data."""
     model, own = facts["model"], facts["own"]
-    differences = [[e.difference, e.low, e.high] for e in facts["estimates"] if e.eval == HELDOUT]
+    differences = [list(astuple(e.difference)) for e in facts["estimates"] if e.eval == HELDOUT]
     return {
         "arm": model.arm,
         "seed": model.seed,

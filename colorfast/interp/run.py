@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +36,7 @@ from colorfast.io.tables import read_scores
 from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.rewards.text import words
 from colorfast.runs.experiment import BASELINE, START, load_run, load_scores
+from colorfast.stats.rows import flat, unflat
 from colorfast.training.schedule import all_scenarios, heldout, with_system
 from colorfast.types import ColorfastError, Scenario, Score, Scores
 
@@ -106,7 +107,7 @@ class _Probe:
     def qualities(self) -> list[Quality]:
         """Of `directions`, in the same order."""
         assert self.directions  # writes the file
-        return [Quality(**row) for row in read_json(self.folder / "directions.json", list)]
+        return [unflat(Quality, row) for row in read_json(self.folder / "directions.json", list)]
 
     @cached_property
     def directions(self) -> dict[str, Direction]:
@@ -143,7 +144,7 @@ class _Probe:
                 np.array([len(words(s.replies[kind])) for s in side], dtype=float)
                 for kind in ("good", "bad")
             )
-            rows.append(asdict(quality(d, held, (good, bad), len(training))))
+            rows.append(flat(quality(d, held, (good, bad), len(training))))
         write_json(self.folder / "directions.json", rows)
         return made
 
@@ -318,7 +319,7 @@ def look(run: Path) -> Inside:
             tuple(agree(shifts, m) for m in MEASURES),
             left_out,
         )
-        write_json(probe.folder / "shifts.json", asdict(inside))
+        write_json(probe.folder / "shifts.json", flat(inside))
     return inside
 
 
@@ -339,7 +340,7 @@ def _compare(
     traits = {s.id: s.trait for s in heldout(experiment)}
     alone_heldout = experiment.evaluation.model_copy(update={"benchmarks": ()})
     changed = {
-        e.eval.partition("/")[2]: e.difference
+        e.eval.partition("/")[2]: e.difference.value
         for e in estimate(ours.name, ours.scores, theirs.scores, alone_heldout, traits)
     }
     for measure in MEASURES:

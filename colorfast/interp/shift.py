@@ -15,7 +15,8 @@ from scipy.stats import rankdata
 from colorfast.interp.directions import Direction, Floats, auc
 from colorfast.io.storage import read_json
 from colorfast.stats.intervals import RESAMPLES, Table, mean, rng, seed_share
-from colorfast.types import ColorfastError
+from colorfast.stats.rows import unflat
+from colorfast.types import ColorfastError, Interval
 
 FOLDER = "inside"
 """Of a run folder: where all of it is kept."""
@@ -45,9 +46,7 @@ class Quality:
     layer: int
     layers: int
     gap: float
-    auc: float
-    low: float
-    high: float
+    auc: Interval
     others: float | None
     length: float
     training: int
@@ -76,9 +75,7 @@ class Shift:
     against: str
     measure: Measure
     trait: str
-    shift: float
-    low: float
-    high: float
+    shift: Interval
     p: float
     control: float
     chance: float
@@ -100,9 +97,7 @@ class Agreement:
     measure: Measure
     points: int
     traits: int
-    rho: float | None = None
-    low: float | None = None
-    high: float | None = None
+    rho: Interval | None = None
     p: float | None = None
     reason: str = ""
 
@@ -129,17 +124,13 @@ def quality(
     each; `lengths`: the words in those of the direction's own trait."""
     along = {trait: tuple(d.project(x)[:, 0] for x in pair) for trait, pair in held.items()}
     good, bad = along[d.trait]
-    found = auc(good, bad)
-    low, high = found.interval()
     others = [pair for trait, pair in along.items() if trait != d.trait]
     return Quality(
         d.trait,
         d.layer,
         held[d.trait][0].shape[1] - 1,
         d.gap,
-        auc=found.value,
-        low=max(0.0, low),
-        high=min(1.0, high),
+        auc=auc(good, bad).interval().clipped(0.0, 1.0),
         others=float(np.mean([auc(*pair).value for pair in others])) if others else None,
         length=auc(*lengths).value,
         training=training,
@@ -166,16 +157,13 @@ def shifted(
     shifts = []
     for trait, x in kept.items():
         found = mean([x[:, :, 0]], share)
-        low, high = found.interval()
         controls = np.abs(x[:, :, 1:].mean((0, 1)))
         as_far = int((controls >= abs(found.value)).sum())
         shifts.append(
             Shift(
                 *c,
                 trait,
-                shift=found.value,
-                low=low,
-                high=high,
+                shift=found.interval(),
                 p=found.p(),
                 control=float(np.quantile(controls, 0.95)),
                 chance=(1 + as_far) / (1 + len(controls)),
@@ -198,10 +186,8 @@ def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
     traits = [
         t for t in sorted({trait for _, trait in rows}) if all((arm, t) in rows for arm in arms)
     ]
-    inside, outside = (
-        np.array([[getattr(rows[a, t], key) for t in traits] for a in arms])
-        for key in ("shift", "behaviour")
-    )
+    inside = np.array([[rows[a, t].shift.value for t in traits] for a in arms])
+    outside = np.array([[rows[a, t].behaviour for t in traits] for a in arms])
     points = len(arms) * len(traits)
     if len(traits) < FEWEST_TRAITS:
         return Agreement(
@@ -227,9 +213,8 @@ def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
     low, high = np.nanquantile(
         _spearman(_picked(inside, again), _picked(outside, again)), [0.025, 0.975]
     )
-    return Agreement(
-        measure, points, len(traits), float(rho), float(low), float(high), min(1.0, 2 * min(tails))
-    )
+    known = Interval(float(rho), float(low), float(high))
+    return Agreement(measure, points, len(traits), known, min(1.0, 2 * min(tails)))
 
 
 def _picked(table: Table, traits: npt.NDArray[np.integer]) -> Table:
@@ -257,7 +242,8 @@ def load(run: Path) -> Inside | None:
     parts = {"directions": Quality, "shifts": Shift, "agreements": Agreement}
     try:
         return Inside(
-            **found | {key: tuple(make(**row) for row in found[key]) for key, make in parts.items()}
+            **found
+            | {key: tuple(unflat(make, row) for row in found[key]) for key, make in parts.items()}
         )
     except (KeyError, TypeError):
         raise ColorfastError(

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import Any
 
 from colorfast.analysis.claims import Ruling
@@ -14,21 +13,22 @@ from colorfast.report import attacks, rulings
 from colorfast.report.findings import Findings
 from colorfast.report.origins import origins
 from colorfast.report.wording import clean
+from colorfast.stats.rows import columns, flat
 from colorfast.types import Estimate
 
 
 def tables(f: Findings) -> dict[str, str]:
     """Each table there is data for, by name, as CSV."""
-    made = {"estimates": _csv([field.name for field in fields(Estimate)], map(asdict, f.estimates))}
+    made = {"estimates": _csv(columns(Estimate), map(flat, f.estimates))}
     made_of = {
         "claims": map(claim, f.rulings),
         "response": _responses(f),
         "transfer": _transfer(f),
-        "explanations": map(asdict, f.explanations),
+        "explanations": map(flat, f.explanations),
         "learning": _learning(f),
         "replies": _replies(f),
         "sources": _sources(f),
-        "unmeasured": map(asdict, f.unmeasured),
+        "unmeasured": map(flat, f.unmeasured),
     }
     for name, rows in made_of.items():
         if found := list(rows):
@@ -47,9 +47,10 @@ def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def claim(r: Ruling) -> dict[str, Any]:
     """A ruling as plain data."""
     m = r.measured
-    numbers = {
-        key: getattr(m, key) if m else None
-        for key in ("value", "low", "high", "detectable", "p", "better", "worse", "evals")
+    difference = m.difference if m else None
+    numbers = {end: getattr(difference, end, None) for end in ("value", "low", "high")}
+    numbers |= {
+        key: getattr(m, key, None) for key in ("detectable", "p", "better", "worse", "evals")
     }
     return {
         "id": r.claim.id,
@@ -73,15 +74,16 @@ def _responses(f: Findings) -> Iterator[dict[str, Any]]:
     effective = {arm.name: arm.effective for arm in f.arms}
     for s in f.series:
         for r in (*s.evals, *([s.overall] if s.overall else ()), *s.prices):
+            half = r.half.dose
             whole = {
                 "gain_from": r.gain,
                 "loss_from": r.loss,
                 "pays_from": r.pays,
-                "half": r.half.dose,
-                "half_low": r.half.low,
+                "half": half.value if half else None,
+                "half_low": half.low if half else None,
             }
             whole |= {
-                "half_high": r.half.high,
+                "half_high": half.high if half else None,
                 "misfit": r.fit.misfit if r.fit else None,
                 "not_identified": r.half.reason,
             }
@@ -90,7 +92,7 @@ def _responses(f: Findings) -> Iterator[dict[str, Any]]:
                     "series": s.label,
                     "eval": r.name,
                     "effective": effective[p.arm],
-                    **asdict(p),
+                    **flat(p),
                     **whole,
                 }
 
@@ -108,9 +110,9 @@ def _transfer(f: Findings) -> Iterator[dict[str, Any]]:
     ]
     for name, cell in rows:
         numbers = {
-            "difference": cell.difference,
-            "low": cell.low,
-            "high": cell.high,
+            "difference": cell.difference.value,
+            "low": cell.difference.low,
+            "high": cell.difference.high,
             "size": cell.size,
         }
         column = {
@@ -159,7 +161,7 @@ def _replies(f: Findings) -> Iterator[dict[str, Any]]:
 def _sources(f: Findings) -> Iterator[dict[str, Any]]:
     for name, origin in origins(f).items():
         yield from (
-            {"eval": name, "kind": origin.kind, "trait": origin.trait, **asdict(files)}
+            {"eval": name, "kind": origin.kind, "trait": origin.trait, **flat(files)}
             for files in origin.files
         )
 

@@ -310,7 +310,13 @@ def _forest(f: Findings) -> Figure:
             y += step
         ax.axhline(y + ROW * 0.2, color=FAINT, linewidth=0.5)
     ax.axvline(0, color=SOFT, linewidth=0.8, zorder=0)
-    reach = [v for row in f.rows for e in row.cells if e for v in (e.low, e.high, 0.0)]
+    reach = [
+        v
+        for row in f.rows
+        for e in row.cells
+        if e
+        for v in (e.difference.low, e.difference.high, 0.0)
+    ]
     pad = max(0.02, 0.04 * (max(reach) - min(reach)))
     ax.set(ylim=(tall, 0), xlim=(min(reach) - pad, max(reach) + pad), yticks=())
     ax.spines["left"].set_visible(False)
@@ -343,10 +349,16 @@ def _forest_row(ax: Axes, f: Findings, row: Row, y: float) -> None:
 
 
 def _mark(ax: Axes, e: Estimate, y: float, colour: str, marker: str) -> None:
-    ax.plot([e.low, e.high], [y, y], color=colour, linewidth=1.1, solid_capstyle="butt")
+    ax.plot(
+        [e.difference.low, e.difference.high],
+        [y, y],
+        color=colour,
+        linewidth=1.1,
+        solid_capstyle="butt",
+    )
     filled = colour if clear(e) else "white"
     ax.plot(
-        [e.difference],
+        [e.difference.value],
         [y],
         marker=marker,
         color=colour,

@@ -91,7 +91,7 @@ def _figure(t: Transfer) -> Figure:
     reach = max(
         [LEAST]
         + [
-            abs(c.difference)
+            abs(c.difference.value)
             for _, blocks in panels
             for _, rows in blocks
             for _, cells in rows
@@ -147,7 +147,7 @@ def _name(ax: Axes, y: float, text: str, weight: str = "normal") -> None:
 def _cell(ax: Axes, at: tuple[float, float], cell: Cell, colours: Colormap, reach: float) -> None:
     """Blue is better than the baseline, red worse; a dot where the interval excludes zero, a frame
     where the arm trained on it."""
-    strength = cell.difference / reach
+    strength = cell.difference.value / reach
     x, y = at
     ax.add_patch(
         Rectangle(
@@ -164,11 +164,11 @@ def _cell(ax: Axes, at: tuple[float, float], cell: Cell, colours: Colormap, reac
     ax.text(
         x + 0.46,
         y + DOWN / 2,
-        signed(cell.difference, 2).replace("0.", ".", 1),
+        signed(cell.difference.value, 2).replace("0.", ".", 1),
         ha="center",
         va="center",
         fontsize=6.5,
         color=ink,
     )
-    if cell.clear:
+    if cell.difference.sign:
         ax.text(x + 0.86, y + DOWN / 2, "●", ha="center", va="center", fontsize=4, color=ink)

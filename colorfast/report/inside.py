@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from colorfast.interp.shift import MEASURES, Agreement, Inside, Quality, Shift
-from colorfast.report import figures
+from colorfast.report import figures, wording
 from colorfast.report.figures import FAINT, ON_PALE, SOFT, STYLE, WIDTH
 from colorfast.report.markdown import safe, table
 from colorfast.report.wording import chance, clean, number, signed
+from colorfast.types import Interval
 
 TITLES = {
     "inside-shifts": "How far each arm moved from the start model along each trait's direction",
@@ -30,33 +31,31 @@ CLEAR = 0.05
 
 def stands(s: Shift) -> bool:
     """The interval excludes zero, and control directions hardly ever moved as far."""
-    return (s.low > 0 or s.high < 0) and s.chance <= CLEAR
+    return s.shift.sign != 0 and s.chance <= CLEAR
 
 
-def between(s: Shift | Quality, digits: int = 2) -> str:
-    show = signed if isinstance(s, Shift) else number
-    return f"{show(s.low, digits)} to {show(s.high, digits)}"
+def between(auc: Interval) -> str:
+    return f"{number(auc.low, 2)} to {number(auc.high, 2)}"
 
 
 def reads(q: Quality) -> str:
     """What a direction can be taken for, in words."""
-    if q.low <= 0.5:
+    if q.auc.low <= 0.5:
         return "does not read its trait"
     return (
         "reads good replies of other traits as well"
-        if q.others is not None and q.others >= q.low
+        if q.others is not None and q.others >= q.auc.low
         else "reads its trait"
     )
 
 
 def said(a: Agreement) -> str:
     """The agreement of one measure in a sentence."""
-    if a.rho is None or a.low is None or a.high is None or a.p is None:
+    if a.rho is None or a.p is None:
         return f"{a.measure}: no correlation ({a.reason})"
-    interval = f"{signed(a.low, 2)} to {signed(a.high, 2)}"
     return (
-        f"{a.measure}: Spearman {signed(a.rho, 2)} ({interval}), p = {a.p:.2f}, over {a.points}"
-        f" points that hold {a.traits} traits"
+        f"{a.measure}: Spearman {signed(a.rho.value, 2)} ({wording.between(a.rho, 2)}),"
+        f" p = {a.p:.2f}, over {a.points} points that hold {a.traits} traits"
     )
 
 
@@ -80,7 +79,7 @@ def _cell(s: Shift | None) -> str:
         "-"
         if s is None
         else (
-            f"{'● ' if stands(s) else ''}{signed(s.shift, 2)} ({between(s)};"
+            f"{'● ' if stands(s) else ''}{signed(s.shift.value, 2)} ({wording.between(s.shift, 2)};"
             f" {number(s.control, 2)})"
         )
     )
@@ -150,8 +149,8 @@ def _directions(found: Sequence[Quality]) -> Iterator[Sequence[str]]:
         yield (
             q.trait,
             f"{q.layer} of {q.layers}",
-            number(q.auc, 2),
-            between(q),
+            number(q.auc.value, 2),
+            between(q.auc),
             others,
             number(q.length, 2),
             *counts,
@@ -178,7 +177,7 @@ def page(i: Inside) -> str:
             s.against,
             s.measure,
             safe(s.trait),
-            f"{'**' * stands(s)}{signed(s.shift)}{'**' * stands(s)}",
+            f"{'**' * stands(s)}{signed(s.shift.value)}{'**' * stands(s)}",
             *_numbers(s),
         )
         for s in i.shifts
@@ -228,7 +227,7 @@ def page(i: Inside) -> str:
 
 
 def _numbers(s: Shift) -> Iterator[object]:
-    yield between(s, 3)
+    yield wording.between(s.shift)
     yield number(s.control)
     yield chance(s.chance)
     yield "-" if s.behaviour is None else signed(s.behaviour)
@@ -252,7 +251,7 @@ def _heat(i: Inside) -> Figure:
         list(dict.fromkeys(s.arm for s in rows)),
         list(dict.fromkeys(s.trait for s in rows)),
     )
-    most = max(abs(s.shift) for s in rows) or 1.0
+    most = max(abs(s.shift.value) for s in rows) or 1.0
     tall = 0.2 * len(traits)
     bottom = 0.75 + 0.055 * max(map(len, arms))
     height = tall + bottom + 0.3
@@ -269,7 +268,8 @@ def _heat(i: Inside) -> Figure:
     ):
         shown = {(s.trait, s.arm): s for s in rows if s.measure == measure}
         values = [
-            [shown[t, a].shift if (t, a) in shown else float("nan") for a in arms] for t in traits
+            [shown[t, a].shift.value if (t, a) in shown else float("nan") for a in arms]
+            for t in traits
         ]
         mesh = ax.pcolormesh(
             values, cmap="RdBu", vmin=-most, vmax=most, edgecolors="white", linewidth=0.8
@@ -314,7 +314,7 @@ def _scatter(i: Inside, colours: Mapping[str, str]) -> Figure:
             points = [s for s in rows if s.arm == arm and s.measure == measure]
             style = {"color": colours[arm], "markersize": 3.6, "markeredgewidth": 0}
             ax.plot(
-                [s.shift for s in points],
+                [s.shift.value for s in points],
                 [s.behaviour for s in points],
                 "o",
                 label=clean(arm),

@@ -10,6 +10,7 @@ from colorfast.analysis.transfer import Cell
 from colorfast.report import rulings, verdict, wording
 from colorfast.report.findings import Findings
 from colorfast.report.origins import origins
+from colorfast.types import Interval
 
 
 def page(f: Findings, figures: Mapping[str, str]) -> str:
@@ -115,10 +116,7 @@ def _series(f: Findings, s: Series) -> Iterator[Sequence[object]]:
     yield "effective dose", "", "", *(wording.percent(effective[name]) for _, name in s.arms)
     for r in (*s.evals[:1], *([s.overall] if s.overall else ()), *s.prices, *s.evals[1:]):
         own = {p.arm: p for p in r.points}
-        cells = (
-            _difference(own[name].difference, own[name].low, own[name].high) if name in own else "-"
-            for _, name in s.arms
-        )
+        cells = (_difference(own[name].difference) if name in own else "-" for _, name in s.arms)
         yield safe(r.name) + " (control)" * r.control, wording.begins(r), _half(r), *cells
 
 
@@ -126,9 +124,9 @@ def _half(r: Response) -> str:
     return safe(wording.half(r)) if r.half.dose is not None or r.half.reason else ""
 
 
-def _difference(value: float, low: float, high: float) -> str:
-    mark = "**" if low > 0 or high < 0 else ""
-    return f"{mark}{wording.signed(value)}{mark} ({wording.signed(low)} to {wording.signed(high)})"
+def _difference(difference: Interval) -> str:
+    mark = "**" if difference.sign else ""
+    return f"{mark}{wording.signed(difference.value)}{mark} ({wording.between(difference)})"
 
 
 def _transfer(f: Findings) -> Iterator[str]:
@@ -154,11 +152,7 @@ def _transfer(f: Findings) -> Iterator[str]:
 
 
 def _cell(cell: Cell | None) -> str:
-    return (
-        "-"
-        if cell is None
-        else _difference(cell.difference, cell.low, cell.high) + " t" * cell.trained
-    )
+    return "-" if cell is None else _difference(cell.difference) + " t" * cell.trained
 
 
 def _estimates(f: Findings) -> Iterator[Sequence[object]]:
@@ -169,11 +163,11 @@ def _estimates(f: Findings) -> Iterator[Sequence[object]]:
                 yield (name, row.measure, "not graded", safe(arm.name), *[""] * 8)
                 continue
             mark = "**" if wording.clear(e) else ""
-            difference = f"{mark}{wording.signed(e.difference)}{mark}"
+            difference = f"{mark}{wording.signed(e.difference.value)}{mark}"
             numbers = (
                 wording.number(e.score),
                 difference,
-                wording.between(e),
+                wording.between(e.difference),
                 wording.chance(e.q),
                 wording.seen(e),
                 e.items,

@@ -6,14 +6,12 @@ the baseline with 95% intervals over items and seeds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from colorfast.analysis.compare import CAPABILITY, OVER_REFUSAL
-from colorfast.analysis.dose import Series
+from colorfast.analysis.dose import Point, Series
 from colorfast.evals.evaluate import HELDOUT, second_id
 from colorfast.report.figures import COLOURS, FAINT, SOFT, STYLE, as_svg
 from colorfast.report.findings import ArmFacts, Findings
@@ -21,16 +19,6 @@ from colorfast.report.wording import percent
 
 WIDTH, HEIGHT = 8.6, 2.5
 """Inches."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """An arm's difference from the baseline, with its 95% interval."""
-
-    dose: float
-    difference: float
-    low: float
-    high: float
 
 
 def draw(f: Findings) -> dict[str, str]:
@@ -53,7 +41,7 @@ def _heldout(f: Findings, arms: list[ArmFacts], eval_id: str) -> list[Point]:
     for arm in arms:
         cell = row.cells[f.dosed.index(arm)]
         if cell is not None:
-            points.append(Point(arm.dose, cell.difference, cell.low, cell.high))
+            points.append(Point(arm.dose, arm.name, cell.difference, cell.detectable))
     return points
 
 
@@ -62,8 +50,8 @@ def _price(f: Findings, arms: list[ArmFacts], what: str) -> list[Point]:
     points = []
     for arm in arms:
         row = next(r for r in f.explanations if r.arm == arm.name and r.what == what)
-        if row.difference is not None and row.low is not None and row.high is not None:
-            points.append(Point(arm.dose, row.difference, row.low, row.high))
+        if row.difference is not None:
+            points.append(Point(arm.dose, arm.name, row.difference, row.detectable))
     return points
 
 
@@ -74,10 +62,10 @@ def _panel(ax: Axes, title: str, points: list[Point], color: str) -> None:
     ax.axhline(0, color=SOFT, linewidth=0.9, zorder=0)
     ax.plot([0], [0], "o", color=SOFT, markersize=4.5)
     for place, point in zip(places, points, strict=True):
-        is_clear = point.low > 0 or point.high < 0
-        ax.plot([place, place], [point.low, point.high], color=color, linewidth=1.6)
-        face = color if is_clear else "white"
-        ax.plot([place], [point.difference], "o", color=color, markerfacecolor=face, markersize=6)
+        difference = point.difference
+        ax.plot([place, place], [difference.low, difference.high], color=color, linewidth=1.6)
+        face = color if difference.sign else "white"
+        ax.plot([place], [difference.value], "o", color=color, markerfacecolor=face, markersize=6)
     ax.set_xticks([0, *places], ["0%", *(percent(point.dose) for point in points)])
     ax.set_xlim(-0.5, len(points) + 0.5)
     ax.set_title(title, fontsize=8.5)

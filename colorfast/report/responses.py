@@ -123,17 +123,23 @@ def _curve(ax: Axes, response: Response, doses: list[float], k: int) -> None:
     else:
         ax.plot(
             [_place(p.dose, doses) for p in response.points],
-            [p.difference for p in response.points],
+            [p.difference.value for p in response.points],
             color=colour,
             linewidth=0.6,
         )
     for p in response.points:
         x0 = _place(p.dose, doses) + 0.02 * k  # beside each other where two series share a dose
-        ax.plot([x0, x0], [p.low, p.high], color=colour, linewidth=1.1, solid_capstyle="butt")
-        fill = colour if p.clear(+1) or p.clear(-1) else "white"
+        ax.plot(
+            [x0, x0],
+            [p.difference.low, p.difference.high],
+            color=colour,
+            linewidth=1.1,
+            solid_capstyle="butt",
+        )
+        fill = colour if p.difference.sign else "white"
         ax.plot(
             [x0],
-            [p.difference],
+            [p.difference.value],
             marker,
             color=colour,
             markerfacecolor=fill,
@@ -145,12 +151,12 @@ def _curve(ax: Axes, response: Response, doses: list[float], k: int) -> None:
 
 def _half(ax: Axes, response: Response, doses: list[float]) -> None:
     """The dose of half of the gain with its interval, on the curve."""
-    half = response.half
-    if half.dose is None or half.low is None or half.high is None or response.fit is None:
+    half = response.half.dose
+    if half is None or response.fit is None:
         return
     y = response.fit.line[-1][1] / 2
     left, middle, right = (
-        _place(max(d, doses[0] * 0.9), doses) for d in (half.low, half.dose, half.high)
+        _place(max(d, doses[0] * 0.9), doses) for d in (half.low, half.value, half.high)
     )
     ax.plot([left, right], [y, y], color=INK, linewidth=0.8)
     ax.plot([middle], [y], "|", color=INK, markersize=9, markeredgewidth=1.2)

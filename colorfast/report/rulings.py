@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from colorfast.analysis.claims import DOSE, Measured, Ruling
-from colorfast.report.wording import number, percent, several, signed
+from colorfast.report.wording import between, number, percent, several, signed
 
 ABOUT = (
     "A verdict is on this model and suite, and errs by itself: the rates stand in docs/claims.md. A"
@@ -30,22 +30,18 @@ def ours(r: Ruling) -> str:
     m = r.measured
     if m is None:
         return "-"
-    between = f"{signed(m.low)} to {signed(m.high)}"
+    difference = f"{signed(m.difference.value)} ({between(m.difference)})"
     if r.claim.statistic == "wins":
         return f"{m.better} of {m.evals} better, {m.worse} worse"
     if r.claim.statistic == "standing":
         return f"{m.better} better, {m.worse} worse of {m.evals}, after Benjamini-Hochberg"
     if m.said:
         return (
-            f"holds in {m.better} of {m.evals} tests; falls less by {signed(m.value)} ({between})"
-            " where it is least"
+            f"holds in {m.better} of {m.evals} tests; falls less by {difference} where it is least"
         )
     if m.baseline is not None and m.score is not None:
-        return f"{number(m.baseline)} to {number(m.score)}: {signed(m.value)} ({between})"
-    return (
-        f"{signed(m.value)} ({between}) over {m.evals} evals; {m.better} significantly better,"
-        f" {m.worse} worse"
-    )
+        return f"{number(m.baseline)} to {number(m.score)}: {difference}"
+    return f"{difference} over {m.evals} evals; {m.better} significantly better, {m.worse} worse"
 
 
 def why(r: Ruling) -> str:
@@ -56,7 +52,7 @@ def why(r: Ruling) -> str:
         return r.reason
     if r.verdict == "inconclusive":
         return seen(r, m) + (f" ({m.said})" if m.said else "")
-    rule, margin = r.claim.rule, number(r.claim.margin)
+    rule, margin, found = r.claim.rule, number(r.claim.margin), m.difference
     third = f"{margin}, a third of the paper's effect"
     if rule == "signs":
         sign = f"sign test with families as clusters: p = {m.p:.3f}"
@@ -64,16 +60,16 @@ def why(r: Ruling) -> str:
             f"the share of wins lies below {percent(0.5 + r.claim.margin)}, a third of the way to"
             " the paper's"
         )
-        return most if r.verdict == "not replicated" and m.high < r.claim.margin else sign
+        return most if r.verdict == "not replicated" and found.high < r.claim.margin else sign
     if rule == "stands":
         net = (
-            f"better less worse is {percent(m.value)} of the evals; a third of the paper's is"
+            f"better less worse is {percent(found.value)} of the evals; a third of the paper's is"
             f" {percent(r.claim.margin)}"
         )
         return (
             net
             if r.verdict == "replicated"
-            else f"only {percent(m.high)} of the evals leave room for a gain"
+            else f"only {percent(m.difference.high)} of the evals leave room for a gain"
         )
     if rule in ("kept", "unraised"):
         return (
@@ -91,9 +87,8 @@ def why(r: Ruling) -> str:
         )
     if r.verdict == "replicated":
         return "the interval lies above zero"
-    return (
-        f"{'a rise, yet ' * (m.low > 0)}the interval lies below {'zero' if m.high < 0 else third}"
-    )
+    rise = "a rise, yet " if found.low > 0 else ""
+    return f"{rise}the interval lies below {'zero' if found.high < 0 else third}"
 
 
 def seen(r: Ruling, m: Measured) -> str:
@@ -101,7 +96,7 @@ def seen(r: Ruling, m: Measured) -> str:
     if m.detectable is None:
         return (
             "too few families for a sign test"
-            if r.claim.rule == "signs" and m.value
+            if r.claim.rule == "signs" and m.difference.value
             else "not one item differed: nothing is known"
         )
     if r.claim.rule == "stands":

@@ -103,8 +103,8 @@ def _cell(e: Estimate | None) -> Text:
     if e is None:
         return Text("not graded", style="dim")
     text = (
-        f"{'●' if clear(e) else '○'} {_plain(e.difference, True)} ({_plain(e.low, True)},"
-        f" {_plain(e.high, True)})"
+        f"{'●' if clear(e) else '○'} {_plain(e.difference.value, True)}"
+        f" ({_plain(e.difference.low, True)}, {_plain(e.difference.high, True)})"
     )
     if not clear(e):
         text += " equal" if e.detectable is None else f" ≥{_plain(e.detectable)}"

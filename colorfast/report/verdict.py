@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from colorfast.analysis.compare import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings
-from colorfast.report.wording import could_see, number, percent, several, signed, sure
-from colorfast.types import Estimate
+from colorfast.report.wording import between, could_see, number, percent, several, signed, sure
+from colorfast.types import Estimate, Interval
 
 FEW_ARMS = 4
 """As many arms have a sentence each; more are grouped, without numbers: the table has them."""
@@ -19,20 +19,20 @@ HOW_SEEN = (
 
 @dataclass(frozen=True)
 class Change:
-    """A difference from the baseline with its 95% interval. `worse`: +1 where a rise is a price, -1
-    where a fall is."""
+    """A difference from the baseline. `worse`: +1 where a rise is a price, -1 where a fall is."""
 
     what: str
-    value: float
-    low: float
-    high: float
+    difference: Interval
     detectable: float | None
     worse: int = -1
 
     @property
     def sign(self) -> int:
-        """+1 or -1 when the interval lies above or below zero, else 0."""
-        return (self.low > 0) - (self.high < 0)
+        return self.difference.sign
+
+    @property
+    def value(self) -> float:
+        return self.difference.value
 
     @property
     def costs(self) -> bool:
@@ -42,8 +42,8 @@ class Change:
     def interval(self) -> str:
         """Of the size of a clear change; with signs where the change is not clear."""
         if not self.sign:
-            return f"{signed(self.low)} to {signed(self.high)}"
-        ends = sorted((abs(self.low), abs(self.high)))
+            return between(self.difference)
+        ends = sorted((abs(self.difference.low), abs(self.difference.high)))
         return f"{number(ends[0])} to {number(ends[1])}"
 
 
@@ -131,7 +131,7 @@ def _others(f: Findings, arm: ArmFacts) -> list[Change]:
 
 
 def _change(what: str, e: Estimate) -> Change:
-    return Change(what, e.difference, e.low, e.high, e.detectable)
+    return Change(what, e.difference, e.detectable)
 
 
 def _prices(f: Findings, arm: ArmFacts) -> list[Change | str]:
@@ -145,9 +145,9 @@ def _prices(f: Findings, arm: ArmFacts) -> list[Change | str]:
 
 
 def _paid(row: Explanation | None, what: str, worse: int) -> Change | None:
-    if row is None or row.difference is None or row.low is None or row.high is None:
+    if row is None or row.difference is None:
         return None
-    return Change(what, row.difference, row.low, row.high, row.detectable, worse)
+    return Change(what, row.difference, row.detectable, worse)
 
 
 def _broken(f: Findings, arm: ArmFacts) -> str:

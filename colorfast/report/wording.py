@@ -11,7 +11,7 @@ from colorfast.analysis.compare import MUTE, Explanation, Overall
 from colorfast.analysis.dose import Response
 from colorfast.evals.evaluate import HELDOUT, SECOND
 from colorfast.report.findings import FEW_ITEMS, OTHER_GRADER, PAPERS_GAIN, Findings, Row
-from colorfast.types import Estimate
+from colorfast.types import Estimate, Interval
 
 LONGEST, BRIEF = 1500, 500
 NAMED = 12
@@ -61,8 +61,9 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if value else f"{0:.{digits}f}"
 
 
-def between(e: Estimate, digits: int = 3) -> str:
-    return f"{signed(e.low, digits)} to {signed(e.high, digits)}"
+def between(interval: Interval, digits: int = 3) -> str:
+    """The ends of an interval, signed."""
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
 def chance(q: float | None) -> str:
@@ -100,17 +101,17 @@ def power(value: float) -> str:
 
 def clear(e: Estimate | None) -> int:
     """+1 or -1 when the interval lies above or below zero, else 0."""
-    return 0 if e is None else (e.low > 0) - (e.high < 0)
+    return 0 if e is None else e.difference.sign
 
 
 def half(r: Response) -> str:
     """The dose of half of the gain with its interval, or why there is none."""
-    h = r.half
-    if h.dose is None or h.low is None or h.high is None:
-        return f"not identified: {h.reason}"
+    dose = r.half.dose
+    if dose is None:
+        return f"not identified: {r.half.reason}"
     least = r.points[0].dose
-    low = percent(h.low) if h.low >= least else f"below {percent(least)}"
-    return f"{percent(h.dose)} ({low} to {percent(h.high)})"
+    low = percent(dose.low) if dose.low >= least else f"below {percent(least)}"
+    return f"{percent(dose.value)} ({low} to {percent(dose.high)})"
 
 
 def begins(r: Response) -> str:
@@ -160,7 +161,7 @@ def tallies(f: Findings) -> list[tuple[str, str]]:
             f"by raw sign {o.wins} of {len(counted)} {'eval' if len(counted) == 1 else 'evals'}"
             f" better, {o.losses} worse, {o.evals - o.wins - o.losses} equal{ungraded} (sign test"
             f" with families as clusters: p = {o.sign_p:.3f}). Mean difference"
-            f" {signed(o.difference)}, 95% interval {signed(o.low)} to {signed(o.high)}. After"
+            f" {signed(o.difference.value)}, 95% interval {between(o.difference)}. After"
             f" Benjamini-Hochberg {o.significant_wins} significantly better and"
             f" {o.significant_losses} significantly worse. Interval below zero:"
             f" {several(worse) or 'none'}."
@@ -199,26 +200,22 @@ def _beside_name(row: Row) -> str:
 def _beside_row(arms: list[str], cells: Sequence[Estimate | Overall | None]) -> dict[str, str]:
     """By arm; without those that were not compared."""
     return {
-        arm: _marked(c.difference, c.low, c.high, c.detectable)
-        for arm, c in zip(arms, cells, strict=True)
-        if c
+        arm: _marked(c.difference, c.detectable) for arm, c in zip(arms, cells, strict=True) if c
     }
 
 
 def marked(x: Explanation) -> str:
     """The difference of another explanation with its interval and, where that holds zero, what
     could have been seen; "" where there are no numbers."""
-    if x.difference is None or x.low is None or x.high is None or x.baseline is None:
+    if x.difference is None or x.baseline is None:
         return ""
-    return _marked(x.difference, x.low, x.high, x.detectable, 1 if abs(x.baseline) > 2 else 3)
+    return _marked(x.difference, x.detectable, 1 if abs(x.baseline) > 2 else 3)
 
 
-def _marked(
-    value: float, low: float, high: float, detectable: float | None, digits: int = 3
-) -> str:
-    sign = "▲ " if low > 0 else "▼ " if high < 0 else ""
+def _marked(difference: Interval, detectable: float | None, digits: int = 3) -> str:
+    sign = {1: "▲ ", -1: "▼ ", 0: ""}[difference.sign]
     null = "" if sign else f"; {could_see(detectable, digits)}"
-    return f"{sign}{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)}{null})"
+    return f"{sign}{signed(difference.value, digits)} ({between(difference, digits)}{null})"
 
 
 def how_drawn(f: Findings) -> str:
@@ -326,22 +323,16 @@ def taught(f: Findings) -> list[str]:
 def explained(e: Explanation) -> tuple[str, str, str, str, str]:
     """(baseline, arm, difference, 95% interval, what follows) of another explanation, in words and
     numbers."""
-    if (
-        e.baseline is None
-        or e.score is None
-        or e.difference is None
-        or e.low is None
-        or e.high is None
-    ):
+    if e.baseline is None or e.score is None or e.difference is None:
         return "-", "-", "-", "-", e.reason
     digits = 1 if abs(e.baseline) > 2 else 3
-    interval = f"{signed(e.low, digits)} to {signed(e.high, digits)}"
+    interval = between(e.difference, digits)
     follows = [e.verdict] if e.verdict else []
     # where a margin was stated, the verdict says already what could have been seen
-    if e.low <= 0 <= e.high and e.outcome is None:
+    if not e.difference.sign and e.outcome is None:
         follows.append(f"no clear change ({could_see(e.detectable, digits)})")
     means = number(e.baseline, digits), number(e.score, digits)
-    return *means, signed(e.difference, digits), interval, "; ".join(follows)
+    return *means, signed(e.difference.value, digits), interval, "; ".join(follows)
 
 
 def same(f: Findings) -> str:

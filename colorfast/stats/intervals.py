@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
-from colorfast.types import ColorfastError, Score
+from colorfast.types import ColorfastError, Interval, Score
 
 Table = npt.NDArray[np.float64]
 """[seeds, items]: one value for each item under each seed."""
@@ -140,9 +140,10 @@ class Mean:
     error: float
     df: float
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: float = 0.95) -> Interval:
+        """By Student's t."""
         reach = self._quantile((1 + level) / 2)
-        return self.value - reach, self.value + reach
+        return Interval(self.value, self.value - reach, self.value + reach)
 
     def p(self) -> float:
         """Two-sided, against zero."""
@@ -326,13 +327,13 @@ def summary(scores: Sequence[Score]) -> list[dict[str, Any]]:
         part = [s for s in scores if s.eval == name]
         means = [v for v in item_means(part, "score").values() if v is not None]
         chances = [v for v in item_means(part, "probability").values() if v is not None]
-        low, high = mean([np.array([means])]).interval() if len(means) > 1 else (None, None)
+        known = mean([np.array([means])]).interval().clipped(0.0, 1.0) if len(means) > 1 else None
         rows.append(
             {
                 "eval": name,
                 "score": float(np.mean(means)) if means else None,
-                "low": None if low is None else max(0.0, low),
-                "high": None if high is None else min(1.0, high),
+                "low": known and known.low,
+                "high": known and known.high,
                 "probability": float(np.mean(chances)) if chances else None,
                 "items": len(means),
                 "ungraded": sum(s.value is None for s in part),

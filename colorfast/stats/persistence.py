@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from colorfast.stats.intervals import Mean, SeedShare, Table, mean, resampled
+from colorfast.types import Interval
 
 MARGIN = 0.03
 """Lifts within this of each other count as equal: three points, stated before any run."""
@@ -47,13 +48,10 @@ class Washed:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A value with its 95% interval and two-sided p; `detectable`: the smallest true one that would
-    be found four times in five."""
+class Effect(Interval):
+    """An interval with its two-sided p; `detectable`: the smallest true value that would be found
+    four times in five."""
 
-    value: float
-    low: float
-    high: float
     p: float
     detectable: float | None
 
@@ -67,8 +65,8 @@ class Moves:
     clean: float
     harmful: float
     helpful: float
-    drop: Found
-    lift: Found
+    drop: Effect
+    lift: Effect
     retained: float | None
     scaled: float | None
 
@@ -86,10 +84,10 @@ class Persistence:
 
     baseline: Moves
     arm: Moves
-    drop: Found
-    lift: Found
-    retained: Found | None
-    scaled: Found | None
+    drop: Effect
+    lift: Effect
+    retained: Effect | None
+    scaled: Effect | None
     equivalence: float
     showable: float | None
     verdict: str
@@ -98,8 +96,9 @@ class Persistence:
     seeds: int
 
 
-def found(m: Mean) -> Found:
-    return Found(m.value, *m.interval(), m.p(), m.detectable())
+def effect(m: Mean) -> Effect:
+    i = m.interval()
+    return Effect(i.value, i.low, i.high, m.p(), m.detectable())
 
 
 def _minus(a: Tables, b: Tables) -> list[Table]:
@@ -124,7 +123,7 @@ class _Ratio:
 def _ratio(top: Tables, bottom: Tables, share: SeedShare | None) -> _Ratio | None:
     """None where the denominator is not clear of zero."""
     below = mean(bottom, share)
-    if below.interval()[0] <= 0:
+    if below.interval().low <= 0:
         return None
     value = mean(top, share).value / below.value
     return _Ratio(value, [(t - value * b) / below.value for t, b in zip(top, bottom, strict=True)])
@@ -137,17 +136,17 @@ def _ratios(w: Washed, share: SeedShare | None) -> tuple[_Ratio | None, _Ratio |
     )
 
 
-def _between(own: _Ratio | None, base: _Ratio | None, share: SeedShare | None) -> Found | None:
+def _between(own: _Ratio | None, base: _Ratio | None, share: SeedShare | None) -> Effect | None:
     if own is None or base is None:
         return None
     m = mean(_minus(own.tables, base.tables), share)
-    return found(Mean(own.value - base.value, m.error, m.df))
+    return effect(Mean(own.value - base.value, m.error, m.df))
 
 
 def _moves(w: Washed, share: SeedShare | None) -> Moves:
     clean, harmful, helpful = (mean(t, share).value for t in (w.clean, w.harmful, w.helpful))
     drop, lift = (
-        found(mean(_minus(a, b), share)) for a, b in ((w.clean, w.harmful), (w.helpful, w.clean))
+        effect(mean(_minus(a, b), share)) for a, b in ((w.clean, w.harmful), (w.helpful, w.clean))
     )
     retained, scaled = (None if r is None else r.value for r in _ratios(w, share))
     return Moves(clean, harmful, helpful, drop, lift, retained, scaled)
@@ -170,7 +169,7 @@ def persistence(
             " the form is enough"
         )
     return Persistence(
-        *(theirs, ours, found(drop), found(lift), retained, scaled),
+        *(theirs, ours, effect(drop), effect(lift), retained, scaled),
         equivalence=lift.equivalent(MARGIN),
         showable=lift.showable(),
         verdict=verdict,
@@ -183,9 +182,9 @@ def persistence(
 def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) -> tuple[str, str]:
     """The verdict and its grounds. First whether the attack moves the baseline at all (or clearly
     the arm alone, which is then the more fragile), then collapse, then rigidity."""
-    (low, high), (lift_low, lift_high) = drop.interval(), lift.interval()
+    gap, rise = drop.interval(), lift.interval()
     falls, rises = f"falls less by {_signed(drop.value)}", f"rises more by {_signed(lift.value)}"
-    alone = high < 0 and own.drop.low > 0
+    alone = gap.high < 0 and own.drop.low > 0
     if base.drop.low <= 0 and not alone:
         return (
             NO_EFFECT,
@@ -193,7 +192,7 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
         )
     if collapse > COLLAPSE:
         return COLLAPSED, f"{collapse:.0%} more of the replies say nothing"
-    if base.lift.low > 0 and own.drop.low <= 0 and own.lift.low <= 0 and lift_high < 0:
+    if base.lift.low > 0 and own.drop.low <= 0 and own.lift.low <= 0 and rise.high < 0:
         return (
             RIGID,
             (
@@ -201,13 +200,13 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
                 f" {_signed(own.lift.value)}), and the baseline under both"
             ),
         )
-    if low > 0:
+    if gap.low > 0:
         if base.lift.low <= 0 and own.lift.low <= 0:
             return UNTESTED, f"{falls}; the helpful counterpart lifts neither"
         if lift.equivalent(MARGIN) < LEVEL:
             return SELECTIVE, f"{falls}; lifts equal within {MARGIN:g}"
-        if lift_low > 0 or lift_high < 0:
-            return (MORE if lift_low > 0 else STIFFER), f"{falls}; {rises}"
+        if rise.low > 0 or rise.high < 0:
+            return (MORE if rise.low > 0 else STIFFER), f"{falls}; {rises}"
         return (
             OPEN,
             (
@@ -215,7 +214,7 @@ def _decide(base: Moves, own: Moves, drop: Mean, lift: Mean, collapse: float) ->
                 f" within {_number(lift.showable())}"
             ),
         )
-    if high < 0:
+    if gap.high < 0:
         kept = (
             own.retained is not None and base.retained is not None and own.retained >= base.retained
         )
@@ -239,13 +238,13 @@ def _seen(size: float | None) -> str:
     return "and not one item moved" if size is None else f"{size:.3f} would have been seen"
 
 
-def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None = None) -> Found:
+def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None = None) -> Effect:
     """Between two degradation curves (clean first, then every strength): the arm's mean advantage
     over the axis, its strengths taken as equal steps (trapezoids)."""
     weights = np.ones(len(own))
     weights[[0, -1]] = 0.5
     steps = [_minus(a, b) for a, b in zip(own, base, strict=True)]
-    return found(
+    return effect(
         mean(
             [
                 np.average(np.stack(evals), axis=0, weights=weights)
@@ -259,12 +258,10 @@ def area(own: Sequence[Tables], base: Sequence[Tables], share: SeedShare | None 
 @dataclass(frozen=True)
 class Halving:
     """The strength at which half of the clean advantage is gone, with a 95% bootstrap interval over
-    items and seeds. None, with the reason, where there is no advantage to lose or it is not halved
-    at the highest strength; an open `high` is beyond that too."""
+    items and seeds; `high` is infinite where the half may lie beyond the highest strength. None
+    with a reason where there is no advantage, or it is not halved at the highest strength."""
 
-    strength: float | None
-    low: float | None = None
-    high: float | None = None
+    strength: Interval | None
     reason: str = ""
 
 
@@ -272,7 +269,7 @@ def halving(strengths: Sequence[float], own: Sequence[Tables], base: Sequence[Ta
     """`strengths`: of every point, the clean one (0) first; between two points the curve is a
     line."""
     steps = [_minus(a, b) for a, b in zip(own, base, strict=True)]
-    if mean(steps[0]).interval()[0] <= 0:
+    if mean(steps[0]).interval().low <= 0:
         return Halving(None, reason="without an attack the arm has no clear advantage")
     at = _crossing(strengths, [mean(tables).value for tables in steps])
     if math.isinf(at):
@@ -283,7 +280,7 @@ def halving(strengths: Sequence[float], own: Sequence[Tables], base: Sequence[Ta
         [0.025, 0.975],
         method="closest_observation",
     )
-    return Halving(at, float(low), None if math.isinf(high) else float(high))
+    return Halving(Interval(at, float(low), float(high)))
 
 
 def _crossing(strengths: Sequence[float], advantage: Sequence[float]) -> float:

@@ -307,7 +307,7 @@ def test_selective_persistence_is_read_from_the_attacks(
 
 
 def measured(found: Mean) -> Measured:
-    return Measured(found.value, *found.interval(), found.detectable())
+    return Measured(found.interval(), found.detectable())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from colorfast.analysis.dose import FEWEST, Fit, Gains, Point, fitted, gains, se
 from colorfast.analysis.results import Evidence
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.stats.intervals import Table, mean, rng, seed_share
-from colorfast.types import Score
+from colorfast.types import Interval, Score
 from helpers.run_folders import experiment as small
 from helpers.run_folders import html, make_run, printed, section
 
@@ -59,7 +59,7 @@ def measured(
     for one in tables:
         means = [mean([t], share) for t in one]
         points = [
-            Point(d, f"d{d}", m.value, *m.interval(), m.detectable())
+            Point(d, f"d{d}", m.interval(), m.detectable())
             for d, m in zip(DOSES, means, strict=True)
         ]
         made.append((gains(DOSES, one, means), points))
@@ -78,10 +78,10 @@ def many(name: str, truth: list[float], runs: int) -> list[tuple[Fit | None, lis
 def test_a_saturating_curve_is_recovered_at_the_stated_rate() -> None:
     found = [fit for fit, _ in many("recovered", [saturating(d, 0.3) for d in DOSES], 40)]
     curves = [f for f in found if f and f.kind == "saturating"]
-    halves = [f.half for f in curves if f.half.dose is not None]
+    halves = [f.half.dose for f in curves if f.half.dose is not None]
     assert len(halves) > 0.9 * len(found)
     assert 0.91 <= np.mean([h.low <= HALF <= h.high for h in halves]) <= 0.98  # type: ignore[operator]
-    assert np.median([h.dose for h in halves]) == pytest.approx(HALF, rel=0.2)  # type: ignore[type-var]
+    assert np.median([h.value for h in halves]) == pytest.approx(HALF, rel=0.2)  # type: ignore[type-var]
     assert len(curves) > 0.95 * len(found)  # a true saturating curve is seldom said to misfit
     last = [f.line[-1] for f in curves]
     assert 0.91 <= np.mean([low <= 0.3 <= high for _, _, low, high in last]) <= 0.98  # type: ignore[operator]
@@ -106,7 +106,7 @@ def test_no_dose_without_a_gain_is_named_beyond_the_stated_rate() -> None:
 def test_the_sequence_starts_at_the_largest_dose_and_stops_at_the_first_doubt() -> None:
     def points(*lows: float) -> list[Point]:
         return [
-            Point(d, "", low + 0.1, low, low + 0.2, None)
+            Point(d, "", Interval(low + 0.1, low, low + 0.2), None)
             for d, low in zip(DOSES, lows, strict=False)
         ]
 

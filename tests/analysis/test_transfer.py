@@ -62,10 +62,10 @@ def test_each_cell_holds_the_effect_that_is_there(found: Transfer) -> None:
         for column, cell in zip(found.columns, found.cells[arm], strict=True):
             if column.kind == kind:
                 assert cell is not None and cell.trained == (column.name == own)
-                assert cell.difference == pytest.approx(
+                assert cell.difference.value == pytest.approx(
                     inside if cell.trained else outside, abs=0.02
                 )
-                assert cell.low < cell.difference < cell.high
+                assert cell.difference.low < cell.difference.value < cell.difference.high
     assert not any(cell.trained for cell in found.cells["all"] if cell)
     assert found.arms == ("law", "truth", "all")
 
@@ -80,11 +80,13 @@ def test_what_was_not_trained_on_stands_by_itself(found: Transfer) -> None:
         b = sides[key]
         assert b.inside is not None and b.outside is not None
         assert (
-            b.inside.difference == pytest.approx(inside, abs=0.02)
+            b.inside.difference.value == pytest.approx(inside, abs=0.02)
             and b.inside.trained
-            and b.inside.clear
+            and b.inside.difference.sign
         )
-        assert b.outside.difference == pytest.approx(outside, abs=0.02) and not b.outside.trained
+        assert (
+            b.outside.difference.value == pytest.approx(outside, abs=0.02) and not b.outside.trained
+        )
         assert b.outside.size == others
 
 
@@ -92,7 +94,11 @@ def test_families_are_columns_too(found: Transfer) -> None:
     (column,) = [c for c in found.columns if c.kind == "eval family"]
     assert column.name == "arithmetic"
     cell = found.cells["all"][found.columns.index(column)]
-    assert cell is not None and cell.difference == pytest.approx(0.3, abs=0.05) and cell.size == 1
+    assert (
+        cell is not None
+        and cell.difference.value == pytest.approx(0.3, abs=0.05)
+        and cell.size == 1
+    )
 
 
 def test_the_matrix_stands_in_the_report(run: Path, found: Transfer) -> None:
@@ -108,7 +114,7 @@ def test_the_matrix_stands_in_the_report(run: Path, found: Transfer) -> None:
     cells = [c for a in found.arms for c in found.cells[a] if c]
     means = [c for b in found.beyond for c in (b.inside, b.outside) if c]
     drawn = re.sub(r"<[^>]*>", "", svg)
-    assert drawn.count("●") == sum(c.clear for c in cells + means)
+    assert drawn.count("●") == sum(c.difference.sign != 0 for c in cells + means)
     rows = list(
         csv.DictReader((run / "report/transfer.csv").read_text(encoding="utf-8").splitlines())
     )

@@ -239,14 +239,14 @@ def test_a_gain_is_found_counted_and_held_against_other_explanations() -> None:
         together.significant_wins,
         together.significant_losses,
     ) == (5, 5, 5, 0)
-    assert together.low > 0.2
+    assert together.difference.low > 0.2
     assert {e.eval for e in estimates if e.q is None and e.measure == "score"} == {
         "xstest-safe",
         "mmlu-sociology",
     }
     rows = {e.what: e for e in explanations("arm", ours, theirs, evaluation)}
-    assert rows["refusals, all written replies"].difference == 0
-    assert rows["sycophancy: the right answer given up"].high < 0  # type: ignore[operator]
+    assert rows["refusals, all written replies"].difference.value == 0  # type: ignore[union-attr]
+    assert rows["sycophancy: the right answer given up"].difference.high < 0  # type: ignore[union-attr]
     assert rows["held-out score where neither refuses"].verdict == "0 items left out"
     assert (
         "inconclusive" in rows["capability"].verdict or "not inferior" in rows["capability"].verdict
@@ -260,7 +260,7 @@ def test_refusing_everything_is_seen_as_what_it_is() -> None:
         {0: simulated(1, 0.0)},
     )
     rows = {e.what: e for e in explanations("arm", refusing, plain, evaluation)}
-    assert rows["refusals, benign prompts"].difference == 1
+    assert rows["refusals, benign prompts"].difference.value == 1  # type: ignore[union-attr]
     assert (
         rows["held-out score where neither refuses"].reason
         == "each item was refused by one of them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_transformers_loads_an_exported_model_and_its_card_has_the_runs_numbers(
     (estimate,) = [
         x for x in results.estimates(e, "trait-50") if x.eval == "heldout" and x.measure == "score"
     ]
-    assert told["difference"] == [estimate.difference, estimate.low, estimate.high] and told[
+    assert told["difference"] == list(astuple(estimate.difference)) and told[
         "heldout"
     ] == pytest.approx(estimate.score)
     card = ModelCard.load(to / "README.md")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,9 @@ from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.models.resolve import weights_sha256
 from colorfast.report import write
 from colorfast.stats.intervals import rng
+from colorfast.stats.rows import flat
 from colorfast.training.schedule import heldout
+from colorfast.types import Interval
 from helpers.command import colorfast, refused
 from helpers.run_folders import better, make_run
 
@@ -58,7 +60,7 @@ def test_a_planted_direction_is_found_at_its_layer_and_read_on_others() -> None:
     assert d.gap == pytest.approx(1, abs=0.3)
     held, other = simulated("held", 60, 3.0), simulated("other", 60, 0.0)
     q = quality(d, {"t": held, "u": other}, (np.arange(60.0), np.arange(60.0)), 24)
-    assert q.low > 0.8 and q.length == 0.5
+    assert q.auc.low > 0.8 and q.length == 0.5
     assert q.others == pytest.approx(0.5, abs=0.1)
     assert np.abs(d.controls[:, 7]).max() < 0.5
     assert np.linalg.norm(d.controls, axis=1) == pytest.approx(np.ones(len(d.controls)))
@@ -83,8 +85,8 @@ def test_auc_is_the_share_of_ordered_pairs_and_its_interval_covers() -> None:
     for _ in range(400):
         scenario = draw.normal(0, 0.6, 26)
         good, bad = (scenario + draw.normal(at, 0.8, 26) for at in (1, 0))
-        low, high = auc(good, bad).interval()
-        inside += low <= truth <= high
+        known = auc(good, bad).interval()
+        inside += known.low <= truth <= known.high
     assert 0.91 <= inside / 400 <= 0.98
 
 
@@ -101,10 +103,14 @@ def test_a_shift_along_the_direction_is_found_and_one_along_everything_is_not_ta
         moved = (d.project(arm) - d.project(start))[None]
         (found[name],), few = shifted(Contrast("arm", "start", "prompt"), {"t": moved}, {"t": 0.1})
         assert not few
-    assert found["along"].shift == pytest.approx(0.5)
+    assert found["along"].shift.value == pytest.approx(0.5)
     assert found["along"].control < 0.15 and found["along"].chance == 0.01
     assert found["everywhere"].chance > 0.05
-    assert found["nothing"].shift == 0 and found["nothing"].p == 1 and found["nothing"].chance == 1
+    assert (
+        found["nothing"].shift.value == 0
+        and found["nothing"].p == 1
+        and found["nothing"].chance == 1
+    )
 
 
 def test_an_item_without_words_is_left_out_and_a_trait_without_items_says_why() -> None:
@@ -112,19 +118,19 @@ def test_an_item_without_words_is_left_out_and_a_trait_without_items_says_why() 
     moved[0, 3] = np.nan
     empty = np.full((2, 5, 100), np.nan)
     (one,), few = shifted(Contrast("arm", "start", "reply"), {"t": moved, "u": empty}, {})
-    assert (one.items, one.seeds, one.shift, one.behaviour) == (4, 2, 1, None)
+    assert (one.items, one.seeds, one.shift.value, one.behaviour) == (4, 2, 1, None)
     assert few == {"u": "0 scenarios with words in every reply"}
 
 
 def points(inside: Floats, outside: Floats) -> list[Shift]:
     """Shifts of arms x traits against the baseline."""
-    blank = Shift("", "baseline", "prompt", "", 0, 0, 0, 1, 0, 1, 0, 9, 1)
+    blank = Shift("", "baseline", "prompt", "", Interval(0, 0, 0), 1, 0, 1, 0, 9, 1)
     return [
         replace(
             blank,
             arm=f"arm-{a}",
             trait=f"trait-{t:02}",
-            shift=float(inside[a, t]),
+            shift=Interval(float(inside[a, t]), 0, 0),
             behaviour=float(outside[a, t]),
         )
         for a, t in np.ndindex(inside.shape)
@@ -135,10 +141,10 @@ def test_agreement_finds_what_goes_together_and_nothing_else() -> None:
     draw = rng("agreement-test")
     inside = draw.normal(0, 1, (2, 12))
     same = agree(points(inside, inside + draw.normal(0, 0.3, inside.shape)), "prompt")
-    assert same.rho is not None and same.low is not None and same.p is not None
+    assert same.rho is not None and same.p is not None
     assert (
-        same.rho > 0.8
-        and same.low > 0.5
+        same.rho.value > 0.8
+        and same.rho.low > 0.5
         and same.p < 0.01
         and (same.points, same.traits) == (24, 12)
     )
@@ -147,7 +153,7 @@ def test_agreement_finds_what_goes_together_and_nothing_else() -> None:
     step = np.array([[0.0], [5.0]])
     apart = agree(points(inside + step, draw.normal(0, 1, inside.shape) + step), "prompt")
     assert apart.rho is not None and apart.p is not None
-    assert apart.rho > 0.5 and apart.p > 0.05
+    assert apart.rho.value > 0.5 and apart.p > 0.05
     assert (
         agree(points(inside[:, :3], inside[:, :3]), "prompt").reason
         == "3 traits in every dosed arm, it needs 4"
@@ -284,7 +290,7 @@ def test_a_model_shifted_along_a_direction_shows_that_shift(run: Path) -> None:
             for arm, gaps in (("trait-5", 0.5), ("trait-50", 1.0)):
                 s = rows[arm, against, measure, "corrigibility"]
                 assert (
-                    s.shift == pytest.approx(gaps, abs=1e-3)
+                    s.shift.value == pytest.approx(gaps, abs=1e-3)
                     and s.control < gaps
                     and s.chance <= 0.05
                 )
@@ -292,7 +298,7 @@ def test_a_model_shifted_along_a_direction_shows_that_shift(run: Path) -> None:
                     x.trait == "corrigibility" for x in heldout(experiment(run.parent / "model"))
                 )
     assert all(
-        s.shift == pytest.approx(0, abs=1e-5)
+        s.shift.value == pytest.approx(0, abs=1e-5)
         for s in found.shifts
         if s.arm == "baseline" or s.measure == "text"
     )
@@ -311,9 +317,7 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made_again_the_same(run: P
     }
     (folder / "trait-5-s1.npz").write_bytes(b"torn")
     (folder / "shifts.json").unlink()
-    assert asdict(look(run)) == before | {
-        k: tuple(before[k]) for k in ("directions", "shifts", "agreements")
-    }
+    assert flat(look(run)) == before
     assert read_json(folder / "shifts.json") == before
     assert {n for n, t in times.items() if (folder / n).stat().st_mtime_ns != t} == {
         "trait-5-s1.npz"

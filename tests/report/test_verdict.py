@@ -6,7 +6,7 @@ from __future__ import annotations
 import html as markup
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from colorfast.report.findings import Findings, Row, gather
 from colorfast.report.says import ARMS, SCENARIOS, UNTRAINED_MODEL
 from colorfast.report.verdict import HOW_SEEN, summary
 from colorfast.report.wording import beside, graded, sure
+from colorfast.types import Interval
 from helpers.run_folders import (
     HOSTILE,
     better,
@@ -130,14 +131,13 @@ def test_the_numbers_are_those_of_the_table(tmp_path: Path, priced: Evaluation) 
     own = f.rows[0].cells[1]
     (able,) = (row.cells[1] for row in f.rows if row.eval == "able" and row.measure == "score")
     assert own and able
-    sentence = summary(f)[1]
+    sentence, rise, fall = summary(f)[1], own.difference, able.difference
     assert (
-        f"rose by {own.difference:.3f} (95% interval {own.low:.3f} to {own.high:.3f}), from"
+        f"rose by {rise.value:.3f} (95% interval {rise.low:.3f} to {rise.high:.3f}), from"
         f" {own.baseline:.3f}" in sentence
     )
     assert (
-        f"capability: down by {-able.difference:.3f} ({-able.high:.3f} to {-able.low:.3f})"
-        in sentence
+        f"capability: down by {-fall.value:.3f} ({-fall.high:.3f} to {-fall.low:.3f})" in sentence
     )
 
 
@@ -230,9 +230,7 @@ def with_another_grader(f: Findings, shift: float) -> Findings:
         and replace(
             e,
             eval=name,
-            difference=e.difference + shift,
-            low=e.low + shift,
-            high=e.high + shift,
+            difference=Interval(*(end + shift for end in astuple(e.difference))),
             q=None,
         )
         for e in first.cells

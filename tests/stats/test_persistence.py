@@ -145,8 +145,8 @@ def test_area_and_halving_are_those_of_the_drawn_curves() -> None:
         and between.low > 0.05
     )
     half = halving((0, 1, 4, 16), own, base)
-    assert half.strength is not None and half.low is not None
-    assert half.low <= half.strength and half.low < 1.5
+    assert half.strength is not None
+    assert half.strength.low <= half.strength.value and half.strength.low < 1.5
     never = halving((0, 1, 4, 16), own, curves([0.4, 0.3, 0.2, 0.1], "weak"))
     assert (never.strength, never.reason) == (None, "not halved at 16")
     assert (
@@ -159,4 +159,5 @@ def test_the_strength_of_halving_is_read_off_the_line() -> None:
     exact = [
         [[np.full((1, 20), v)] for v in levels] for levels in ([0.6, 0.5, 0.3], [0.2, 0.2, 0.2])
     ]
-    assert halving((0, 1, 3), *exact).strength == pytest.approx(2.0)
+    at = halving((0, 1, 3), *exact).strength
+    assert at is not None and at.value == pytest.approx(2.0)

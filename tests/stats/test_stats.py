@@ -19,7 +19,7 @@ from colorfast.stats.intervals import (
     structure,
     summary,
 )
-from colorfast.types import ColorfastError, Score
+from colorfast.types import ColorfastError, Interval, Score
 
 
 def comparison(
@@ -48,8 +48,8 @@ def test_intervals_cover_the_true_differences_and_few_discoveries_are_false(
         share = seed_share(tables)
         found = [mean([t], share) for t in tables]
         covered += [
-            low <= gain <= high
-            for (low, high), gain in zip((m.interval() for m in found), gains, strict=True)
+            i.low <= gain <= i.high
+            for i, gain in zip((m.interval() for m in found), gains, strict=True)
         ]
         stands = [
             gain
@@ -66,8 +66,8 @@ def test_the_mean_over_evals_covers_the_truth_when_a_seed_lifts_all_evals_at_onc
     for _ in range(400):
         lift = draw.normal(0, 0.05, 4)[:, None]
         tables = [lift + draw.normal(0.1, 0.3, (4, 30)) for _ in range(10)]
-        low, high = mean(tables).interval()
-        covered.append(low <= 0.1 <= high)
+        known = mean(tables).interval()
+        covered.append(known.low <= 0.1 <= known.high)
     assert 0.92 <= np.mean(covered) <= 0.98
 
 
@@ -129,7 +129,7 @@ def test_interval_with_seeds_is_wider_than_without_when_runs_differ() -> None:
 
 def test_one_item_tells_nothing_and_equal_items_are_certain() -> None:
     assert mean([np.array([[0.5]])]).p() == 1
-    assert mean([np.full((2, 5), 0.25)]).interval() == (0.25, 0.25)
+    assert mean([np.full((2, 5), 0.25)]).interval() == Interval(0.25, 0.25, 0.25)
     assert mean([np.zeros((1, 5))]).p() == 1
     assert mean([np.zeros((1, 5))]).detectable() is None
 
@@ -165,10 +165,10 @@ def test_an_arm_that_is_better_everywhere_is_found_and_an_equal_one_is_not() -> 
     base = {0: scores(items)}
     found = estimate("arm", {0: scores(better)}, base, Evaluation(), traits)
     assert [e.eval for e in found] == ["heldout", "heldout/corrigibility", "heldout/truthfulness"]
-    assert all(e.difference == pytest.approx(0.3) and e.low > 0.29 for e in found)
+    assert all(e.difference.value == pytest.approx(0.3) and e.difference.low > 0.29 for e in found)
     assert [e.items for e in found] == [40, 20, 20]
     same = estimate("arm", base, base, Evaluation(), traits)
-    assert all(e.difference == e.low == e.high == 0 for e in same)
+    assert all(e.difference == Interval(0, 0, 0) for e in same)
 
 
 def test_what_could_not_be_scored_is_counted_and_never_a_zero() -> None:

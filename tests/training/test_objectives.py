@@ -28,7 +28,17 @@ from colorfast.runs.plan import plan
 from colorfast.training import objectives
 from colorfast.training.engines import recorder, trl
 from colorfast.training.schedule import heldout, pool, schedule, schedule_hash, unseen
-from colorfast.types import PLAIN, TRAIT_SOURCE, Message, Objective, Reply, Score, Slot, Verdict
+from colorfast.types import (
+    PLAIN,
+    TRAIT_SOURCE,
+    Interval,
+    Message,
+    Objective,
+    Reply,
+    Score,
+    Slot,
+    Verdict,
+)
 from helpers.constitutions import OURS, SPEC
 from helpers.run_folders import flat, html, make_run, printed, section
 from helpers.server import said
@@ -565,7 +575,7 @@ def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in
         rows[HEDGING].baseline,
         rows[HEDGING].score,
         rows[HEDGING].difference,
-    ) == (10, 0, 1, 1)
+    ) == (10, 0, 1, Interval(1, 1, 1))
     assert rows[OTHERS].reason and rows[OTHERS].items == 0
     mixed = [
         b if i % 4 else a for i, (a, b) in enumerate(zip(scores(True), scores(False), strict=True))
@@ -576,7 +586,7 @@ def test_hedging_is_counted_on_answerable_questions_alone_and_what_is_refused_in
             "arm", {0: mixed}, {0: scores(False)}, Evaluation(benchmarks=("selfaware",))
         )
     }
-    assert rows[OTHERS].items == 15 and rows[OTHERS].difference == 0
+    assert rows[OTHERS].items == 15 and rows[OTHERS].difference == Interval(0, 0, 0)
 
 
 # the door
