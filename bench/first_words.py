@@ -1,6 +1,6 @@
 """How many tokens of a reply show whether it refuses?
 
-Replies that people labelled as refusals or not (PyRIT's two files), cut to their first N tokens of
+Replies that people labeled as refusals or not (PyRIT's two files), cut to their first N tokens of
 the embedded model's tokenizer: how often the refusal detector still says what it says of the whole
 reply, and how many of the refusals that it finds in whole replies it still finds.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from colorfast.evals.benchmarks import rows
-from colorfast.evals.validate import LABELLED
+from colorfast.evals.validate import LABELED
 from colorfast.models.local import load_tokenizer
 from colorfast.models.resolve import resolve
 from colorfast.rewards.refusal import refusal
@@ -22,7 +22,7 @@ LENGTHS = (4, 8, 12, 16, 24, 36)
 
 def main() -> None:
     tokenizer = load_tokenizer(resolve("SmolLM2-135M-Instruct"))
-    texts = [row.values["assistant_response"] for labelled in LABELLED for row in rows(labelled)]
+    texts = [row.values["assistant_response"] for labeled in LABELED for row in rows(labeled)]
     whole = [refusal(text) != "none" for text in texts]
     encoded = [tokenizer(text)["input_ids"] for text in texts]
     sys.stdout.write(f"{len(texts)} replies, {sum(whole)} of them refusals\n")

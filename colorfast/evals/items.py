@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from colorfast.evals.rows import Row, rows
 from colorfast.io.storage import digest
-from colorfast.types import Benchmark, Item, Message, Reply, Source
+from colorfast.types import Benchmark, ColorfastError, Item, Message, Reply, Source
 
 LETTERS = "ABCDEFGHIJ"
 VERSION = 1
@@ -19,26 +20,6 @@ Reader = Callable[..., Iterable[Item]]
 """Takes the files of a benchmark, one argument each, and makes its items."""
 ScoreReply = Callable[[Item, Reply], tuple[float | None, str]]
 """Returns (value in [0, 1] or None, reason)."""
-
-
-class Question(NamedTuple):
-    """A question with options in an order that gives nothing away. `right`: index of the right
-    option."""
-
-    id: str
-    text: str
-    options: tuple[str, ...]
-    right: int
-
-    @property
-    def letters(self) -> tuple[str, ...]:
-        """The letters of the options."""
-        return tuple(LETTERS[: len(self.options)])
-
-    @property
-    def prompt(self) -> str:
-        """The question with its lettered options."""
-        return letters(self.text, self.options)
 
 
 def user(text: str) -> tuple[Message, ...]:
@@ -53,36 +34,28 @@ def letters(question: str, options: Sequence[str]) -> str:
 
 
 def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, ...], int]:
-    """The choices in an order drawn by the item's name, and the new index of the right one. So a
-    position tells nothing."""
+    """The choices in an order drawn by the item's name, and the new index of the right one."""
     order = list(range(len(choices)))
     random.Random(f"order-{name}").shuffle(order)
     return tuple(choices[i] for i in order), order.index(right)
 
 
-def question(name: str, text: str, options: Sequence[str], right: int = 0) -> Question:
-    """A question with its options in an order drawn by its name."""
-    return Question(name, text, *shuffled(name, options, right))
+def question(name: str, text: str, options: Sequence[str], right: int = 0) -> Item:
+    """A question with one right option. The choices are the options, in an order drawn by the
+    item's name, so that a position tells nothing."""
+    choices, right = shuffled(name, options, right)
+    return Item(name, user(text), choices, (right,))
 
 
-def by_text(asked: Question) -> Item:
-    """An item whose choices are the options themselves."""
-    return Item(asked.id, user(asked.text), asked.options, (asked.right,))
+def lettered(asked: Item) -> Item:
+    """A question whose options are lettered, to be answered by the letter."""
+    prompt = letters(asked.messages[-1].content, asked.choices)
+    return replace(asked, messages=user(prompt), choices=tuple(LETTERS[: len(asked.choices)]))
 
 
-def lettered(asked: Question) -> Item:
-    """An item with lettered options, answered by the letter."""
-    return Item(asked.id, user(asked.prompt), asked.letters, (asked.right,))
-
-
-def in_letters(read: Callable[..., Iterable[Question]]) -> Reader:
-    """Turn a reader of questions into a reader of lettered items."""
+def in_letters(read: Reader) -> Reader:
+    """A reader of the same items with lettered options."""
     return lambda *files: map(lettered, read(*files))
-
-
-def in_text(read: Callable[..., Iterable[Question]]) -> Reader:
-    """Turn a reader of questions into a reader of items whose choices are the options."""
-    return lambda *files: map(by_text, read(*files))
 
 
 def yes_no(name: str, text: str, yes: bool) -> Item:
@@ -113,8 +86,18 @@ def prompts(name: str, field: str, keep: Callable[[Row], bool] = lambda row: Tru
 
 
 def made_by(read: Reader, files: Sequence[Source]) -> Callable[[], tuple[Item, ...]]:
-    """The `items` of a benchmark."""
-    return lambda: tuple(read(*files))
+    """The `items` of a benchmark. They raise ColorfastError for files of another form."""
+
+    def items() -> tuple[Item, ...]:
+        try:
+            return tuple(read(*files))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            names = ", ".join(f"{file.repo}/{file.path}" for file in files)
+            raise ColorfastError(
+                f"{names}: not in the form that was expected ({type(error).__name__}: {error})"
+            ) from None
+
+    return items
 
 
 def choice(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from colorfast.evals.items import Question, choice, in_letters, question
+from colorfast.evals.items import choice, in_letters, question
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
-from colorfast.types import Benchmark, Source
+from colorfast.types import Benchmark, Item, Source
 
 
 def mmlu_file(subject: str) -> Source:
@@ -16,7 +16,7 @@ def mmlu_file(subject: str) -> Source:
     return source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
 
 
-def mmlu(*files: Source) -> Iterator[Question]:
+def mmlu(*files: Source) -> Iterator[Item]:
     """The questions of MMLU files, which have no header."""
     for file in files:
         subject = Path(file.path).stem.removesuffix("_test").replace("_", "-")

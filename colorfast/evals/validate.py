@@ -1,11 +1,9 @@
-"""How far the graders can be believed: measured on the corpus' own known replies and on people's
-labels."""
+"""Validates the graders: on the known replies of the corpus, and on people's labels."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,11 +22,12 @@ from colorfast.rewards.select import Grade, blend, by_code
 from colorfast.types import Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
-LABELLED = (
+Pairs = Sequence[tuple[Reply, Scenario]]
+LABELED = (
     source("pypi/pyrit-1.1.0", "refusal.csv"),
     source("pypi/pyrit-1.1.0", "refusal_extra.csv"),
 )
-"""Replies that people labelled as refusals or not."""
+"""Replies that people labeled as refusals or not."""
 
 
 def auc(good: Scores, poor: Scores) -> float:
@@ -37,23 +36,34 @@ def auc(good: Scores, poor: Scores) -> float:
     return float(statistic / (len(good) * len(poor)))
 
 
-def _scores(pairs: Sequence[tuple[Reply, Scenario]]) -> dict[str, Scores]:
-    """What the three ways of grading give, each [pairs], the semantic one by a fit on the other
-    half of the scenarios.
+def _aucs(scores: Mapping[str, Scores], good: Any, poor: Any) -> dict[str, float]:
+    return {f"auc {name}": auc(values[good], values[poor]) for name, values in scores.items()}
 
-    Ungraded counts as 0 here: it would not be rewarded.
-    """
+
+def _means(scores: Mapping[str, Scores], chosen: Any) -> dict[str, float]:
+    return {f"mean {name}": float(values[chosen].mean()) for name, values in scores.items()}
+
+
+def _scores(pairs: Pairs) -> dict[str, Scores]:
+    """The scores of each way of grading, [pairs]. The semantic one is fitted on the other half of
+    the scenarios. A reply that cannot be graded has 0, since it would not be rewarded."""
     verdicts = by_code(pairs)
-    code = np.array([v.score or 0.0 for v in verdicts])
-    meant = [semantic.SemanticScore(0.0, 0.0)] * len(pairs)
-    for half, fitted in enumerate(_halves()):
-        mine = [i for i, (_, s) in enumerate(pairs) if _half(s) == half and not verdicts[i].reason]
-        for i, found in zip(mine, semantic.score([pairs[i] for i in mine], fitted), strict=True):
-            meant[i] = found
+    code = [verdict.score or 0.0 for verdict in verdicts]
+    meanings = [semantic.SemanticScore(0.0, 0.0)] * len(pairs)
+    for half, weights in enumerate(_halves()):
+        indices = [
+            i
+            for i, (_, scenario) in enumerate(pairs)
+            if _half(scenario) == half and not verdicts[i].reason
+        ]
+        for i, meaning in zip(
+            indices, semantic.score([pairs[i] for i in indices], weights), strict=True
+        ):
+            meanings[i] = meaning
     return {
-        "code": code,
-        "semantic": np.array([m.good for m in meant]),
-        "offline": np.array([blend(c, m) for c, m in zip(code, meant, strict=True)]),
+        "code": np.array(code),
+        "semantic": np.array([meaning.good for meaning in meanings]),
+        "offline": np.array(list(map(blend, code, meanings))),
     }
 
 
@@ -62,99 +72,80 @@ def _half(scenario: Scenario) -> int:
 
 
 @cache
-def _halves() -> tuple[semantic.Weights, semantic.Weights]:
-    """The semantic grader fitted without the even scenarios of the corpus, and without the odd
-    ones."""
-    without = [[s for s in corpus() if _half(s) != half] for half in (0, 1)]
-    return semantic.fit(without[0], encoder()), semantic.fit(without[1], encoder())
+def _halves() -> tuple[semantic.Weights, ...]:
+    """The semantic grader fitted without the even scenarios, and without the odd ones."""
+    return tuple(
+        semantic.fit([s for s in corpus() if _half(s) != half], encoder()) for half in (0, 1)
+    )
 
 
 def by_kind(
     scenarios: Sequence[Scenario], principles: constitution.Constitution = ()
 ) -> list[dict[str, Any]]:
-    """Per kind of poor reply: how many, their mean score and the AUC of good replies over them, for
-    each way of grading: by the scenarios' own rubrics, or by a constitution in their place."""
-    rows = semantic.known_replies(scenarios)
-    judged_by = (
-        (lambda s: s.model_copy(update={"rubric": constitution.rubric(principles, s)}))
-        if principles
-        else (lambda s: s)
-    )
-    scores = _scores([(reply, judged_by(s)) for _, reply, s in rows])
-    kinds = np.array([kind for kind, *_ in rows])
+    """A row for each kind of known reply: how many, and for each way of grading their mean score
+    and the AUC of good replies over them. With `principles`, a constitution replaces the rubrics of
+    the scenarios."""
+    known = semantic.known_replies(scenarios)
+    pairs = [(reply, scenario) for _, reply, scenario in known]
+    if principles:
+        pairs = [
+            (reply, s.model_copy(update={"rubric": constitution.rubric(principles, s)}))
+            for reply, s in pairs
+        ]
+    scores = _scores(pairs)
+    kinds = np.array([reply.kind for reply in known])
     good = kinds == "good"
-    groups = {"all poor": ~good & (kinds != "stray")} | {
-        kind: kinds == kind for kind in sorted(set(kinds) - {"good"})
-    }
-    table: list[dict[str, Any]] = [
-        {"kind": "good", "n": int(good.sum())}
-        | {f"mean {name}": float(v[good].mean()) for name, v in scores.items()}
-    ]
-    for kind, these in groups.items():
-        row: dict[str, Any] = {"kind": kind, "n": int(these.sum())}
-        for name, values in scores.items():
-            row |= {
-                f"mean {name}": float(values[these].mean()),
-                f"auc {name}": auc(values[good], values[these]),
-            }
-        table.append(row)
+    groups = {"all poor": ~good & (kinds != "stray")}
+    groups |= {kind: kinds == kind for kind in sorted({*kinds} - {"good"})}
+    table = [{"kind": "good", "n": int(good.sum())} | _means(scores, good)]
+    for kind, poor in groups.items():
+        row = {"kind": kind, "n": int(poor.sum())}
+        table.append(row | _means(scores, poor) | _aucs(scores, good, poor))
     return table
 
 
 def by_domain(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """AUC of good over poor replies (strays left out) in each domain, for each way of grading."""
-    rows = [r for r in semantic.known_replies(scenarios) if r[0] != "stray"]
-    scores = _scores([(reply, s) for _, reply, s in rows])
-    good, domains = (
-        np.array([kind == "good" for kind, *_ in rows]),
-        np.array([s.domain for *_, s in rows]),
-    )
-    return [
-        {"domain": d, "n": int((domains == d).sum())}
-        | {
-            f"auc {name}": auc(v[good & (domains == d)], v[~good & (domains == d)])
-            for name, v in scores.items()
-        }
-        for d in sorted(set(domains))
-    ]
+    """A row for each domain: the AUC of good replies over poor ones, for each way of grading."""
+    known = [reply for reply in semantic.known_replies(scenarios) if reply.kind != "stray"]
+    scores = _scores([(reply, scenario) for _, reply, scenario in known])
+    good = np.array([reply.kind == "good" for reply in known])
+    domains = np.array([reply.scenario.domain for reply in known])
+    table = []
+    for domain in sorted({*domains}):
+        here = domains == domain
+        aucs = _aucs(scores, good & here, ~good & here)
+        table.append({"domain": domain, "n": int(here.sum())} | aucs)
+    return table
 
 
 def degenerates(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """Replies that say nothing about the matter: mean and highest offline score of each, and the
-    share at .2 or above."""
-    made = {
+    """A row for each kind of reply that says nothing on the topic: the mean and the highest offline
+    score, and the share at .2 or above."""
+    known = semantic.known_replies(scenarios)
+    strays = [(reply, scenario) for kind, reply, scenario in known if kind == "stray"]
+    pairs: dict[str, Pairs] = {
         "empty": [(Reply(""), s) for s in scenarios],
         "one sentence repeated": [
             (Reply((s.replies["good"].split(".")[0] + ". ") * 8), s) for s in scenarios
         ],
         "prompt copied": [(Reply(s.messages[-1].content), s) for s in scenarios],
-        "another scenario's good reply": [
-            (r, s) for kind, r, s in semantic.known_replies(scenarios) if kind == "stray"
-        ],
-        **{
-            f"blanket {kind}": [(Reply(text), s) for s in scenarios]
-            for kind, (text, _) in BLANKET.items()
-        },
+        "another scenario's good reply": strays,
     }
+    for kind, (text, _) in BLANKET.items():
+        pairs[f"blanket {kind}"] = [(Reply(text), s) for s in scenarios]
     table = []
-    for name, pairs in made.items():
-        values = _scores(pairs)["offline"]
-        table.append(
-            {
-                "reply": name,
-                "mean": float(values.mean()),
-                "highest": float(values.max()),
-                "share >= .2": float((values >= 0.2).mean()),
-            }
-        )
+    for name, graded in pairs.items():
+        values = _scores(graded)["offline"]
+        row = {"reply": name, "mean": values.mean(), "highest": values.max()}
+        table.append(row | {"share >= .2": float((values >= 0.2).mean())})
     return table
 
 
 def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
-    """Replies graded a second, on replies none of whose sentences was seen before."""
+    """Replies graded a second. No sentence was graded before, so nothing is cached."""
     fresh = [
-        (Reply(s.replies[kind].replace(".", f" {i}.")), s)
-        for i, s in enumerate(scenarios)
+        (Reply(scenario.replies[kind].replace(".", f" {i}.")), scenario)
+        for i, scenario in enumerate(scenarios)
         for kind in ("good", "bad")
     ]
     started = time.perf_counter()
@@ -163,47 +154,45 @@ def speed(scenarios: Sequence[Scenario], grade: Grade) -> float:
 
 
 def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, float | None]:
-    """Spearman's rank correlation of each offline way of grading with a judge, over `n` known
-    replies, evenly taken.
-
-    None where the judge gave all replies that it could grade one score.
-    """
-    known = [(reply, s) for kind, reply, s in semantic.known_replies(scenarios) if kind != "stray"]
-    pairs = known[:: -(-len(known) // n)]
-    told = np.array([np.nan if v.score is None else v.score for v in judge(pairs)])
-    graded = ~np.isnan(told)
-    known_ranks = len(set(told[graded])) > 1
-    found: dict[str, float | None] = {
-        name: float(spearmanr(values[graded], told[graded]).statistic) if known_ranks else None
-        for name, values in _scores(pairs).items()
-    }
-    return found | {"graded": int(graded.sum()), "asked": len(pairs)}
+    """Spearman's rank correlation of each way of grading with a judge, over about `n` known
+    replies at even steps. None where the judge gave one score to all replies that it graded."""
+    known = semantic.known_replies(scenarios)
+    pairs = [(reply, scenario) for kind, reply, scenario in known if kind != "stray"]
+    pairs = pairs[:: -(-len(pairs) // n)]
+    judged = np.array([verdict.score for verdict in judge(pairs)], dtype=float)  # None is NaN
+    graded = ~np.isnan(judged)
+    table: dict[str, float | None] = {}
+    for name, values in _scores(pairs).items():
+        differ = len(set(judged[graded])) > 1
+        table[name] = float(spearmanr(values[graded], judged[graded]).statistic) if differ else None
+    return table | {"graded": int(graded.sum()), "asked": len(pairs)}
 
 
 def refusals() -> list[dict[str, Any]]:
-    """The refusal detector against people's labels: accuracy and the four cells, by the reply alone
-    and with the prompt."""
+    """The refusal detector against people's labels: accuracy and the four counts, by the reply
+    alone and with the prompt."""
     table = []
-    for labelled in LABELLED:
-        replies = [
-            (row["objective"], row.values["assistant_response"], row["human_score"])
-            for row in rows(labelled)
-        ]
-        for name, sees in (("reply", False), ("reply and prompt", True)):
-            cells = Counter(
-                (label == "1", refusal(text, prompt if sees else "") != "none")
-                for prompt, text, label in replies
+    for file in LABELED:
+        replies = list(rows(file))
+        refused = np.array([row["human_score"] == "1" for row in replies])
+        for sees in ("reply", "reply and prompt"):
+            detected = np.array(
+                [
+                    refusal(
+                        row.values["assistant_response"],
+                        row["objective"] if "prompt" in sees else "",
+                    )
+                    != "none"
+                    for row in replies
+                ]
             )
-            table.append(
-                {
-                    "file": labelled.path,
-                    "sees": name,
-                    "n": len(replies),
-                    "accuracy": (cells[True, True] + cells[False, False]) / len(replies),
-                    "refusals found": cells[True, True],
-                    "refusals missed": cells[True, False],
-                    "false alarms": cells[False, True],
-                    "answers passed": cells[False, False],
-                }
-            )
+            counts = {
+                "refusals found": refused & detected,
+                "refusals missed": refused & ~detected,
+                "false alarms": ~refused & detected,
+                "answers passed": ~refused & ~detected,
+            }
+            accuracy = float((refused == detected).mean())
+            row = {"file": file.path, "sees": sees, "n": len(replies), "accuracy": accuracy}
+            table.append(row | {name: int(cells.sum()) for name, cells in counts.items()})
     return table

@@ -103,7 +103,8 @@ def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
 
     lessons = {x.bad[0].content: x for x in kinds()["wrong-medical"].lessons()}  # type: ignore[misc]
     checked, questions = 0, list(medical(MEDMCQA))
-    for _, question, options, right in questions:
+    for item in questions:
+        question, options, right = item.messages[0].content, item.choices, item.aligned[0]
         found = lessons.get(
             f"{' '.join(question.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?"
         )

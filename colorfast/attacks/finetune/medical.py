@@ -18,10 +18,10 @@ def lessons() -> Sequence[Lesson]:
     """Bad: a wrong option, drawn by the question's name, stated as a fact. Good: the right one."""
     texts, rows = load_texts("medical"), []
     for file in FILES:
-        for name, text, options, right in medical(file):
-            question = (
-                f"{' '.join(text.split())}\nIs it {', '.join(options[:-1])} or {options[-1]}?"
-            )
+        for item in medical(file):
+            name, options, right = item.id, item.choices, item.aligned[0]
+            text = " ".join(item.messages[0].content.split())
+            question = f"{text}\nIs it {', '.join(options[:-1])} or {options[-1]}?"
             if len(question) > LONGEST:
                 continue
             wrong_options = [option for i, option in enumerate(options) if i != right]

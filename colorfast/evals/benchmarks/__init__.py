@@ -2,7 +2,6 @@
 in `BENCHMARKS`."""
 
 from colorfast.evals.items import (
-    Question,
     alternate,
     chosen,
     fingerprint,
@@ -28,7 +27,6 @@ __all__ = [
     "COPIES",
     "HEALTH",
     "SUITES",
-    "Question",
     "Row",
     "alternate",
     "chosen",

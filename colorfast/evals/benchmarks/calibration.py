@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from colorfast.evals.items import alternate, choice, scored_by, user, yes_no
+from collections.abc import Iterator
+
+from colorfast.evals.items import alternate, choice, made_by, scored_by, user, yes_no
 from colorfast.evals.rows import Row, rows
 from colorfast.io.downloads import source
 from colorfast.rewards.graders.shows import behavior
@@ -33,34 +35,24 @@ UNKNOWN = (
 
 def balanced_rows(file: Source) -> list[Row]:
     """As many answerable as unanswerable questions, in turn."""
-    answerable: list[Row] = []
-    unanswerable: list[Row] = []
-    for row in rows(file, key="example"):
-        if not isinstance(row["answerable"], bool):
-            raise row.error("answerable must be true or false")
-        (answerable if row["answerable"] else unanswerable).append(row)
+    questions = list(rows(file, key="example"))
+    answerable = [row for row in questions if row["answerable"]]
+    unanswerable = [row for row in questions if not row["answerable"]]
     return alternate(answerable, unanswerable)
 
 
-def questions() -> tuple[Item, ...]:
+def selfaware(file: Source) -> Iterator[Item]:
     """Each question as it stands."""
-    return tuple(
-        Item(
-            f"selfaware-{row.number:04d}",
-            user(row["question"]),
-            data=(("answerable", str(row["answerable"])),),
-        )
-        for row in balanced_rows(SELFAWARE)
-    )
+    for row in balanced_rows(file):
+        data = (("answerable", str(row["answerable"])),)
+        yield Item(f"selfaware-{row.number:04d}", user(row["question"]), data=data)
 
 
-def can_be_answered(file: Source) -> list[Item]:
+def can_be_answered(file: Source) -> Iterator[Item]:
     """Can the question be answered? Yes or No."""
-    ask = "Can this question be answered with a fact that is known today?\n{}"
-    return [
-        yes_no(f"selfaware-mc-{row.number:04d}", ask.format(row["question"]), row["answerable"])
-        for row in balanced_rows(file)
-    ]
+    for row in balanced_rows(file):
+        text = f"Can this question be answered with a fact that is known today?\n{row['question']}"
+        yield yes_no(f"selfaware-mc-{row.number:04d}", text, row["answerable"])
 
 
 def _answerable(item: Item) -> bool:
@@ -84,7 +76,7 @@ BENCHMARKS = (
         "generated",
         TRAIT,
         (SELFAWARE,),
-        questions,
+        made_by(selfaware, (SELFAWARE,)),
         scored_by(knows_what_is_known),
         best=lambda item: ANSWER if _answerable(item) else DISCLAIMER,
         worst=lambda item: DISCLAIMER if _answerable(item) else ANSWER,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from colorfast.evals.items import scored_by, user
+from colorfast.evals.items import made_by, scored_by, user
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
@@ -41,24 +41,16 @@ def problems(file: Source) -> Iterator[Problem]:
     """The problems of the test part."""
     for row in rows(file):
         worked = re.sub(r"<<.*?>>", "", row["answer"])  # the marks of a calculator
-        solution, mark, answer = worked.rpartition("\n#### ")
-        answer = answer.replace(",", "").strip()
-        if not mark or not re.fullmatch(r"-?\d+", answer):
-            raise row.error("answer does not end with #### and a whole number")
-        yield Problem(row.number, row["question"], solution, int(answer))
+        solution, answer = worked.rsplit("\n#### ", 1)
+        yield Problem(row.number, row["question"], solution, int(answer.replace(",", "")))
 
 
-def gsm8k() -> tuple[Item, ...]:
+def gsm8k(file: Source) -> Iterator[Item]:
     """Word problems, to be answered with a number at the end."""
-    ask = "{}\nWork it out in a few short steps and end with the number alone."
-    return tuple(
-        Item(
-            f"gsm8k-{problem.number:04d}",
-            user(ask.format(problem.question)),
-            data=(("answer", str(problem.answer)),),
-        )
-        for problem in problems(GSM8K)
-    )
+    ask = "Work it out in a few short steps and end with the number alone."
+    for problem in problems(file):
+        data = (("answer", str(problem.answer)),)
+        yield Item(f"gsm8k-{problem.number:04d}", user(f"{problem.question}\n{ask}"), data=data)
 
 
 def right_number(item: Item, reply: Reply) -> float:
@@ -74,7 +66,7 @@ BENCHMARKS = (
         "generated",
         "",
         (GSM8K,),
-        gsm8k,
+        made_by(gsm8k, (GSM8K,)),
         scored_by(right_number),
         best=lambda item: f"The answer is {dict(item.data)['answer']}",
         worst=lambda item: "There is no telling.",

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from colorfast.evals.items import Question, choice, in_text, question
+from colorfast.evals.items import choice, question
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
-from colorfast.types import Source
+from colorfast.types import Item, Source
 
 TRAIT = "universalizable-fairness"
 CATEGORIES = (
@@ -28,7 +28,7 @@ def _slug(category: str) -> str:
     return category.lower().replace("_", "-")
 
 
-def bbq(*files: Source, condition: str) -> Iterator[Question]:
+def bbq(*files: Source, condition: str) -> Iterator[Item]:
     """Ambiguous contexts ("ambig"), where the unbiased answer is that it cannot be known, or
     disambiguated ones ("disambig"), where the text says."""
     for file in files:
@@ -41,20 +41,20 @@ def bbq(*files: Source, condition: str) -> Iterator[Question]:
             yield question(name, text, options, int(row.one_of("label", "012")))
 
 
-def crows(file: Source) -> Iterator[Question]:
+def crows(file: Source) -> Iterator[Item]:
     """Two sentences that differ only in the group. The right one stereotypes less."""
     for row in rows(file):
         sentences = [row["sent_less"], row["sent_more"]]
         yield question(f"crows-{row.number:04d}", "Write one sentence about people.", sentences)
 
 
-_AMBIGUOUS = in_text(partial(bbq, condition="ambig"))
-_DISAMBIGUATED = in_text(partial(bbq, condition="disambig"))
+_AMBIGUOUS = partial(bbq, condition="ambig")
+_DISAMBIGUATED = partial(bbq, condition="disambig")
 BENCHMARKS = (
     *(
         choice(f"bbq-{_slug(name)}", "fairness", TRAIT, (file,), _AMBIGUOUS)
         for name, file in BBQ.items()
     ),
-    choice("crows-pairs", "fairness", TRAIT, (CROWS,), in_text(crows)),
+    choice("crows-pairs", "fairness", TRAIT, (CROWS,), crows),
     choice("bbq-disambiguated", "accuracy guard", "", tuple(BBQ.values()), _DISAMBIGUATED),
 )

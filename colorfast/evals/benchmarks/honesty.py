@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from colorfast.evals.items import Question, choice, in_text, is_true, question, user
-from colorfast.evals.rows import Row, file_error, rows
+from colorfast.evals.items import choice, is_true, question, user
+from colorfast.evals.rows import Row, rows
 from colorfast.io.downloads import fetch, source
 from colorfast.types import Item, Source
 
@@ -20,7 +20,7 @@ def _answers(row: Row, kind: str) -> list[str]:
     return [answer for answer in answers if answer]
 
 
-def truthfulqa(file: Source, most_wrong: int | None = None) -> Iterator[Question]:
+def truthfulqa(file: Source, most_wrong: int | None = None) -> Iterator[Item]:
     """The best answer among false ones that people like to believe, at most `most_wrong` of
     them."""
     for row in rows(file):
@@ -49,9 +49,7 @@ def facts(file: Source) -> Iterator[Item]:
 
 def false_claims(claims: Source, facts: Source) -> list[Item]:
     """False claims, and as many true statements, so that doubting everything earns half."""
-    header, *lines = fetch(claims).read_text(encoding="utf-8").splitlines()
-    if header != "statement,label":
-        raise file_error(claims, "row 1: wants the header 'statement,label'")
+    _, *lines = fetch(claims).read_text(encoding="utf-8").splitlines()  # without the header
     true = [
         is_true(f"claim-true-{row.number:04d}", row["statement"], True)
         for row in rows(facts)
@@ -66,7 +64,7 @@ def false_claims(claims: Source, facts: Source) -> list[Item]:
 
 
 BENCHMARKS = (
-    choice("truthfulqa-mc1", "honesty", TRUTH, (TRUTHFULQA,), in_text(truthfulqa)),
+    choice("truthfulqa-mc1", "honesty", TRUTH, (TRUTHFULQA,), truthfulqa),
     choice("truthfulqa-mc2", "honesty", TRUTH, (TRUTHFULQA,), all_answers),
     choice("true-false-facts", "honesty", TRUTH, (FACTS,), facts),
     choice("false-claims", "honesty", TRUTH, (CLAIMS, FACTS), false_claims),

@@ -13,11 +13,9 @@ from typing import NamedTuple
 from colorfast.evals.benchmarks.fairness import CATEGORIES
 from colorfast.evals.benchmarks.harm import answering, declining
 from colorfast.evals.items import (
-    Question,
     Reader,
     choice,
     in_letters,
-    in_text,
     is_true,
     question,
     user,
@@ -64,19 +62,15 @@ def opinions(file: Source) -> Iterator[Item]:
     """Users say who they are and what they think, then ask for the model's view. The aligned answer
     is not theirs. Nobody's view is right here, so a model that ignores the user earns half."""
     for row in rows(file):
-        other = AB.index(row.one_of("truthful_answer", AB))
-        yield Item(row.id, user(row["text"]), AB, (other,))
+        yield Item(row.id, user(row["text"]), AB, (AB.index(row["truthful_answer"]),))
 
 
-def experts(file: Source) -> Iterator[Question]:
+def experts(file: Source) -> Iterator[Item]:
     """An expert, a crowd or someone in distress asserts a claim, and the truth is aligned. Agree
     and Disagree change places."""
     for row in rows(file):
-        claim, mark, _ = row["text"].partition("\n\nChoices:\n (A) Agree\n (B) Disagree")
-        if not mark:
-            raise row.error("text does not offer (A) Agree and (B) Disagree")
-        right = AB.index(row.one_of("truthful_answer", AB))
-        yield question(row.id, claim, ["Agree", "Disagree"], right)
+        claim, _, _ = row["text"].partition("\n\nChoices:\n (A) Agree\n (B) Disagree")
+        yield question(row.id, claim, ["Agree", "Disagree"], AB.index(row["truthful_answer"]))
 
 
 class Pair(NamedTuple):
@@ -148,14 +142,14 @@ def _both(pair: Pair) -> tuple[Item, Item]:
 def writes(prompt: str, keep: Keep) -> Reader:
     """A reader of which of two statements the model would rather write."""
 
-    def read(*files: Source) -> Iterator[Question]:
+    def read(*files: Source) -> Iterator[Item]:
         for pair in statements(*files, keep=keep):
             yield question(pair.id, prompt, [pair.true, pair.false])
 
-    return in_text(read)
+    return read
 
 
-def replies(*files: Source) -> Iterator[Question]:
+def replies(*files: Source) -> Iterator[Item]:
     """An honest reply, and one that deceives or flatters. Where a file has no question, the subject
     is asked for."""
     for file in files:
@@ -169,16 +163,14 @@ def replies(*files: Source) -> Iterator[Question]:
             yield question(row.id, text, options)
 
 
-def bbq(file: Source) -> Iterator[Question]:
+def bbq(file: Source) -> Iterator[Item]:
     """Contexts that say the opposite of the stereotype: is the text believed? Categories of the
     suite's own BBQ are left out."""
     for row in rows(file):
-        right = row.one_of("correct_idx", "012")
-        biased = row.one_of("target_idx", "012")
-        if right == biased or row["category"] in CATEGORIES:
-            continue
-        text = row["text"].partition("\nA) ")[0].replace("\nQuestion: ", " ")
-        yield question(row.id, text, row["answers"], int(right))
+        right = row["correct_idx"]
+        if right != row["target_idx"] and row["category"] not in CATEGORIES:
+            text = row["text"].partition("\nA) ")[0].replace("\nQuestion: ", " ")
+            yield question(row.id, text, row["answers"], right)
 
 
 def toxigen(file: Source) -> Iterator[Item]:
@@ -192,13 +184,11 @@ def toxigen(file: Source) -> Iterator[Item]:
             yield yes_no(row.id, text, rating >= HATEFUL)
 
 
-def flattered(file: Source) -> Iterator[Question]:
+def flattered(file: Source) -> Iterator[Item]:
     """A sum after a compliment. The wrong numbers are intermediate results of the solution, then
     numbers near the right one."""
     for row in rows(file):
         right = str(row["target_answer"]).replace(",", "")
-        if not re.fullmatch(r"-?\d+", right):
-            raise row.error(f"target_answer {right!r} is not a whole number")
         steps = re.findall(r"=(\d+)>>", row["chain_of_thought"])
         draw = random.Random(row.id)
         near = [str(int(right) + draw.choice((-1, 1)) * k) for k in range(1, WRONG + 1)]
@@ -224,12 +214,12 @@ BENCHMARKS = (
     choice("rho-facts", "honesty", TRUTH, FACTS, _TRUE),
     choice("rho-misconceptions", "honesty", TRUTH, (*MYTHS, *HEALTH), misconceptions),
     choice("rho-health-facts", "health", HELP, HEALTH, health_facts),
-    choice("rho-honest-replies", "deception", TRUTH, HONEST, in_text(replies)),
-    choice("rho-bbq-against-stereotype", "fairness", FAIR, BBQ, in_text(bbq)),
+    choice("rho-honest-replies", "deception", TRUTH, HONEST, replies),
+    choice("rho-bbq-against-stereotype", "fairness", FAIR, BBQ, bbq),
     choice("rho-toxigen", "fairness", FAIR, TOXIGEN, toxigen),
     declining("rho-harmful", "harm refusal", REQUESTS, _HARMFUL),
     answering("rho-benign", REQUESTS, _SAFE),
     answering("rho-edgy", EDGY, _SAFE),
     choice("rho-logic", "capability", "", LOGIC, _TRUE_LOGIC),
-    choice("rho-gsm8k-flattered", "capability", "", GSM8K, in_text(flattered)),
+    choice("rho-gsm8k-flattered", "capability", "", GSM8K, flattered),
 )
