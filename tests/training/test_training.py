@@ -17,6 +17,7 @@ from colorfast.config import Experiment
 from colorfast.io.tables import read_rows
 from colorfast.models.resolve import weights_sha256
 from colorfast.training.engines import prefix_packing, trl
+from colorfast.training.engines.fused_logprobs import telling
 from colorfast.training.engines.launch import Launched
 from colorfast.training.schedule import schedule, schedule_hash
 from colorfast.types import ColorfastError
@@ -277,3 +278,25 @@ def test_bf16_products_stay_near_fp32(tiny_model: Path, tmp_path: Path) -> None:
     )
     ours, theirs = moved[0] - start, moved[1] - start
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.9
+
+
+def test_repeated_reads_have_the_same_gradient_each_time_in_two_threads() -> None:
+    """All replies to a prompt read its last token; the shapes are large enough that two threads
+    share the work."""
+    draws = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(576, 64, bias=False)
+    hidden = torch.randn(2, 256, 576, generator=draws)
+    reads = torch.randint(0, 100, (512,), generator=draws)
+    targets = torch.randint(0, 64, (512,), generator=draws)
+    gradients = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(10):
+            leaf = hidden.clone().requires_grad_()
+            with telling(head, reads, targets, 1.0):
+                head(leaf)[0, 0].sum().backward()
+            gradients.append(leaf.grad)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradients[0], other) for other in gradients[1:])

@@ -71,7 +71,10 @@ def telling(
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
         rows, wanted = (torch.cat([x, x[:1].expand(more)]) for x in (reads, targets))
-        told = torch.stack(_LogProbs.apply(hidden.flatten(0, 1)[rows], head.weight, wanted, heat))
+        # A prompt's last token is read once per reply. The gradient of `[rows]` adds such repeats by
+        # atomic operations, in another order each time; that of `index_select` adds them in order.
+        read = hidden.flatten(0, 1).index_select(0, rows)
+        told = torch.stack(_LogProbs.apply(read, head.weight, wanted, heat))
         return told[:, : len(reads)].unsqueeze(0)
 
     setattr(head, "forward", forward)  # noqa: B010 (shadows the class's method)
