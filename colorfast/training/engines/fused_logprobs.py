@@ -71,7 +71,7 @@ def telling(
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
         rows, wanted = (torch.cat([x, x[:1].expand(more)]) for x in (reads, targets))
-        # A prompt's last token is read once per reply. The gradient of `[rows]` adds such repeats by
+        # A prompt's last token is read once per reply. The gradient of `[rows]` adds repeats by
         # atomic operations, in another order each time; that of `index_select` adds them in order.
         read = hidden.flatten(0, 1).index_select(0, rows)
         told = torch.stack(_LogProbs.apply(read, head.weight, wanted, heat))
