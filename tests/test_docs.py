@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from colorfast import __version__
 from colorfast.cli import app
-from colorfast.cli.shown import out
+from colorfast.cli.output import out
 from colorfast.io.console import console
 from colorfast.runs import experiment
 from colorfast.training.schedule import heldout, trait_places

@@ -16,7 +16,7 @@ from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT, heldout_asker
 from colorfast.evals.scoring import as_asked, items_asker
 from colorfast.evals.stamps import check_stamps, heldout_stamp, stamp
-from colorfast.io.storage import digest, sound
+from colorfast.io.storage import digest, load_or_quarantine
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
 from colorfast.models.cached_policy import CachedPolicy
@@ -65,7 +65,7 @@ class Point:
         attack = self.attack
         if isinstance(attack, WeightAttack) and not runner.is_trained(self.attacked, attack):
             return False
-        stamps, kept = self.stamps(plan), sound(self.table, read_stamps) or {}
+        stamps, kept = self.stamps(plan), load_or_quarantine(self.table, read_stamps) or {}
         if not stamps.keys() <= kept.keys():
             return False
         check_stamps(self.table, kept, stamps)

@@ -22,7 +22,14 @@ from colorfast.config import COMPUTED_IN
 from colorfast.evals import benchmarks, reach
 from colorfast.io import subprocesses
 from colorfast.io.console import progress
-from colorfast.io.storage import DamagedError, alone, read_json, sound, write_json, write_text
+from colorfast.io.storage import (
+    DamagedError,
+    folder_lock,
+    load_or_quarantine,
+    read_json,
+    write_json,
+    write_text,
+)
 from colorfast.io.validation import check_known
 from colorfast.models.resolve import resolve
 from colorfast.rewards.select import make_ready
@@ -64,7 +71,7 @@ def run(
     cells = plan.cells(home)
     hashes = {cell.model: cell.sha256 for cell in cells}
     points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
-    with alone(home, wait=False):
+    with folder_lock(home, wait=False):
         write_text(home / "README.md", CARD)
         plan = _in_one_precision(plan, home)
         work = len(cells) * sum(plan.size(attack) for attack, _ in plan.points)
@@ -93,7 +100,7 @@ def _in_one_precision(plan: AttackPlan, home: Path) -> AttackPlan:
     from colorfast.models.precision import rates  # imports torch
 
     path = home / "precision.json"
-    kept = sound(path, _read_rates)
+    kept = load_or_quarantine(path, _read_rates)
     if kept is None:
         kept = asdict(rates("auto", resolve(plan.cells(home)[0].model)))
         write_json(path, kept)

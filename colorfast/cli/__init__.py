@@ -1,67 +1,30 @@
-"""The command line. Every problem a user can mend is one line on stderr and exit code 2."""
+"""The command line. Every problem that a user can fix is one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 import os
 import warnings
-from typing import Annotated
 
 import typer
 
-from colorfast import __version__
-from colorfast.cli import attack, claims, corpus, doctor, export, fetch, lists, runs, scores, show
-from colorfast.io.console import console
+from colorfast.cli.app import app
+from colorfast.io.console import note
 from colorfast.types import ColorfastError
 
-app = typer.Typer(
-    name="colorfast",
-    help=(
-        "Train a language model with a small dose of beneficial-trait RL, and measure what the dose"
-        " did."
-    ),
-    epilog="Start with: colorfast run quick",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-for part in (
-    doctor,
-    fetch,
-    runs,
-    show,
-    claims,
-    scores,
-    attack,
-    corpus,
-    export,
-    lists,
-):  # the order of --help
-    app.add_typer(part.app)
-
-
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"colorfast {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
+COMMANDS = ("attack", "corpus", "doctor", "export", "fetch", "graders", "report", "runs", "score")
+for module in COMMANDS:  # each registers its commands
+    importlib.import_module(f"colorfast.cli.{module}")
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
-STOPPED = "stopped; the same command continues"
+RENAMED = {"--save": "--out", "--to": "--out"}
+UsageError = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer bring along
 
 
-def _calm() -> None:
+def _silence_libraries() -> None:
     """Libraries' notices are not the user's business; errors still come through."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -72,34 +35,44 @@ def _calm() -> None:
 
 
 def main() -> None:
-    """The entry point: turns what a user can mend into one line and exit code 2."""
-    _calm()
+    """The entry point: turns what a user can fix into one line and exit code 2."""
+    _silence_libraries()
     try:
-        app()
-    except ColorfastError as error:
-        console.print(f"error: {error}", markup=False, soft_wrap=True, style="red")
-        raise SystemExit(2) from None
+        code = app(prog_name="colorfast", standalone_mode=False)
     except KeyboardInterrupt:  # before the command has begun
-        console.print(STOPPED, markup=False)
-        raise SystemExit(INTERRUPTED) from None
-    except SystemExit as ended:  # typer makes this of Ctrl-C, and says nothing
-        if ended.code == INTERRUPTED:
-            console.print(STOPPED, markup=False)
-        raise
+        code = INTERRUPTED
     except Exception as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            console.print(
-                "error: the disk is full; free some space and run the same command again",
-                style="red",
-            )
-            raise SystemExit(2) from None
-        # a path that the user gave: a folder that is a file, a file that may not be read
-        if isinstance(error, OSError) and error.filename:
-            console.print(
-                f"error: {error.filename}: {error.strerror}",
-                markup=False,
-                soft_wrap=True,
-                style="red",
-            )
-            raise SystemExit(2) from None
-        raise
+        message = _message(error)
+        if message is None:
+            raise
+        if message:
+            note(f"error: {message}", style="red")
+        raise SystemExit(2) from None
+    if code == INTERRUPTED:
+        note("stopped; the same command continues")
+    if code:
+        raise SystemExit(code)
+
+
+def _message(error: Exception) -> str | None:
+    """The one line for an error that a user can fix; None for a fault of the program."""
+    if isinstance(error, ColorfastError):
+        return str(error)
+    if isinstance(error, UsageError):
+        return _usage(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+        return "the disk is full; free some space and run the same command again"
+    # A path that the user gave: a folder that is a file, a file that may not be read.
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def _usage(error: Exception) -> str:
+    """What is wrong with the options; "" where the help was printed instead."""
+    text = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    old = getattr(error, "option_name", "")
+    if old in RENAMED:
+        text = f"{old} is now {RENAMED[old]}"
+    return f"{text}; see {context.command_path} --help" if text and context else text

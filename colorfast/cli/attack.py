@@ -3,203 +3,172 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from typer import Argument, Option
 
-from colorfast.cli.shown import Json, out, print_json, table_of
+from colorfast.cli.app import ATTACK, command
+from colorfast.cli.options import Arms, Json, split
+from colorfast.cli.output import out, print_json, print_table, say
+from colorfast.config import Axes, Precision
 from colorfast.types import ColorfastError
 
-if TYPE_CHECKING:
-    from colorfast.config import Axes
-
-app = typer.Typer()
+FINE_TUNING = "Fine-tuning attacks"
 
 
-@app.command(
-    epilog=(
-        "Examples: `colorfast attack runs/quick` - `colorfast attack runs/quick --attacks"
-        " persona,many-shot-bad --arms trait-25` - `colorfast attack --models"
-        " baseline=MODEL,trait=FOLDER --out washed --items 60` - `colorfast attack runs/quick"
-        " --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32` - `colorfast attack"
-        " runs/quick --jobs 2`"
-    )
+@command(
+    ATTACK,
+    "attack runs/quick",
+    "attack runs/quick --attacks persona,many-shot-bad --arms trait-25",
+    "attack --models baseline=MODEL,trait=FOLDER --out washed --limit 60",
+    "attack runs/quick --attacks wrong-medical,benign --ranks 4,full --steps 8,16,32",
+    "attack runs/quick --jobs 2",
 )
 def attack(
     context: typer.Context,
     run: Annotated[
-        Path | None, typer.Argument(help="A finished run; every arm goes through every attack.")
+        Path | None, Argument(metavar="RUN", help="A finished run; every arm is attacked.")
     ] = None,
     models: Annotated[
-        str | None,
-        typer.Option(
-            help="Models without a run, name=MODEL with commas; the first is the baseline."
-        ),
+        str | None, Option(help="Without a run: NAME=MODEL,..., the baseline first.")
     ] = None,
     out_dir: Annotated[
-        Path | None,
-        typer.Option("--out", help="The folder that gets attacks/: the run's own, or washed."),
+        Path | None, Option("--out", help="The folder that gets attacks/: RUN, or washed.")
     ] = None,
-    arms: Annotated[str, typer.Option(help="Only these arms, and the baseline.")] = "",
+    arms: Arms = "",
     names: Annotated[
         str,
-        typer.Option(
+        Option(
             "--attacks",
-            help=(
-                "Only these attacks or families, and their counterparts; `weights` or a JSONL file"
-                " of chat rows trains."
-            ),
+            help="Only these attacks or families; `weights` or a JSONL file of chats fine-tunes.",
         ),
     ] = "",
-    samples: Annotated[
-        int, typer.Option(min=1, help="Repetitions of every point, each with other wordings.")
-    ] = 1,
+    samples: Annotated[int, Option(min=1, help="Repetitions, each with other wordings.")] = 1,
     items: Annotated[
-        int,
-        typer.Option(
-            min=2, help="Held-out scenarios at every point; of each eval a third as many."
-        ),
+        int, Option("--items", "--limit", min=2, help="Held-out scenarios at every strength.")
     ] = 24,
-    suite: Annotated[
-        str, typer.Option(help="Evals or suites that every point asks beside its own.")
-    ] = "",
+    suite: Annotated[str, Option(help="More evals or suites at every strength.")] = "",
     steps: Annotated[
-        str, typer.Option(help="Weight attacks: after which optimizer steps to measure.")
+        str, Option(rich_help_panel=FINE_TUNING, help="Measure after these steps.")
     ] = "4,8,16",
-    ranks: Annotated[str, typer.Option(help="Weight attacks: ranks of LoRA, or full.")] = "32",
+    ranks: Annotated[
+        str, Option(rich_help_panel=FINE_TUNING, help="Ranks of LoRA, or full.")
+    ] = "32",
     shares: Annotated[
-        str, typer.Option(help="Weight attacks: shares of harmful rows, above 0 and up to 1.")
+        str, Option(rich_help_panel=FINE_TUNING, help="Shares of harmful rows, 0 to 1.")
     ] = "1",
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Weight attacks: in place of 1e-4 for LoRA and 1e-5 for full."),
+        Option(rich_help_panel=FINE_TUNING, help="Else 1e-4 for LoRA, 1e-5 for full."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Weight attacks: rows a step.")] = 8,
+    batch: Annotated[int, Option(min=1, rich_help_panel=FINE_TUNING, help="Rows a step.")] = 8,
     recover: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Steps of benign training after each weight attack, measured as one more."
-        ),
+        int, Option(min=0, rich_help_panel=FINE_TUNING, help="Benign steps afterwards.")
     ] = 0,
-    precision: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "What models multiply in: fp32, bf16, or auto (as the run; without one, the faster"
-                " as measured here)."
-            )
-        ),
-    ] = "auto",
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the weights that weight attacks make.")
+        bool, Option("--keep", rich_help_panel=FINE_TUNING, help="Keep the weights.")
     ] = False,
+    precision: Annotated[
+        Precision, Option(help="Of products; auto: as the run, or as measured here.")
+    ] = "auto",
     jobs: Annotated[
-        int, typer.Option(min=1, help="Arms at once: one a GPU, or sharing the cores of the CPU.")
+        int, Option(min=1, help="Arms at once: one a GPU, or sharing the CPU cores.")
     ] = 1,
-    cell: Annotated[str, typer.Option(hidden=True)] = "",
+    cell: Annotated[str, Option(hidden=True)] = "",
     as_json: Json = False,
 ) -> None:
     """Push every arm towards harm and towards good, and say whether the trait lasts selectively.
-    Stopped anywhere, it continues."""
+
+    At each strength the evals of the attack have a third as many items. A stopped call continues
+    with the same command.
+    """
+    from colorfast import report
     from colorfast.attacks import plan
     from colorfast.attacks.run import measure_cell
     from colorfast.attacks.run import run as run_attacks
-    from colorfast.config import Precision
     from colorfast.evals.benchmarks import expand
     from colorfast.io.storage import read_json
     from colorfast.io.subprocesses import end_with_parent
-    from colorfast.io.validation import check_known
-    from colorfast.report.attacks import show, write
+    from colorfast.report import attacks as pages
 
-    if (run is None) == (models is None):
-        raise ColorfastError(
-            "give a run folder, or --models baseline=MODEL,trait=MODEL, and not both"
-        )
-    check_known("precision", [precision], get_args(Precision))
-    axes = _axes(steps, ranks, shares, learning_rate, batch, recover)
+    axes = _axes(
+        steps=split(steps),
+        ranks=[None if rank == "full" else rank for rank in split(ranks)],
+        shares=split(shares),
+        learning_rate=learning_rate,
+        batch=batch,
+        recovery=recover,
+    )
     options = plan.Options(
-        names=_split(names),
+        names=split(names),
         items=items,
         samples=samples,
         axes=axes,
-        suite=expand(_split(suite)),
-        precision=None if precision == "auto" else cast("Precision", precision),
+        suite=expand(split(suite)),
+        precision=None if precision == "auto" else precision,
     )
-    if run is not None:
-        planned = plan.for_run(run, _split(arms), options)
+    if run is not None and models is None:
+        planned = plan.for_run(run, split(arms), options)
+    elif models is not None and run is None:
+        if arms:
+            raise ColorfastError("--arms narrows a run; with --models name only those you want")
+        planned = plan.for_models(_models(models), options)
     else:
-        planned = plan.for_models(_models(models or "", arms), options)
+        raise ColorfastError(
+            "give a run folder, or --models baseline=MODEL,trait=MODEL, and not both"
+        )
     folder = out_dir or run or Path("washed")
     if cell:
         end_with_parent()
         measure_cell(planned, folder, cell)
         return
     run_attacks(planned, folder, keep, jobs, _arguments(context))
-    written = [write(folder)]
+    written = [pages.write(folder)]
     if folder == run:
-        from colorfast.report import write as write_report
-
-        written.append(write_report(folder))
-    told = read_json(folder / plan.HOME / "persistence.json")
+        written.append(report.write(folder))
+    results = read_json(folder / plan.HOME / "persistence.json")
     if as_json:
-        print_json(told)
+        print_json(results)
         return
-    show(told, out)
-    out.print(
-        f"\nreplies stay in {folder / plan.HOME}; report: {', '.join(map(str, written))}",
-        markup=False,
-        soft_wrap=True,
-    )
+    pages.show(results, out)
+    say(f"\nreplies stay in {folder / plan.HOME}; report: {', '.join(map(str, written))}")
 
 
 def _arguments(context: typer.Context) -> list[str]:
     """The same command once more, for one cell."""
-    told = ["attack"]
+    arguments = ["attack"]
     for option in context.command.params:
         value = context.params.get(option.name or "")
-        if option.name not in ("jobs", "cell", "as_json") and value not in (None, False, ""):
-            told += [] if option.param_type_name == "argument" else [option.opts[0]]
-            told += [] if value is True else [str(value)]
-    return told
+        if option.name in ("jobs", "cell", "as_json") or value in (None, False, ""):
+            continue
+        if option.param_type_name != "argument":
+            arguments.append(option.opts[0])
+        if value is not True:
+            arguments.append(str(value))
+    return arguments
 
 
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _axes(
-    steps: str, ranks: str, shares: str, learning_rate: float | None, batch: int, recover: int
-) -> Axes:
-    from colorfast.config import Axes
+def _axes(**values: object) -> Axes:
     from colorfast.io.validation import one_line
 
-    rank = [None if name == "full" else name for name in _split(ranks)]
-    given = {
-        "steps": _split(steps),
-        "ranks": rank,
-        "shares": _split(shares),
-        "learning_rate": learning_rate,
-        "batch": batch,
-    }
     try:
-        return Axes.model_validate(given | {"recovery": recover})
+        return Axes.model_validate(values)
     except ValidationError as error:
         raise ColorfastError(f"--{one_line(error, Axes)}") from None
 
 
-def _models(models: str, arms: str) -> dict[str, str]:
-    if arms:
-        raise ColorfastError("--arms narrows a run; with --models name only those you want")
-    pairs = dict(part.partition("=")[::2] for part in _split(models))
-    if len(pairs) < 2 or not all(pairs.values()):
+def _models(text: str) -> dict[str, str]:
+    models = dict(part.partition("=")[::2] for part in split(text))
+    if len(models) < 2 or not all(models.values()):
         raise ColorfastError(
-            f"--models {models}: wants two or more, each as name=MODEL, like baseline=A,trait=B"
+            f"--models {text}: wants two or more, each as name=MODEL, like baseline=A,trait=B"
         )
-    return pairs
+    return models
 
 
-@app.command(epilog="Examples: `colorfast attacks` - `colorfast attacks --json`")
+@command(ATTACK, "attacks", "attacks --json")
 def attacks(as_json: Json = False) -> None:
     """List the attacks: family, axis and strengths, wordings, helpful counterpart, evals."""
     from colorfast.attacks.registry import every
@@ -219,16 +188,5 @@ def attacks(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = table_of(
-        f"{len(rows)} attacks, {sum(r['counterpart'] not in ('', 'none') for r in rows)} of them"
-        " harmful",
-        *rows[0],
-    )
-    for row in rows:
-        table.add_row(
-            *(
-                ", ".join(map(str, v)) if isinstance(v, list) else str(v or "-")
-                for v in row.values()
-            )
-        )
-    out.print(table)
+    harmful = sum(row["counterpart"] not in ("", "none") for row in rows)
+    print_table(f"{len(rows)} attacks, {harmful} of them harmful", rows)

@@ -3,64 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from colorfast.cli.shown import Json, out, print_json
-from colorfast.types import ColorfastError
+from colorfast.cli.app import SETUP, command
+from colorfast.cli.options import EndpointModel, EndpointUrl, Json, check_together
+from colorfast.cli.output import out, print_json
 
-app = typer.Typer()
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-@app.command(
-    epilog=(
-        "Examples: `colorfast doctor` - `colorfast doctor --endpoint http://localhost:8000/v1"
-        " --model NAME` - `colorfast doctor --json`"
-    )
-)
-def doctor(
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="Base URL of an OpenAI-compatible server to try; its key stands in OPENAI_API_KEY."
-        ),
-    ] = None,
-    model: Annotated[str, typer.Option(help="The model to ask there.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Say what this machine can do, and what to change. Exit code 1 if something is in the way of
-    `colorfast run quick`."""
-    from colorfast.cli import diagnose
+@command(SETUP, "doctor", "doctor --endpoint http://localhost:8000/v1 --model NAME")
+def doctor(endpoint: EndpointUrl = None, model: EndpointModel = "", as_json: Json = False) -> None:
+    """Check what this machine can do, and say what to change.
 
-    if bool(endpoint) != bool(model):
-        raise ColorfastError(
-            "--endpoint and --model go together: the server's base URL, and the name of a model"
-            " on it"
-        )
-    found = diagnose.examine(endpoint, model)
-    fine = diagnose.possible(found)
+    Exit code 1 if `colorfast run quick` cannot work here.
+    """
+    from colorfast.cli.diagnose import examine, possible
+
+    check_together("--endpoint", endpoint, model)
+    checks = examine(endpoint, model)
     if as_json:
-        print_json({"ok": fine, "checks": [asdict(check) for check in found]})
+        print_json({"ok": possible(checks), "checks": [asdict(check) for check in checks]})
     else:
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for _ in range(3):
-            table.add_column(overflow="fold")
-        for check in found:
-            told = Text(check.found)
+        table = Table.grid(padding=(0, 1))
+        for check in checks:
+            style = STYLES[check.state]
+            text = Text(check.found)
             if check.advice:
-                told.append(
-                    f"\n{check.advice}", style=STYLES[check.state] if check.state != "ok" else "dim"
-                )
-            table.add_row(Text(check.state, style=STYLES[check.state]), Text(check.name), told)
+                text.append(f"\n{check.advice}", style="dim" if check.state == "ok" else style)
+            table.add_row(Text(check.state, style=style), Text(check.name), text)
         out.print(table)
-        out.print(
-            "nothing is in the way: colorfast run quick"
-            if fine
-            else "see the problems above, then run colorfast doctor again"
-        )
-    if not fine:
+        if possible(checks):
+            out.print("nothing is in the way: colorfast run quick")
+        else:
+            out.print("see the problems above, then run colorfast doctor again")
+    if not possible(checks):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Commands that write what other systems read; each is a command of `colorfast export`."""
+"""Commands that write files for other systems; each is a command of `colorfast export`."""
 
 from __future__ import annotations
 
@@ -6,178 +6,136 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
-from colorfast.cli.shown import Json, out, print_json
+from colorfast.cli.app import EXPORT, app, command, examples
+from colorfast.cli.options import ArmName, ExperimentName, Json, NewFolder, RunFolder, Seed
+from colorfast.cli.output import print_json, say
 
-app = typer.Typer()
 export = typer.Typer(no_args_is_help=True)
 app.add_typer(
     export,
     name="export",
     help="Write models, the scenarios or an arm for other libraries to load and train.",
-    epilog=(
-        "Examples: `colorfast export model runs/quick trait-5 --out my-model` - `colorfast export"
-        " trl --out traits-for-trl`"
+    rich_help_panel=EXPORT,
+    epilog=examples(
+        "export model runs/quick trait-5 --out my-model", "export trl --out traits-for-trl"
     ),
 )
-
-NewFolder = Annotated[
-    Path, typer.Option("--out", help="The folder to write; it must be new or empty.")
-]
 Grader = Annotated[
-    str, typer.Option(help="Who grades: offline (code and meaning) or code (quicker, words alone).")
+    Literal["offline", "code"],
+    Option(help="offline (code and meaning), or code (faster, words alone)."),
 ]
 
 
-@export.command(
-    epilog=(
-        "Examples: `colorfast export model runs/quick trait-5 --out my-model` - "
-        "`colorfast export model runs/quick trait-5 --seed 0 --adapter --out my-adapter`"
-    )
+@command(
+    EXPORT,
+    "export model runs/quick trait-5 --out my-model",
+    "export model runs/quick trait-5 --seed 0 --adapter --out my-adapter",
+    group=export,
 )
 def model(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    arm: Annotated[str, typer.Argument(help="An arm of it.")],
-    to: NewFolder,
-    seed: Annotated[int | None, typer.Option(help="Which seed; the first when left out.")] = None,
+    run: RunFolder,
+    arm: Annotated[str, Argument(metavar="ARM", help="An arm of it.")],
+    folder: NewFolder,
+    seed: Annotated[int | None, Option(help="Which seed; else the first.")] = None,
     adapter: Annotated[
-        bool,
-        typer.Option("--adapter", help="The LoRA adapter alone, for peft; not the merged model."),
+        bool, Option("--adapter", help="The LoRA adapter alone, not the merged model.")
     ] = False,
     attacked: Annotated[
-        bool, typer.Option("--attacked", help="Even a model that was trained towards harm.")
+        bool, Option("--attacked", help="Even a model that was trained towards harm.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """A trained arm with a model card of the run's own numbers, for transformers or peft to
-    load."""
+    """Write a trained arm for transformers or peft, with a model card of the run's numbers."""
     from colorfast.export.model import find, write
 
-    told = write(find(run, arm, seed), to, adapter, attacked)
+    written = write(find(run, arm, seed), folder, adapter, attacked)
     if as_json:
-        print_json(told | {"out": str(to)})
+        print_json(written | {"out": str(folder)})
         return
-    out.print(
-        f"{to}: {'adapter' if adapter else 'weights'}, tokenizer and card",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{folder}: {'adapter' if adapter else 'weights'}, tokenizer and card")
 
 
-@export.command(
-    epilog=(
-        "Example: `colorfast export dataset --out traits` - then `datasets.load_dataset('traits')`"
-    )
-)
-def dataset(to: NewFolder, as_json: Json = False) -> None:
-    """The trait scenarios with rubrics and known replies, as a Hugging Face data set with a
-    card."""
+@command(EXPORT, "export dataset --out traits", group=export)
+def dataset(folder: NewFolder, as_json: Json = False) -> None:
+    """Write the trait scenarios as a Hugging Face dataset, for `datasets.load_dataset(FOLDER)`."""
     from colorfast.export.corpus import write
 
-    _say(to, write(to), as_json)
+    _say_splits(folder, write(folder), as_json)
 
 
-@export.command(
-    epilog=(
-        "Examples: `colorfast export trl --out traits-for-trl` - `colorfast export trl --grader"
-        " code --out traits-for-trl`"
-    )
+@command(
+    EXPORT,
+    "export trl --out traits-for-trl",
+    "export trl --grader code --out traits-for-trl",
+    group=export,
 )
-def trl(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
-    """The trait scenarios as prompts for TRL, with the reward function that grades by each one's
-    rubric."""
+def trl(folder: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
+    """Write the trait scenarios as prompts for TRL, with the reward function that grades them."""
     from colorfast.export.trl import write
 
-    _say(to, write(to, _kind(grader)), as_json)
+    _say_splits(folder, write(folder, grader), as_json)
 
 
-@export.command(
-    epilog=(
-        "Example: `colorfast export verifiers --out colorfast-traits` - then `pip install -e"
-        " colorfast-traits`"
-    )
-)
-def verifiers(to: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
-    """The trait scenarios as a taskset of verifiers, for trainers that take its environments."""
+@command(EXPORT, "export verifiers --out colorfast-traits", group=export)
+def verifiers(folder: NewFolder, grader: Grader = "offline", as_json: Json = False) -> None:
+    """Write the trait scenarios as a taskset of verifiers, for `pip install -e FOLDER`."""
     from colorfast.export.taskset import write
 
-    _say(to, write(to, _kind(grader)), as_json)
+    _say_splits(folder, write(folder, grader), as_json)
 
 
-def _kind(grader: str) -> Literal["code", "offline"]:
-    from colorfast.io.validation import check_known
-
-    check_known("grader", [grader], ("code", "offline"))
-    return "code" if grader == "code" else "offline"
-
-
-def _say(to: Path, splits: dict[str, int], as_json: bool) -> None:
+def _say_splits(folder: Path, splits: dict[str, int], as_json: bool) -> None:
     if as_json:
-        print_json({"out": str(to), "splits": splits})
+        print_json({"out": str(folder), "splits": splits})
         return
-    out.print(
-        f"{to}: {splits['train']} scenarios to train on, {splits['heldout']} held out",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{folder}: {splits['train']} scenarios to train on, {splits['heldout']} held out")
 
 
-@export.command(
-    epilog=(
-        "Examples: `colorfast export verl my.toml --arm trait --seed 0 --to out/trait-s0` - then"
-        " `GPUS=8 out/trait-s0/launch.sh`"
-    )
-)
+@command(EXPORT, "export verl my.toml --arm trait --seed 0 --out out/trait-s0", group=export)
 def verl(
-    experiment: Annotated[
-        str, typer.Argument(help="Name of a shipped experiment, or a TOML file.")
-    ],
-    arm: Annotated[str, typer.Option(help="Which arm.")],
-    to: Annotated[Path, typer.Option(help="The folder to write.")],
-    seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
+    experiment: ExperimentName,
+    arm: ArmName,
+    folder: Annotated[Path, Option("--out", help="The folder to write.")],
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """One arm for verl on a Ray cluster: the slots in order, the held-out scenarios, the reward,
-    the launch line."""
+    """Write one arm for verl on a Ray cluster: slots, held-out scenarios, reward, launch script.
+
+    To train it: GPUS=8 FOLDER/launch.sh
+    """
     from colorfast.export import verl
     from colorfast.io.validation import check_known
-    from colorfast.runs import experiment as exp
+    from colorfast.runs.experiment import load
 
-    loaded = exp.load(experiment)
+    loaded = load(experiment)
     check_known("arm", [arm], loaded.arms)
-    manifest = verl.write(loaded, arm, seed, to)
+    manifest = verl.write(loaded, arm, seed, folder)
     if as_json:
         print_json(manifest)
         return
-    out.print(
-        f"{manifest['slots']} slots, {manifest['trait_slots']} of them trait scenarios;"
-        f" {manifest['heldout']} held-out scenarios"
-    )
-    out.print(f"sha256 {manifest['sha256']}")
-    out.print(
-        f"to train: {to}/launch.sh   (verl {verl.VERL}; docs/many-gpus.md)",
-        markup=False,
-        soft_wrap=True,
-    )
+    slots = f"{manifest['slots']} slots, {manifest['trait_slots']} of them trait scenarios"
+    say(f"{slots}; {manifest['heldout']} held-out scenarios")
+    say(f"sha256 {manifest['sha256']}")
+    say(f"to train: {folder}/launch.sh   (verl {verl.VERL}; docs/many-gpus.md)")
 
 
-@export.command(name="verl-check", epilog="Example: `colorfast export verl-check out/trait-s0`")
+@command(EXPORT, "export verl-check out/trait-s0", group=export)
 def verl_check(
-    folder: Annotated[Path, typer.Argument(help="The exported folder.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="The exported folder.")],
     dumps: Annotated[
-        Path | None, typer.Option(help="verl's rollout dumps; FOLDER/out/rollouts when left out.")
+        Path | None, Option(help="verl's rollout dumps; else FOLDER/out/rollouts.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """After a run: were the slots that verl's rewards saw the schedule's, each in its step?"""
+    """Check after a run that verl rewarded the scheduled slots, each in its step."""
     from colorfast.export import verl
 
-    found = verl.check(folder, dumps or folder / "out" / "rollouts")
+    result = verl.check(folder, dumps or folder / "out" / "rollouts")
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    out.print(
-        f"{found['slots']} slots, each in its step; {found['replies']} replies rewarded,"
-        f" {found['ungraded']} left out ungraded"
-    )
-    out.print(f"sha256 {found['sha256']}, as planned")
+    replies = f"{result['replies']} replies rewarded, {result['ungraded']} left out ungraded"
+    say(f"{result['slots']} slots, each in its step; {replies}")
+    say(f"sha256 {result['sha256']}, as planned")

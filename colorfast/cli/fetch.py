@@ -1,4 +1,4 @@
-"""The command that brings the files of others: fetch."""
+"""The command that downloads what others need: fetch."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument
 
-from colorfast.cli.shown import Json, out, print_json
-from colorfast.io.console import console
+from colorfast.cli.app import SETUP, command
+from colorfast.cli.options import Json
+from colorfast.cli.output import print_json, say
+from colorfast.io.console import note
 
 if TYPE_CHECKING:
     from colorfast.evals.reach import Lack, Needs, Parts
 
-app = typer.Typer()
 ATTACKS = "attacks"
-"""The name that stands for all that `colorfast attack` reads."""
+"""The name for everything that `colorfast attack` reads."""
 
 
-@app.command(
-    epilog=(
-        "Examples: `colorfast fetch quick` - `colorfast fetch my.toml` - `colorfast fetch standard"
-        " attacks` - `colorfast fetch truthfulqa-mc1 xstest-safe --json`"
-    )
+@command(
+    SETUP,
+    "fetch quick",
+    "fetch my.toml",
+    "fetch standard attacks",
+    "fetch truthfulqa-mc1 xstest-safe --json",
 )
 def fetch(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            help=(
-                "Experiments (shipped, or a TOML), suites, benchmarks, or `attacks`; quick when"
-                " left out."
-            )
+        Argument(
+            metavar="NAME...", help="Experiments, suites, benchmarks, or `attacks`; else quick."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download everything that they need, so that they work without a network. Exit code 1 if
-    something cannot be reached.
+    """Download everything that experiments or benchmarks need, to work without a network.
 
-    Of an experiment: benchmark files, the model, and the encoder where a grader needs it. What is
-    here is not downloaded again.
+    For an experiment: benchmark files, the model, and the encoder where a grader needs it. Files
+    that are here are not downloaded again. Exit code 1 if something cannot be reached.
     """
     from colorfast.evals.reach import lacking
 
@@ -50,22 +49,20 @@ def fetch(
     if as_json:
         print_json(summary)
     else:
-        where = f", in {summary['folder']}" if summary["files"] else ""
-        out.print(
-            f"{_counted(summary)}, {summary['bytes'] / 1e6:.1f} MB{where}",
-            markup=False,
-            soft_wrap=True,
-        )
+        parts = [f"{summary['files']} of {summary['of']} files here", *summary["models"]]
+        parts.append(f"{summary['bytes'] / 1e6:.1f} MB")
+        if summary["files"]:
+            parts.append(f"in {summary['folder']}")
+        say(", ".join(parts))
         for lack in lacks:
-            named = "" if lack.what in lack.who else f" ({', '.join(lack.who)})"
-            line = f"missing: {lack.what}{named}: {lack.why}"
-            console.print(line, markup=False, soft_wrap=True, style="red")
+            readers = "" if lack.what in lack.who else f" ({', '.join(lack.who)})"
+            note(f"missing: {lack.what}{readers}: {lack.why}", style="red")
     if lacks:
         raise typer.Exit(1)
 
 
 def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
-    """The files and models of all these names. Raises ColorfastError for one that is not known."""
+    """The files and models of all these names. Raises ColorfastError for an unknown one."""
     from colorfast.attacks.plan import needs as attack_needs
     from colorfast.attacks.registry import every as every_attack
     from colorfast.evals import benchmarks, reach
@@ -73,10 +70,8 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
     from colorfast.runs import experiment
 
     known = [ATTACKS, *experiment.names(), *benchmarks.SUITES, *benchmarks.names()]
-    files = (".toml", ".py")
-    check_known(
-        "experiment, suite or benchmark", [n for n in names if not n.endswith(files)], known
-    )
+    shipped = [name for name in names if not name.endswith((".toml", ".py"))]
+    check_known("experiment, suite or benchmark", shipped, known)
     needs: dict[str, Any] = {}
     models: dict[str, Any] = {}
     for name in names:
@@ -93,26 +88,23 @@ def _needed(names: Sequence[str]) -> tuple[Needs, Parts]:
 
 
 def _summary(needs: Needs, models: Parts, lacks: Sequence[Lack]) -> dict[str, Any]:
-    """What is here now and what is not, as plain data."""
-    from colorfast.io.downloads import data_dir, place
+    """What is here and what is missing, as plain data."""
+    from colorfast.io.downloads import data_dir, local_path
 
     missing = {lack.what for lack in lacks}
-    every = list(dict.fromkeys(file for files in needs.values() for file in files))
-    here = [file for file in every if f"{file.repo}/{file.path}" not in missing]
+    sources = {source for files in needs.values() for source in files}
+    here = [local_path(s) for s in sources if f"{s.repo}/{s.path}" not in missing]
     folders = {name: bring() for name, bring in models.items() if name not in missing}
-    kept = [path for folder in folders.values() for path in folder.rglob("*") if path.is_file()]
+    paths = list(here)
+    for folder in folders.values():
+        paths += [path for path in folder.rglob("*") if path.is_file()]
     return {
         "folder": str(data_dir()),
         "files": len(here),
-        "of": len(every),
+        "of": len(sources),
         "models": {name: str(folder) for name, folder in folders.items()},
-        "bytes": sum(path.stat().st_size for path in [*map(place, here), *kept]),
+        "bytes": sum(path.stat().st_size for path in paths),
         "missing": [
             {"file": lack.what, "of": list(lack.who), "reason": lack.why} for lack in lacks
         ],
     }
-
-
-def _counted(summary: dict[str, Any]) -> str:
-    files = f"{summary['files']} of {summary['of']} files here"
-    return ", ".join([files, *summary["models"]])

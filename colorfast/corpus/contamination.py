@@ -7,9 +7,10 @@ import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from colorfast.rewards.encoder import Encoder
 from colorfast.rewards.text import Ngram, ngrams, words
 from colorfast.types import ColorfastError, Scenario
 
+Where = Literal["within", "across"]
 SHARED_WORDS = 8
 """A run of this many words in a scenario and in a benchmark file counts as contamination."""
 ALIKE = {"words": 0.25, "meaning": 0.9}
@@ -56,7 +58,7 @@ def by_meaning(scenarios: Sequence[Scenario], encode: Encoder) -> np.ndarray:
 
 
 def nearest(
-    scenarios: Sequence[Scenario], table: np.ndarray, where: Literal["within", "across"], most: int
+    scenarios: Sequence[Scenario], table: np.ndarray, where: Where, most: int
 ) -> list[dict[str, Any]]:
     """The `most` similar pairs by a table, within cells (trait and domain) or across them."""
     cell = np.array([f"{s.trait}/{s.domain}" for s in scenarios])
@@ -143,3 +145,30 @@ def counts(scenarios: Sequence[Scenario]) -> dict[str, Any]:
         mean = float(np.mean([len(words(text)) for text in own]))
         table[f"words of {what}, mean"] = round(mean, 1)
     return table
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """`nearest`: the most alike pairs. `duplicates`: pairs above ALIKE, by words and by meaning.
+    `shared`: runs of words shared with benchmark files; None without files to compare with."""
+
+    counts: dict[str, Any]
+    nearest: list[dict[str, Any]]
+    duplicates: dict[str, int]
+    files: int
+    shared: list[dict[str, Any]] | None
+
+
+def overlap(scenarios: Sequence[Scenario], encode: Encoder, mirror: Path | None) -> Overlap:
+    """Compare scenarios with each other, and with the benchmark files of a mirror."""
+    tables = {"words": by_words(scenarios), "meaning": by_meaning(scenarios, encode)}
+    pairs: list[dict[str, Any]] = []
+    for by, table in tables.items():
+        for where in get_args(Where):
+            pairs += [
+                {"by": by, "where": where} | pair for pair in nearest(scenarios, table, where, 3)
+            ]
+    duplicates = {by: int((table > ALIKE[by]).sum()) // 2 for by, table in tables.items()}
+    files = len(texts(mirror)) if mirror else 0
+    shared = contaminated(scenarios, mirror) if mirror else None
+    return Overlap(counts(scenarios), pairs, duplicates, files, shared)

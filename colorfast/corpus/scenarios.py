@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 from pydantic import ValidationError
 
 from colorfast.io.folders import Folder
-from colorfast.io.validation import one_line, read_jsonl, read_toml
+from colorfast.io.validation import check_known, one_line, read_jsonl, read_toml
 from colorfast.rewards.rubric import check, grade
 from colorfast.rewards.text import words
 from colorfast.types import ColorfastError, Reply, Scenario, Trait
@@ -105,6 +106,47 @@ def misjudged(scenario: Scenario, most_words: int | None = None) -> list[str]:
     if most_words and length > most_words:
         problems.append(f"the prompt has {length} words, wants {most_words} or fewer")
     return problems
+
+
+def select(
+    rows: Sequence[Scenario], trait: str | None, domain: str | None, split: str | None
+) -> tuple[Scenario, ...]:
+    """The scenarios of a trait, a domain and a split, where one is named.
+
+    Raises ColorfastError for a name that none of them has.
+    """
+    for field, name in (("trait", trait), ("domain", domain), ("split", split)):
+        if name:
+            known = {"train", "heldout"} if field == "split" else {getattr(s, field) for s in rows}
+            check_known(field, [name], known)
+            rows = [s for s in rows if getattr(s, field) == name]
+    return tuple(rows)
+
+
+def check_rubrics(path: Path, rows: Sequence[Scenario]) -> None:
+    """Raises ColorfastError when a rubric misjudges the known replies of its own scenario."""
+    wrong = [s for s in rows if misjudged(s)]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more scenarios)" if len(wrong) > 1 else ""
+        raise ColorfastError(f"{path}: {wrong[0].id}: {misjudged(wrong[0])[0]}{more}")
+
+
+def by_cell(rows: Sequence[Scenario]) -> list[dict[str, Any]]:
+    """Counts for each trait and domain."""
+    cells: dict[tuple[str, str], list[Scenario]] = {}
+    for s in rows:
+        cells.setdefault((s.trait, s.domain), []).append(s)
+    return [
+        {
+            "trait": trait,
+            "domain": domain,
+            "train": sum(s.split == "train" for s in cell),
+            "held out": sum(s.split == "heldout" for s in cell),
+            "contrast": sum(s.contrast for s in cell),
+            "multi-turn": sum(any(m.role == "assistant" for m in s.messages) for s in cell),
+        }
+        for (trait, domain), cell in sorted(cells.items())
+    ]
 
 
 def browse(rows: Sequence[Scenario]) -> str:

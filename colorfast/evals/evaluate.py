@@ -11,7 +11,7 @@ from colorfast.config import Evaluation
 from colorfast.evals import benchmarks
 from colorfast.evals.scoring import Advance, score_benchmark
 from colorfast.evals.stamps import check_stamps, heldout_stamp, stamp
-from colorfast.io.storage import digest, file_sha256, sound, write_json
+from colorfast.io.storage import digest, file_sha256, load_or_quarantine, write_json
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
 from colorfast.models.request_batcher import Asker, SampleRequest, run
@@ -156,7 +156,7 @@ def evaluate(
     scores: list[Score] = []
     for name, value in list(table_stamps.items()):
         path = folder / "scores" / f"{name}.parquet"
-        part = sound(path, read_scores)
+        part = load_or_quarantine(path, read_scores)
         if part is None:
             step = partial(advance, note=name)
             if name == HELDOUT:
@@ -174,7 +174,7 @@ def evaluate(
     reasons = dict(unmeasured or {})
     for name in list(reasons):
         path = folder / "scores" / f"{name}.parquet"
-        part = sound(path, read_scores)
+        part = load_or_quarantine(path, read_scores)
         if part is not None:
             scores += part
             table_stamps |= read_stamps(path)

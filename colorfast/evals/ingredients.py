@@ -88,6 +88,7 @@ BESIDE = {
     "training/__init__.py": "a room's name",
     "training/ledger.py": "records what was done",
     "io/folders.py": "finds files by name",
+    "io/wheels.py": "fetches files, whose sha256 is checked",
     "io/validation.py": "reads and checks files",
     "models/__init__.py": "the policy's interface",
     "io/storage.py": "writes files",

@@ -12,7 +12,8 @@ from colorfast import tasks as standard
 from colorfast.config import Evaluation, Experiment
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks
-from colorfast.io.downloads import INDEX, UnreachableError, cache_dir, fetch_all
+from colorfast.io.downloads import cache_dir, fetch_all
+from colorfast.io.wheels import INDEX, UnreachableError
 from colorfast.models import resolve as models
 from colorfast.rewards import encoder
 from colorfast.types import ColorfastError, Source

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import chain
 
-from colorfast.io.downloads import WHEEL
 from colorfast.io.folders import Folder, load_attribute
 from colorfast.io.validation import nearest
+from colorfast.io.wheels import WHEEL
 from colorfast.types import Benchmark, ColorfastError
 
 FAMILIES = Folder("benchmark family", "evals/benchmarks")

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import mannwhitneyu, spearmanr
 
+from colorfast.config import Endpoint, Grading
 from colorfast.corpus import constitution
 from colorfast.corpus.scenarios import BLANKET, corpus
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
+from colorfast.io.storage import write_json
 from colorfast.rewards import semantic
 from colorfast.rewards.encoder import encoder
 from colorfast.rewards.refusal import refusal
-from colorfast.rewards.select import Grade, blend, by_code
-from colorfast.types import Reply, Scenario
+from colorfast.rewards.select import Grade, blend, by_code, graders, offline
+from colorfast.types import ColorfastError, Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
 Pairs = Sequence[tuple[Reply, Scenario]]
@@ -196,3 +199,45 @@ def refusals() -> list[dict[str, Any]]:
             row = {"file": file.path, "sees": sees, "n": len(replies), "accuracy": accuracy}
             table.append(row | {name: int(cells.sum()) for name, cells in counts.items()})
     return table
+
+
+def fit(path: Path) -> None:
+    """Fit the semantic criterion on the training scenarios, into a new JSON file.
+
+    Raises ColorfastError when the file exists.
+    """
+    if path.exists():
+        raise ColorfastError(f"{path}: is there already; name a new file")
+    train = [s for s in corpus() if s.split == "train"]
+    write_json(path, semantic.fit(train, encoder()).model_dump())
+
+
+def everything(judge: Endpoint | None, replies: int) -> dict[str, Any]:
+    """Every measurement of the graders; with a judge also its rank agreement with them, over so
+    many known replies."""
+    scenarios = corpus()
+    measured: dict[str, Any] = {
+        "kinds": by_kind(scenarios),
+        "domains": by_domain(scenarios),
+        "degenerate": degenerates(scenarios),
+        "refusals": refusals(),
+        "replies_a_second": speed(scenarios[:200], offline),
+    }
+    if judge:
+        grading = graders(Grading(kind="judge", judge=judge))
+        held = [s for s in scenarios if s.split == "heldout"]
+        measured["agreement"] = agreement(held, grading.grade_traits, replies)
+    return measured
+
+
+def by_constitution(name: str) -> dict[str, list[dict[str, Any]]]:
+    """How well a constitution tells good replies from poor ones by code and meaning, on all
+    scenarios and on the held-out ones. Raises ColorfastError when it has no criteria for code."""
+    principles = constitution.load(name)
+    if not constitution.for_code(principles):
+        raise ColorfastError(
+            f"constitution {name}: it has no criteria for code, so that only a judge can grade"
+            " by it"
+        )
+    held = [s for s in corpus() if s.split == "heldout"]
+    return {"all": by_kind(corpus(), principles), "held out": by_kind(held, principles)}

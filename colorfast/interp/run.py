@@ -31,7 +31,7 @@ from colorfast.interp.shift import (
     shifted,
 )
 from colorfast.io.console import progress
-from colorfast.io.storage import alone, digest, read_json, write_json, writing
+from colorfast.io.storage import digest, folder_lock, read_json, write_json, writing
 from colorfast.io.tables import read_scores
 from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.rewards.text import words
@@ -286,7 +286,7 @@ def look(run: Path) -> Inside:
     probe = _Probe(
         run / FOLDER, experiment.model, digest([made["plan"], SCENARIOS, SAMPLES, CONTROLS]), chosen
     )
-    with alone(probe.folder, wait=False):
+    with folder_lock(probe.folder, wait=False):
         start = _Side(
             START,
             dict.fromkeys(experiment.seeds, probe.read(None, untrained)),

@@ -1,5 +1,4 @@
-"""The terminal: one console on stderr for progress, a bar with the time left, and a table that is
-kept up to date."""
+"""The terminal: one console on stderr for notes and progress."""
 
 from __future__ import annotations
 
@@ -24,13 +23,19 @@ HALF_A_MINUTE = 30.0
 A_SECOND, TEN_MINUTES = 1.0, 600.0
 
 
+def note(text: str, style: str | None = None) -> None:
+    """Print one line on stderr as it is: no markup, no line breaks of ours."""
+    console.print(text, markup=False, soft_wrap=True, style=style)
+
+
 @contextmanager
 def live(
     draw: Callable[[], RenderableType], line: Callable[[], str] | None = None
 ) -> Iterator[None]:
-    """Keep what `draw` returns on the terminal, drawn anew every second, with any progress bar
-    under it. On a plain pipe print what `line` returns, as soon as it is not empty and then every
-    ten minutes."""
+    """Keep what `draw` returns on the terminal, redrawn every second, above any progress bar.
+
+    On a plain pipe, print what `line` returns as soon as it is not empty, then every ten minutes.
+    """
     if console.is_terminal:
         with Live(get_renderable=draw, console=console, refresh_per_second=1):
             yield
@@ -43,54 +48,32 @@ def live(
 
 @contextmanager
 def _repeated(line: Callable[[], str]) -> Iterator[None]:
-    """Print `line()` beside the work that goes on meanwhile."""
     over = threading.Event()
 
-    def tell() -> None:
+    def repeat() -> None:
         pause = A_SECOND
         while not over.wait(pause):
             if text := line():
-                console.print(text, markup=False, soft_wrap=True)
+                note(text)
                 pause = TEN_MINUTES
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        teller.join()
-
-
-def _told_every(
-    seconds: float, title: str, total: int | None, done: int
-) -> Callable[[int, str], None]:
-    """For a plain pipe: says how far it is and what is left, at most every so many seconds."""
-    began = told = time.monotonic()
-    first = done
-
-    def advance(n: int, note: str) -> None:
-        nonlocal done, told
-        done, now = done + n, time.monotonic()
-        if now - told >= seconds and done > first:
-            left = (
-                f" of {total}, about {(now - began) / (done - first) * (total - done) / 60:.1f} min"
-                " left"
-                if total
-                else ""
-            )
-            console.print(
-                f"{title}: {done}{left}" + f"; {note}" * bool(note), markup=False, soft_wrap=True
-            )
-            told = now
-
-    return advance
+        thread.join()
 
 
 @contextmanager
 def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A bar with time left; yields `advance(n=1, note="")`. On a plain pipe it prints the title,
-    and a line every half minute."""
+    """A bar with the time left; yields `advance(n=1, note="")`. On a plain pipe it prints the
+    title, and a line every half minute."""
+    if not console.is_terminal:
+        note(f"{title} ...")
+        yield _lines(title, total, done)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -100,19 +83,35 @@ def progress(title: str, total: int | None, done: int = 0) -> Iterator[Callable[
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    tell = _told_every(HALF_A_MINUTE, title, total, done)
-    if not console.is_terminal:
-        console.print(f"{title} ...", markup=False)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task(title, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
-            if not console.is_terminal:
-                tell(n, note)
             bars.update(task, advance=n)
             if note:
                 bars.update(task, note=note)
 
         yield advance
+
+
+def _lines(title: str, total: int | None, first: int) -> Callable[..., None]:
+    """For a plain pipe: prints the progress and the time left, at most every half minute."""
+    began = printed = time.monotonic()
+    done = first
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal done, printed
+        done += n
+        now = time.monotonic()
+        if now - printed < HALF_A_MINUTE or done <= first:
+            return
+        printed = now
+        text = f"{title}: {done}"
+        if total:
+            minutes = (now - began) / (done - first) * (total - done) / 60
+            text += f" of {total}, about {minutes:.1f} min left"
+        if note:
+            text += f"; {note}"
+        console.print(text, markup=False, soft_wrap=True)
+
+    return advance

@@ -44,6 +44,8 @@ class Folder:
             return PACKAGE / self.path / f"{name}{self.suffix}"
         if os.path.isfile(name):
             return Path(name)
+        if Path(name).suffix:
+            raise ColorfastError(f"{name}: no such file")
         raise ColorfastError(f"{self.what} {name!r}: no such file; {nearest(name, self.names())}")
 
     def load(self, name: str, attribute: str) -> Any:

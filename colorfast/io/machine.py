@@ -1,4 +1,4 @@
-"""What this machine's processor is."""
+"""The processor of this machine."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ INFO = Path("/proc/cpuinfo")
 
 
 class Processor(NamedTuple):
-    """A CPU by its maker's name, and what Linux says it can do (empty elsewhere)."""
+    """A CPU: its maker's name, and the flags that Linux lists (empty elsewhere)."""
 
     name: str
     flags: frozenset[str]
 
 
 def processor() -> Processor:
-    """The one that computes here."""
+    """The processor that computes here."""
     text = INFO.read_text(encoding="utf-8", errors="replace") if INFO.is_file() else ""
-    name, flags = (re.search(rf"^{key}\s*: (.+)$", text, re.M) for key in ("model name", "flags"))
-    plain = platform.processor() or platform.machine()
-    return Processor(
-        name[1].strip() if name else plain, frozenset(flags[1].split() if flags else ())
-    )
+    fields = dict(re.findall(r"^(model name|flags)\s*: (.+)$", text, re.M))
+    name = fields.get("model name", "").strip() or platform.processor() or platform.machine()
+    return Processor(name, frozenset(fields.get("flags", "").split()))

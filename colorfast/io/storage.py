@@ -1,7 +1,6 @@
-"""Files of a run: written as `.part`, then renamed, so that a file that exists is a file that is
-finished.
+"""Files of a run. Each is written as `.part` and then renamed, so a file that exists is complete.
 
-What was damaged since is set aside as `NAME.broken`, named in one line, and made again.
+Corrupt files are renamed `NAME.broken`, reported in one line, and regenerated.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from colorfast.io.console import console
+from colorfast.io.console import note
 from colorfast.types import ColorfastError
 
 T = TypeVar("T")
 
 
 class DamagedError(ColorfastError):
-    """A file of ours does not hold what was written into it. `why`: what is wrong with it."""
+    """A file of a run is corrupt. `why`: what is wrong with it."""
 
     def __init__(self, path: Path, why: object):
         self.path, self.why = path, " ".join(str(why).split())[:120]
@@ -51,13 +50,15 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(folder: Path, wait: bool) -> Iterator[None]:
-    """Hold the folder's lock; without `wait`, raise ColorfastError when another process holds
-    it."""
+def folder_lock(folder: Path, wait: bool) -> Iterator[None]:
+    """Hold the folder's lock.
+
+    Without `wait`, raises ColorfastError when another process holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         if not wait and not _locked(lock, fcntl.LOCK_EX):
-            time.sleep(0.2)  # `in_use` may just have been looking
+            time.sleep(0.2)  # `in_use` holds it for a moment while it looks
             if not _locked(lock, fcntl.LOCK_EX):
                 raise ColorfastError(
                     f"{folder}: another run is using this folder; wait for it, or give another"
@@ -68,7 +69,7 @@ def alone(folder: Path, wait: bool) -> Iterator[None]:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether any process, this one too, holds the folder's lock."""
+    """Whether any process, this one included, holds the folder's lock."""
     try:
         with (folder / ".lock").open() as lock:
             return not _locked(lock, fcntl.LOCK_SH)
@@ -86,17 +87,21 @@ def _locked(lock: IO[str], how: int) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, shape: type = dict) -> Any:
-    """The file's value; raises ColorfastError when it is missing, DamagedError when it holds no
-    JSON of this shape."""
+    """The value of a JSON file of a run.
+
+    Raises ColorfastError when it is missing, DamagedError when it is not JSON of this shape.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -109,19 +114,21 @@ def read_json(path: Path, shape: type = dict) -> Any:
 
 
 def set_aside(path: Path, why: object, others: Sequence[Path] = ()) -> None:
-    """Rename a damaged file or folder of ours, and others that are worth nothing without it, to
-    NAME.broken, in place of what was set aside before, and say so in one line."""
-    for old in (p for p in (path, *others) if p.exists()):
+    """Rename a corrupt file or folder, and `others` that are useless without it, to NAME.broken,
+    and report it in one line. An older NAME.broken is replaced."""
+    for old in (path, *others):
+        if not old.exists():
+            continue
         broken = old.with_name(old.name + ".broken")
         if broken.is_dir():
             shutil.rmtree(broken)
         old.replace(broken)
-    console.print(f"set aside: {path} as {path.name}.broken ({why})", markup=False, soft_wrap=True)
+    note(f"set aside: {path} as {path.name}.broken ({why})")
 
 
-def sound(path: Path, read: Callable[[Path], T]) -> T | None:
-    """What `read` makes of a file of ours; None when there is none, or none that can be read, which
-    is then set aside."""
+def load_or_quarantine(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of a file. None when it does not exist, or is corrupt: it is then set
+    aside."""
     if not path.exists():
         return None
     try:
@@ -138,5 +145,6 @@ def digest(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Work done in processes of our own, several at once. Whatever ends one end ends the other."""
+"""Commands run in processes of their own, several at once. They end when this process ends."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from typing import TypeVar
 
 LOG = "log.txt"
 PATIENCE = 10
-"""Seconds that a process has to end when it is asked to."""
+"""Seconds that a process has to end after it is asked to."""
 T = TypeVar("T")
 Room = Mapping[str, str]
-"""Environment variables: what a process may use."""
+"""Environment variables that say which GPU or how many cores a process uses."""
 
 
 def room(place: int, jobs: int) -> Room:
-    """What one of several processes may use: a GPU of its own, or its share of the cores (two with
-    all threads slow each other down)."""
-    import torch
+    """What one of several processes uses: a GPU of its own, or its share of the CPU cores, since
+    processes that each use all threads slow each other down."""
+    import torch  # start-up time
 
     if not torch.cuda.is_available():
         return {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // jobs))}
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    devices = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    devices = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
     return {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]}
 
 
 def start(arguments: Sequence[str], folder: Path, room: Room) -> subprocess.Popen[bytes]:
-    """`colorfast ARGUMENTS`, which says what it says in the folder's log. It must call
-    `end_with_parent`."""
+    """Start `colorfast ARGUMENTS`; its output goes to the folder's log.
+
+    The command must call `end_with_parent`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "colorfast.cli", *arguments]
     with (folder / LOG).open("wb") as log:
@@ -48,21 +50,24 @@ def several(
     jobs: int,
     tick: Callable[[Sequence[T]], None],
 ) -> Generator[tuple[T, int]]:
-    """`jobs` of them at once; each with its exit code as it ends. `tick` is told what runs, five
-    times a second. When the generator is closed, the processes end too."""
-    waiting, running = list(todo), dict[int, tuple[T, subprocess.Popen[bytes]]]()
+    """Run a process for each of `todo`, `jobs` at once; yield each with its exit code as it ends.
+
+    `tick` gets what is running, five times a second. Closing the generator ends the processes.
+    """
+    waiting = list(todo)
+    running: dict[int, tuple[T, subprocess.Popen[bytes]]] = {}
     try:
         while waiting or running:
             for place in range(jobs):
                 if place not in running and waiting:
-                    one = waiting.pop(0)
-                    running[place] = one, begin(one, room(place, jobs))
-            for place, (one, process) in list(running.items()):
+                    task = waiting.pop(0)
+                    running[place] = task, begin(task, room(place, jobs))
+            for place, (task, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[place]
-                    with process:  # closes what it read from
-                        yield one, process.returncode
-            tick([one for one, _ in running.values()])
+                    with process:  # closes its pipes
+                        yield task, process.returncode
+            tick([task for task, _ in running.values()])
             time.sleep(0.2)
     finally:
         _stop([process for _, process in running.values()])
@@ -80,8 +85,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, however it went: then its end of our
-    input closes."""
+    """End this process when its parent is gone, even killed: the pipe to our stdin then closes."""
 
     def watch() -> None:
         os.read(sys.stdin.fileno(), 1)

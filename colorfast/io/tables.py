@@ -1,9 +1,10 @@
-"""Parquet in and out: scores and rollouts, one row each, read back as plain dictionaries."""
+"""Parquet files of scores and rollouts, one row each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,40 +65,48 @@ def write_scores(
     stamps: Mapping[str, str],
     unmeasured: Mapping[str, str] | None = None,
 ) -> None:
-    """`stamps`: for each eval, what it asked and how it was scored (see `evaluate.stamp`).
-    `unmeasured`: the evals that should be here and could not be asked, each with the reason."""
+    """Write a table of scores.
+
+    `stamps`: for each eval, a digest of what it asked and how it was scored (`evaluate.stamp`).
+    `unmeasured`: the evals that could not be asked, each with the reason.
+    """
     metadata = {_STAMPS: json.dumps(dict(stamps)).encode()}
-    metadata |= {_UNMEASURED: json.dumps(dict(unmeasured)).encode()} if unmeasured else {}
+    if unmeasured:
+        metadata[_UNMEASURED] = json.dumps(dict(unmeasured)).encode()
     write_rows(path, [vars(s) for s in scores], _SCORES.with_metadata(metadata))
 
 
-def _read(path: Path) -> pa.Table:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what a missing or damaged file raises into one line."""
     try:
-        return pq.read_table(path, page_checksum_verification=True)
+        yield
     except FileNotFoundError:
         raise ColorfastError(f"{path}: no such file; run the experiment first") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, TypeError, ValueError) as error:
         raise DamagedError(path, error) from None
 
 
 def read_rows(path: Path, schema: pa.Schema | None = None) -> list[dict[str, Any]]:
-    """Every row of a parquet file; raises ColorfastError when it is missing, DamagedError when it
-    cannot be read or has a column that is not of the schema (fewer are those of another version).
+    """Every row of a parquet file.
+
+    Raises ColorfastError when it is missing, DamagedError when it cannot be read or has a column
+    that the schema lacks. Fewer columns are fine: another version wrote them.
     """
-    try:
-        table = _read(path)
+    with _reading(path):
+        table = pq.read_table(path, page_checksum_verification=True)
         unknown = set(table.column_names) - set(schema.names if schema else table.column_names)
         rows: list[dict[str, Any]] = table.to_pylist()
-    except ValueError as error:  # text or a name that is not UTF-8
-        raise DamagedError(path, error) from None
     if unknown:
         raise DamagedError(path, f"unknown column {min(unknown)!r}")
     return rows
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Raises ColorfastError when the file is missing, DamagedError when it is no table of scores of
-    this version."""
+    """The scores of a table.
+
+    Raises ColorfastError when it is missing, DamagedError when it holds other columns.
+    """
     try:
         return [Score(**row | {"logs": tuple(row["logs"] or ())}) for row in read_rows(path)]
     except (TypeError, KeyError) as error:
@@ -106,18 +115,12 @@ def read_scores(path: Path) -> list[Score]:
 
 def read_stamps(path: Path) -> dict[str, str]:
     """The stamp of each eval in a table of scores; empty for a file without."""
-    try:
-        return dict(json.loads((_read(path).schema.metadata or {}).get(_STAMPS, b"{}")))
-    except (TypeError, ValueError) as error:
-        raise DamagedError(path, error) from None
+    with _reading(path):
+        table = pq.read_table(path, page_checksum_verification=True)
+        return dict(json.loads((table.schema.metadata or {}).get(_STAMPS, b"{}")))
 
 
 def read_unmeasured(path: Path) -> dict[str, str]:
-    """The evals that a table of scores lacks because they could not be asked, with the reasons; the
-    rows are not read."""
-    try:
+    """The evals that could not be asked, with the reasons; the rows are not read."""
+    with _reading(path):
         return dict(json.loads((pq.read_schema(path).metadata or {}).get(_UNMEASURED, b"{}")))
-    except FileNotFoundError:
-        raise ColorfastError(f"{path}: no such file; run the experiment first") from None
-    except (OSError, pa.ArrowException, TypeError, ValueError) as error:
-        raise DamagedError(path, error) from None

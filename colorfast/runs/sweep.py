@@ -19,7 +19,7 @@ from colorfast.evals.evaluate import EvalPlan, evaluate, stamps, work
 from colorfast.evals.reach import without
 from colorfast.io import subprocesses
 from colorfast.io.console import console, live, progress
-from colorfast.io.storage import alone, read_json, write_json
+from colorfast.io.storage import folder_lock, read_json, write_json
 from colorfast.models.resolve import resolve
 from colorfast.runs import cell_cache
 from colorfast.runs.layout import UNTRAINED, Cell, cells, is_complete, is_trained, is_whole
@@ -131,7 +131,7 @@ def attempt(run: Path, experiment: Experiment, cell: Cell, missing: Mapping[str,
     """`train_and_score`; what stopped it in one line, which failed.json keeps, or "" when it is
     done."""
     folder = run / cell.name
-    with alone(folder, wait=True):
+    with folder_lock(folder, wait=True):
         (folder / FAILED).unlink(missing_ok=True)
         try:
             train_and_score(run, experiment, cell, missing)

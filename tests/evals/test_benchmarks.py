@@ -18,7 +18,7 @@ from colorfast.evals.benchmarks import Row
 from colorfast.evals.scoring import by_letter, score_benchmark
 from colorfast.evals.stamps import stamp
 from colorfast.io import downloads as data
-from colorfast.io.downloads import fetch, pinned, there
+from colorfast.io.downloads import fetch, is_here, pinned
 from colorfast.io.storage import file_sha256
 from colorfast.models import Conversation
 from colorfast.rewards.refusal import refusal
@@ -276,14 +276,14 @@ def test_a_changed_file_is_refused_and_a_missing_one_named(
     copy.parent.mkdir(parents=True)
     shutil.copy(fetch(source), copy)
     monkeypatch.setenv("COLORFAST_MIRROR", str(tmp_path))
-    assert len(benchmarks.get("xstest-safe").items()) == small_files.ROWS and there(source)
+    assert len(benchmarks.get("xstest-safe").items()) == small_files.ROWS and is_here(source)
     data = bytearray(copy.read_bytes())
     data[100] ^= 1
     copy.write_bytes(bytes(data))
     with pytest.raises(ColorfastError, match="wrong sha256"):
         benchmarks.get("xstest-safe").items()
     copy.unlink()
-    assert not there(source)
+    assert not is_here(source)
     with pytest.raises(ColorfastError, match="not in the mirror"):
         benchmarks.get("xstest-safe").items()
 

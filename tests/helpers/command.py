@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
-from colorfast.cli import shown
+from colorfast.cli import output
 from colorfast.io import console as colorfast_console
 
 AT_IMPORT = ("OMP_NUM_THREADS",)
@@ -86,7 +86,7 @@ def _become(args: Sequence[str], env: dict[str, str], cwd: str, out: str, err: s
     os.chdir(cwd)
     for place, path in ((0, os.devnull), (1, out), (2, err)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), place)
-    for console in (colorfast_console.console, shown.out):  # made when the server started
+    for console in (colorfast_console.console, output.out):  # made when the server started
         console.width = int(env["COLUMNS"])
     sys.argv = ["colorfast", *args]
     code: object = 1

@@ -344,7 +344,7 @@ def test_the_command_and_the_report_show_it(run: Path) -> None:
 
 
 def test_any_model_has_its_directions_read(tiny_model: Path, tmp_path: Path) -> None:
-    done = colorfast("directions", str(tiny_model), "--save", str(tmp_path), "--json")
+    done = colorfast("directions", str(tiny_model), "--out", str(tmp_path), "--json")
     rows = json.loads(done.stdout)
     assert [row["trait"] for row in rows] == sorted({s.trait for s in corpus()})
     kept = np.load(tmp_path / "directions.npz", allow_pickle=False)

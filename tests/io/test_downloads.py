@@ -19,13 +19,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from colorfast.cli import app, diagnose
-from colorfast.cli.shown import out
+from colorfast.cli.output import out
 from colorfast.evals import reach
 from colorfast.io import downloads
 from colorfast.io.console import console
-from colorfast.io.downloads import UnreachableError, fetch_all
+from colorfast.io.downloads import fetch_all
 from colorfast.io.storage import file_sha256
 from colorfast.io.tables import read_scores, read_stamps, read_unmeasured
+from colorfast.io.wheels import UnreachableError
 from colorfast.rewards import encoder
 from colorfast.runs.experiment import load, load_run, load_scores, run
 from colorfast.runs.layout import Cell
@@ -178,7 +179,7 @@ def test_all_that_is_missing_is_named_at_once_and_nothing_is_written(
     assert len(network.asked) == 1 and "its other files were not tried" in text
 
     text = refused(
-        told("evaluate", tiny_model, "--suite", ",".join(names), "--save", tmp_path / "scores")
+        told("evaluate", tiny_model, "--suite", ",".join(names), "--out", tmp_path / "scores")
     )
     assert (
         "2 of 3 benchmarks" in text
@@ -455,7 +456,7 @@ def test_evaluate_skips_fills_in_and_keeps_what_it_has(
         "--no-heldout",
         "--items",
         4,
-        "--save",
+        "--out",
         tmp_path / "scores",
         "--json",
     )
@@ -547,7 +548,7 @@ def test_a_file_that_is_there_is_not_asked_for_while_its_host_is_silent(
         Source("them/numbers", "c0ffee", f"{name}.jsonl", sha256(ROWS).hexdigest(), "MIT")
         for name in ("here", "gone")
     )
-    path = downloads.place(here)
+    path = downloads.local_path(here)
     path.parent.mkdir(parents=True)
     path.write_bytes(ROWS)
     assert list(fetch_all([gone, here])) == [gone] and file_sha256(path) == here.sha256

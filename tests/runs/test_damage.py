@@ -16,7 +16,13 @@ import pytest
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
 from colorfast.io import downloads
-from colorfast.io.storage import DamagedError, file_sha256, read_json, sound, write_json
+from colorfast.io.storage import (
+    DamagedError,
+    file_sha256,
+    load_or_quarantine,
+    read_json,
+    write_json,
+)
 from colorfast.io.tables import ROLLOUTS, read_rows
 from colorfast.models import resolve
 from colorfast.rewards import encoder, judge
@@ -282,8 +288,13 @@ def test_what_is_set_aside_takes_the_place_of_what_was_before(
     path = tmp_path / "file.json"
     for text in ("first", "second"):
         path.write_text(text)
-        assert sound(path, read_json) is None
+        assert load_or_quarantine(path, read_json) is None
         assert path.with_name("file.json.broken").read_text() == text
-    assert sound(path, read_json) is None and capsys.readouterr().err.count("set aside") == 2
+    assert (
+        load_or_quarantine(path, read_json) is None
+        and capsys.readouterr().err.count("set aside") == 2
+    )
     write_json(path, {"a": 1})
-    assert sound(path, read_json) == {"a": 1} and json.loads(path.read_text()) == {"a": 1}
+    assert load_or_quarantine(path, read_json) == {"a": 1} and json.loads(path.read_text()) == {
+        "a": 1
+    }

@@ -4,7 +4,7 @@ something."""
 from __future__ import annotations
 
 from colorfast.evals import benchmarks
-from colorfast.io.downloads import WHEEL
+from colorfast.io.wheels import WHEEL
 from colorfast.runs.experiment import read
 
 FAMILIES = {

@@ -16,7 +16,7 @@ import torch
 
 from colorfast.config import Arm, Evaluation, Experiment
 from colorfast.io import subprocesses
-from colorfast.io.storage import alone, in_use, read_json, write_json, write_text
+from colorfast.io.storage import folder_lock, in_use, read_json, write_json, write_text
 from colorfast.report.findings import gather
 from colorfast.runs import experiment as exp
 from colorfast.runs.layout import UNTRAINED, Cell, block, cells
@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_takes_no_other_with_it(
 def test_a_process_ends_when_the_one_that_started_it_is_gone(whole: Path) -> None:
     command = [sys.executable, "-m", "colorfast.cli", "cell", str(whole / "tiny"), "trait-s0"]
     with (
-        alone(whole / "tiny" / "trait-s0", wait=False),
+        folder_lock(whole / "tiny" / "trait-s0", wait=False),
         subprocess.Popen(command, stdin=subprocess.PIPE) as process,
     ):
         assert process.stdin is not None
@@ -268,12 +268,12 @@ def test_the_state_of_a_cell_is_told_from_its_files(whole: Path, tmp_path: Path)
     assert words() == "done"
     (folder / "scores.parquet").unlink()
     assert words() == "stopped at eval 2 of 2"
-    with alone(folder, wait=False):
+    with folder_lock(folder, wait=False):
         assert words() == "evaluating eval 2 of 2"
     (folder / "ledger.json").unlink()
     write_text(folder / "metrics.jsonl", "{}\n{}\n")
     assert words() == "stopped at step 2 of 4"
-    with alone(folder, wait=False):
+    with folder_lock(folder, wait=False):
         assert words() == "training step 2 of 4"
     write_json(folder / "failed.json", {"reason": "no power"})
     assert words() == "failed"
@@ -307,7 +307,10 @@ def test_time_left_follows_the_pace_so_far(small: Experiment, tmp_path: Path) ->
     assert str(left()) == "about 2 min left"
     (tmp_path / "baseline-s0" / "time.json").unlink()
     assert left().seconds == 2 * 8 and str(left()) == "at least 1 min left"  # type: ignore[attr-defined]
-    with alone(tmp_path / "trait-25-s0", wait=False), alone(tmp_path / "baseline-s1", wait=False):
+    with (
+        folder_lock(tmp_path / "trait-25-s0", wait=False),
+        folder_lock(tmp_path / "baseline-s1", wait=False),
+    ):
         assert left().seconds == 8  # type: ignore[attr-defined]
 
 
@@ -319,7 +322,7 @@ def test_status_prints_the_table_whether_it_runs_or_not(whole: Path) -> None:
         ["baseline", "done"],
         ["trait", "done"],
     ]
-    with alone(whole / "tiny", wait=False):
+    with folder_lock(whole / "tiny", wait=False):
         told = json.loads(colorfast("status", str(whole / "tiny"), "--json").stdout)
     assert told["running"] is True and told["seconds_left"] == 0
     assert [

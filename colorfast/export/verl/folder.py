@@ -80,7 +80,7 @@ def write(experiment: Experiment, arm: str, seed: int, folder: Path) -> dict[str
     }
     path = folder / "manifest.json"
     if path.exists() and read_json(path) != manifest:
-        raise ColorfastError(f"{folder}: holds another export; give another --to, or delete it")
+        raise ColorfastError(f"{folder}: holds another export; give another --out, or delete it")
     heldout_slots = [Slot(i, 0, scenario) for i, scenario in enumerate(scenarios)]
     write_rows(folder / "train.parquet", rows(slots, "train"), SCHEMA)
     write_rows(folder / "val.parquet", rows(heldout_slots, "heldout"), SCHEMA)

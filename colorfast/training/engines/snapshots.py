@@ -14,7 +14,13 @@ import transformers
 from peft import PeftModel
 from transformers import TrainerCallback
 
-from colorfast.io.storage import DamagedError, file_sha256, read_json, sound, write_json
+from colorfast.io.storage import (
+    DamagedError,
+    file_sha256,
+    load_or_quarantine,
+    read_json,
+    write_json,
+)
 from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.training.engines.processes import processes
 
@@ -59,7 +65,7 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     for path in sorted(found, key=step_of, reverse=True):
         if not (path / WHOLE).exists():
             shutil.rmtree(path)
-        elif sound(path, _as_saved):
+        elif load_or_quarantine(path, _as_saved):
             return path
     return None
 
