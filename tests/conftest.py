@@ -17,7 +17,7 @@ import torch
 
 from colorfast.config import Experiment
 from colorfast.corpus import scenarios
-from colorfast.io.downloads import fetch, pinned
+from colorfast.io.downloads import cache_dir, fetch, pinned
 from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError
 from helpers import small_files
@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = (
 torch.set_num_threads(1)
 
 
-FILES = ("COLORFAST_MIRROR", "COLORFAST_SOURCES")
+FILES = ("COLORFAST_MIRROR", "COLORFAST_SOURCES", "COLORFAST_CACHE")
 USERS = {name: os.environ[name] for name in FILES if os.environ.get(name)}
 
 
@@ -68,9 +68,15 @@ def folder(name: str) -> Path:
 
 @cache
 def small_mirror() -> dict[str, str]:
-    """The environment in which the small files are read, written once for all tests of a
-    process."""
-    return small_files.write(folder("small-files-"))
+    """The environment in which the small files are read, written once for all tests of a process.
+
+    What tests write stays out of the user's cache; only the models there are used, since a
+    download takes longer than the tests.
+    """
+    models, cache = cache_dir() / "models", folder("cache-")
+    models.mkdir(parents=True, exist_ok=True)
+    (cache / "models").symlink_to(models.absolute(), target_is_directory=True)
+    return small_files.write(folder("small-files-")) | {"COLORFAST_CACHE": str(cache)}
 
 
 @cache
