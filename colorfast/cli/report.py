@@ -16,7 +16,7 @@ from colorfast.stats.rows import flat
 from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
-    from colorfast.report.replies import Asked
+    from colorfast.report.replies import ItemReplies
 
 STYLES = {"replicated": "bold green", "not replicated": "bold red", "not measured": "dim"}
 PAGE_WIDTH = 120
@@ -56,12 +56,11 @@ def claims(
     measured, and why."""
     from colorfast.analysis.claims import rulings
     from colorfast.analysis.results import load
-    from colorfast.report.csvs import claim
-    from colorfast.report.rulings import ABOUT, held, ours, tally, why
+    from colorfast.report.claims import ABOUT, held, ours, plain, tally, why
 
     verdicts = rulings(load(run), arm)
     if as_json:
-        print_json([claim(r) for r in verdicts])
+        print_json([plain(r) for r in verdicts])
         return
     title = f"{run}: the paper's claims"
     table = Table(
@@ -115,14 +114,11 @@ def show(
 
     if rollouts:
         groups = _rollouts(run, split(arms), step, seed, source)
-        groups = [group for group in groups if item in (None, group.item)]
-        if differing:
-            groups = [group for group in groups if group.spread]
-            groups.sort(key=lambda group: -group.spread)
     elif step is not None or source:
         raise ColorfastError("--step and --source go with --rollouts")
     else:
-        groups = replies.replies(run, name, split(arms), seed, item, differing)
+        groups = replies.replies(run, name, split(arms), seed)
+    groups = replies.select(groups, item, differing)
     chosen = groups if item else groups[:n]
     if as_json:
         print_json([plain(group) for group in chosen])
@@ -136,7 +132,7 @@ def show(
 
 def _rollouts(
     run: RunFolder, arms: list[str], step: int | None, seed: int | None, source: str | None
-) -> list[Asked]:
+) -> list[ItemReplies]:
     from colorfast.report import replies
 
     if len(arms) != 1:
@@ -152,7 +148,7 @@ def inside(run: RunFolder, as_json: Json = False) -> None:
     the same command.
     """
     from colorfast.interp.run import look
-    from colorfast.report.inside import show
+    from colorfast.report.interp import show
 
     changes = look(run)
     if as_json:

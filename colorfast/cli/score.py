@@ -124,6 +124,7 @@ def compare(
     from colorfast.analysis.pairwise import compare_models
     from colorfast.evals.one_model import read_folder
     from colorfast.report import wording
+    from colorfast.report.comparison import explained
 
     result = compare_models(read_folder(base), read_folder(other))
     if as_json:
@@ -152,12 +153,8 @@ def compare(
             f" {o.significant_losses} worse; mean difference"
             f" {wording.signed(o.difference.value)} ({wording.between(o.difference)})"
         )
-    columns = ("base", "other", "difference", "95% interval", "what follows")
-    rows = [
-        {"what": e.what, **dict(zip(columns, wording.explained(e), strict=True))}
-        for e in result.explanations
-    ]
-    print_table("\nOther explanations", rows)
+    others = [{"what": e.what} | explained(e) for e in result.explanations]
+    print_table("\nOther explanations", others)
     say("One training run a side: the intervals hold items, not the variation from run to run.")
 
 
@@ -175,7 +172,7 @@ def directions(
 ) -> None:
     """Find each trait's direction in a model's activations, and test it on held-out scenarios."""
     from colorfast.interp.run import directions as find
-    from colorfast.report.inside import show_directions
+    from colorfast.report.interp import show_directions
 
     with tempfile.TemporaryDirectory() as scratch:
         qualities = find(model, folder or Path(scratch))

@@ -1,5 +1,5 @@
-"""The comparison of a finished run: one self-contained page, a short Markdown, a CSV, figures, and
-a terminal table."""
+"""The comparison of a finished run: one self-contained page, a short Markdown, CSV tables, figures,
+and tables in a terminal."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from pathlib import Path
 
 from rich.console import Console
 
-from colorfast.interp.shift import load
 from colorfast.io.storage import write_text
 from colorfast.report import (
     attacks,
     csvs,
-    figures,
-    heatmap,
+    heatmaps,
     html,
-    inside,
+    interp,
     markdown,
-    overview,
-    responses,
+    plots,
+    sections,
     terminal,
-    verdict,
+    training_plots,
 )
-from colorfast.report.findings import gather
+from colorfast.report.figures import as_svgs, looks, looks_of, styled
+from colorfast.report.findings import Findings
+from colorfast.report.gather import gather
+from colorfast.report.summary import summary
 
-TITLES = {
-    "overview": (
-        "Held-out score, safe prompts refused and capability by dose, as differences from the"
-        " baseline"
-    ),
-    "forest": "Differences from the baseline with 95% intervals, by eval and arm",
-    "curves": "Mean reward by optimizer step and source, and the effective dose so far, by arm",
-    "dose": "Nominal and effective dose by arm, and the share of truncated replies by source",
-    "response": "Held-out gain by dose with its fit, over-refusal and capability below",
-    "transfer": (
-        "Differences from the baseline by arm and by what is tested, with the traits and domains"
-        " trained on framed"
-    ),
-    "power": (
-        "Share of the counted evals that would have shown a difference of a given size, by arm"
-    ),
-    **inside.TITLES,
-    **attacks.FIGURES,
-}
+SECTIONS = (
+    sections.verdict,
+    sections.evals,
+    sections.response,
+    sections.transfer,
+    attacks.attacked,
+    sections.learning,
+    sections.dose,
+    sections.explanations,
+    sections.price,
+    sections.power,
+    sections.results,
+    interp.inside,
+    sections.replies,
+    sections.ran,
+    sections.reading,
+)
+"""In reading order."""
 
 
 def write(run: Path) -> Path:
@@ -52,39 +52,40 @@ def write(run: Path) -> Path:
     Returns the page's path. Raises ColorfastError when the run is not finished or a file of it is
     damaged.
     """
-    f, found, attacked = gather(run), load(run), attacks.gather(run)
-    folder, look = run / "report", figures.look(f)
-    drawn = overview.draw(f) | figures.draw(f) | responses.draw(f) | heatmap.draw(f)
-    page = markdown.page(f, {name: TITLES[name] for name in drawn})
-    tables = csvs.tables(f)
-    if found:
-        within = inside.draw(found, look)
-        page += (
-            "\n"
-            + inside.page(found)
-            + "".join(f"\n![{inside.TITLES[name]}]({name}.svg)\n" for name in within)
-        )
-        drawn |= within
-    if attacked:
-        pushed = attacks.curves(attacked, look)
-        page += "\n## Under attack\n\n" + attacks.page(attacked, pushed)
-        tables |= csvs.attacked(attacked)
-        drawn |= pushed
-    for name, svg in drawn.items():
+    f, folder = gather(run), run / "report"
+    drawings = _drawings(f)
+    parts = [part for part in (build(f) for build in SECTIONS) if part]
+    for name, svg in drawings.items():
         write_text(folder / f"{name}.svg", svg)
-    for name, text in tables.items():
+    for name, text in csvs.tables(f).items():
         write_text(folder / f"{name}.csv", text)
-    write_text(folder / "report.md", page)
-    shown = {name: (svg, TITLES[name]) for name, svg in drawn.items()}
-    write_text(
-        folder / "report.html", html.page(f, shown, found, attacked and attacks.context(attacked))
-    )
+    write_text(folder / "report.md", markdown.render(f.experiment.name, parts, drawings))
+    write_text(folder / "report.html", html.render(f, parts, drawings))
     return folder / "report.html"
 
 
+def _drawings(f: Findings) -> dict[str, str]:
+    """SVG text by name, of every figure that there is data for."""
+    with styled():
+        figures = {
+            "overview": plots.overview(f),
+            "forest": plots.forest(f),
+            "response": plots.response(f),
+            "transfer": heatmaps.transfer(f),
+            "curves": training_plots.curves(f),
+            "dose": training_plots.dose(f),
+            "power": plots.power(f),
+            "inside-shifts": heatmaps.shifts(f),
+            "inside-behaviour": heatmaps.shift_and_behavior(f),
+        }
+        if f.attacks:
+            figures |= attacks.curves(f.attacks, looks(f.attacks["arms"]) | looks_of(f))
+        return as_svgs(figures)
+
+
 def sentences(run: Path) -> list[str]:
-    """What the run shows in plain words: a sentence an arm, then how far to believe them."""
-    return verdict.summary(gather(run))
+    """What the run shows in plain words: a sentence for each arm, then how far to believe them."""
+    return summary(gather(run))
 
 
 def show(run: Path, console: Console) -> None:

@@ -1,5 +1,4 @@
-"""Replies of a run side by side: what each arm said to the same item, and what a step of training
-sampled."""
+"""Replies of a run side by side: of the arms to the same item, and of a step of training."""
 
 from __future__ import annotations
 
@@ -17,182 +16,197 @@ from colorfast.rewards.rubric import grade
 from colorfast.runs.experiment import planned
 from colorfast.runs.layout import START, UNTRAINED, Cell, cells
 from colorfast.training.schedule import heldout, schedule
-from colorfast.types import ColorfastError, Criterion, Item, Message, Reply, Score, Task
+from colorfast.types import (
+    Benchmark,
+    ColorfastError,
+    Criterion,
+    Item,
+    Message,
+    Reply,
+    Score,
+    Task,
+)
 
 
 @dataclass(frozen=True)
-class Said:
-    """One reply. `who`: an arm, or a sample of a group. `parts`: (weight, text, verdict in [0, 1]
-    or None) of each criterion, by code."""
+class CriterionScore:
+    """How far a reply meets a criterion by code: `value` in [0, 1], or None."""
+
+    weight: float
+    criterion: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class GradedReply:
+    """One reply. `who`: an arm, or a sample of a group."""
 
     who: str
     text: str
     score: float | None
     reason: str = ""
     truncated: bool = False
-    parts: tuple[tuple[float, str, float | None], ...] = ()
+    parts: tuple[CriterionScore, ...] = ()
     advantage: float | None = None
     shown: bool = False
     critique: str = ""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ItemReplies:
     """One item with the replies to it. `key`: which sample, or which slot. `prompt`: None when
     today's files do not hold it."""
 
     item: str
     key: str
     prompt: tuple[Message, ...] | None
-    said: tuple[Said, ...]
+    replies: tuple[GradedReply, ...]
     note: str = ""
 
     @property
     def spread(self) -> float:
-        """The largest difference of two scores; 0 where not two were graded."""
-        found = [s.score for s in self.said if s.score is not None]
-        return max(found) - min(found) if found else 0.0
+        """The largest difference of two scores; 0 where fewer than two replies were graded."""
+        scores = [r.score for r in self.replies if r.score is not None]
+        return max(scores) - min(scores) if scores else 0.0
+
+
+def select(found: list[ItemReplies], item: str | None, differing: bool) -> list[ItemReplies]:
+    """Only an item, or all; with `differing` only where scores differ, the largest difference
+    first. Raises ColorfastError for an item that is not there."""
+    if item is not None:
+        check_known("item", [item], {x.item for x in found})
+        found = [x for x in found if x.item == item]
+    if differing:
+        found = sorted((x for x in found if x.spread > 0), key=lambda x: -x.spread)
+    return found
+
+
+def replies(
+    run: Path, name: str, arms: Collection[str] = (), seed: int | None = None
+) -> list[ItemReplies]:
+    """What arms answered to each item and sample of an eval: `arms`, or all that were scored.
+    `start` is the untrained model.
+
+    Raises ColorfastError for an eval, arm or seed that is not there.
+    """
+    experiment = planned(run)
+    evals = {b.id: b for b in map(benchmarks.get, experiment.evaluation.benchmarks)}
+    check_known("eval", [name], [HELDOUT, *evals])
+    tables = _tables(run, name, arms, _seed(experiment, seed))
+    items = _items(experiment, evals.get(name))
+    found = []
+    for item, sample in dict.fromkeys(key for table in tables.values() for key in table):
+        task = items.get(item)
+        scores = {arm: t[item, sample] for arm, t in tables.items() if (item, sample) in t}
+        own = tuple(_graded(arm, score, task) for arm, score in scores.items())
+        prompt = task.messages if task else None
+        found.append(ItemReplies(item, f"sample {sample}", prompt, own, _aligned(task)))
+    return found
+
+
+def _seed(experiment: Experiment, seed: int | None) -> int:
+    chosen = experiment.seeds[0] if seed is None else seed
+    check_known("seed", [str(chosen)], [str(s) for s in experiment.seeds])
+    return chosen
+
+
+def _tables(
+    run: Path, name: str, arms: Collection[str], seed: int
+) -> dict[str, dict[tuple[str, int], Score]]:
+    """By arm: the scores of an eval by item and sample."""
+    folders = {START: UNTRAINED}
+    folders |= {str(cell.arm): cell for cell in cells(planned(run), seeds=[seed])}
+    check_known("arm", arms, folders)
+    tables = {}
+    for arm in arms or folders:
+        path = run / folders[arm].name / "scores" / f"{name}.parquet"
+        if arms or (path.is_file() and arm != START):
+            tables[arm] = {(s.item, s.sample): s for s in read_scores(path)}
+    return tables
+
+
+def _items(experiment: Experiment, benchmark: Benchmark | None) -> Mapping[str, Task | Item]:
+    if benchmark is None:
+        return {s.id: s for s in heldout(experiment)}
+    return {i.id: i for i in benchmark.items()}
+
+
+def _aligned(task: Task | Item | None) -> str:
+    """The aligned choices of a choice item."""
+    if not isinstance(task, Item) or not task.aligned:
+        return ""
+    return f"aligned: {', '.join(task.choices[i] for i in task.aligned)}"
+
+
+def _graded(arm: str, score: Score, task: Task | Item | None) -> GradedReply:
+    parts: tuple[CriterionScore, ...] = ()
+    if isinstance(task, Task):
+        parts = _parts(task.rubric, grade(Reply(score.reply, score.truncated), task).parts)
+    return GradedReply(arm, score.reply, score.value, score.reason, score.truncated, parts)
 
 
 def _parts(
     rubric: Sequence[Criterion], values: Sequence[float | None]
-) -> tuple[tuple[float, str, float | None], ...]:
-    return tuple((c.weight, c.text, v) for c, v in zip(rubric, values, strict=False))
-
-
-def replies(
-    run: Path,
-    name: str,
-    arms: Collection[str] = (),
-    seed: int | None = None,
-    item: str | None = None,
-    differing: bool = False,
-) -> list[Asked]:
-    """What arms (all that were scored when left out; `start` is the untrained model) answered to
-    each item and sample of an eval.
-
-    `differing`: only where scores differ, the largest difference first. Raises ColorfastError for
-    an eval, arm or item that is not there.
-    """
-    experiment = planned(run)
-    check_known("eval", [name], [HELDOUT, *_ids(experiment)])
-    tables = _tables(run, experiment, name, arms, experiment.seeds[0] if seed is None else seed)
-    items = _questions(experiment, name)
-    keys = dict.fromkeys(key for table in tables.values() for key in table)
-    found = [
-        _asked(items.get(i), i, k, {arm: t[i, k] for arm, t in tables.items() if (i, k) in t})
-        for i, k in keys
-    ]
-    if item is not None:
-        check_known("item", [item], {a.item for a in found})
-        found = [a for a in found if a.item == item]
-    return (
-        sorted((a for a in found if a.spread > 0), key=lambda a: -a.spread) if differing else found
-    )
-
-
-def _ids(experiment: Experiment) -> list[str]:
-    return [benchmarks.get(name).id for name in experiment.evaluation.benchmarks]
-
-
-def _tables(
-    run: Path, experiment: Experiment, name: str, arms: Collection[str], seed: int
-) -> dict[str, dict[tuple[str, int], Score]]:
-    """By arm: the scores of this eval by item and sample."""
-    check_known("seed", [str(seed)], [str(s) for s in experiment.seeds])
-    places = {START: UNTRAINED} | {str(cell.arm): cell for cell in cells(experiment, seeds=[seed])}
-    check_known("arm", arms, places)
-    paths = {arm: run / places[arm].name / "scores" / f"{name}.parquet" for arm in arms or places}
-    scored = {arm: path for arm, path in paths.items() if arms or (path.is_file() and arm != START)}
-    return {arm: {(s.item, s.sample): s for s in read_scores(path)} for arm, path in scored.items()}
-
-
-def _questions(experiment: Experiment, name: str) -> Mapping[str, Task | Item]:
-    if name == HELDOUT:
-        return {s.id: s for s in heldout(experiment)}
-    found = next(
-        benchmarks.get(b) for b in experiment.evaluation.benchmarks if benchmarks.get(b).id == name
-    )
-    return {i.id: i for i in found.items()}
-
-
-def _asked(asked: Task | Item | None, item: str, sample: int, scores: Mapping[str, Score]) -> Asked:
-    said = tuple(_said(arm, score, asked) for arm, score in scores.items())
-    aligned = ", ".join(asked.choices[i] for i in asked.aligned) if isinstance(asked, Item) else ""
-    return Asked(
-        item,
-        f"sample {sample}",
-        asked.messages if asked else None,
-        said,
-        f"aligned: {aligned}" if aligned else "",
-    )
-
-
-def _said(arm: str, score: Score, asked: Task | Item | None) -> Said:
-    parts: tuple[tuple[float, str, float | None], ...] = ()
-    if isinstance(asked, Task):
-        parts = _parts(asked.rubric, grade(Reply(score.reply, score.truncated), asked).parts)
-    return Said(arm, score.reply, score.value, score.reason, score.truncated, parts)
-
-
-def steps(cell: Path) -> list[int]:
-    """The steps whose rollouts were kept."""
-    return sorted(int(path.stem) for path in (cell / "rollouts").glob("*.parquet"))
+) -> tuple[CriterionScore, ...]:
+    graded = zip(rubric, values, strict=False)
+    return tuple(CriterionScore(c.weight, c.text, value) for c, value in graded)
 
 
 def rollouts(
     run: Path, arm: str, step: int | None = None, seed: int | None = None, source: str | None = None
-) -> list[Asked]:
+) -> list[ItemReplies]:
     """The groups of replies that a step of training sampled (the last step kept, when left out), of
     one source or all.
 
     Raises ColorfastError for a step that was not kept.
     """
     experiment = planned(run)
-    chosen = experiment.seeds[0] if seed is None else seed
     check_known("arm", [arm], experiment.arms)
-    check_known("seed", [str(chosen)], [str(s) for s in experiment.seeds])
-    cell = run / Cell(arm, chosen).name
-    kept = steps(cell)
-    if not kept or step not in (None, *kept):
-        there = (
-            f"kept are {', '.join(map(str, kept))} (training.keep_rollouts_every)"
-            if kept
-            else "none is kept yet; run it on"
-        )
-        raise ColorfastError(
-            f"{cell}: no rollouts of {'any step' if step is None else f'step {step}'}; {there}"
-        )
-    rows = read_rows(cell / "rollouts" / f"{kept[-1] if step is None else step:05d}.parquet")
+    chosen = _seed(experiment, seed)
+    rows = read_rows(_rollout_file(run / Cell(arm, chosen).name, step))
     check_known("source", [source] if source else [], {row["source"] for row in rows})
-    tasks = {slot.index: slot.task for slot in schedule(experiment, experiment.arms[arm], chosen)}
+    slots = schedule(experiment, experiment.arms[arm], chosen)
+    tasks = {slot.index: slot.task for slot in slots}
     return list(_groups([row for row in rows if source in (None, row["source"])], tasks))
 
 
-def _groups(rows: Sequence[dict[str, Any]], tasks: Mapping[int, Task]) -> Iterator[Asked]:
-    for slot in dict.fromkeys(row["slot"] for row in rows):
-        group = [row for row in rows if row["slot"] == slot]
-        task = tasks.get(slot)
-        same = task if task and task.id == group[0]["task"] else None
-        yield Asked(
-            group[0]["task"],
-            f"slot {slot}",
-            same.messages if same else None,
-            tuple(_rolled(row, same) for row in group),
-            group[0]["source"],
-        )
+def _rollout_file(cell: Path, step: int | None) -> Path:
+    files = sorted((cell / "rollouts").glob("*.parquet"))
+    kept = {int(path.stem): path for path in files}
+    if kept and step is None:
+        return files[-1]
+    if step in kept:
+        return kept[step]
+    steps = ", ".join(map(str, kept))
+    there = f"kept are {steps} (training.keep_rollouts_every)"
+    if not kept:
+        there = "none is kept yet; continue the run"
+    which = "any step" if step is None else f"step {step}"
+    raise ColorfastError(f"{cell}: no rollouts of {which}; {there}")
 
 
-def _rolled(row: dict[str, Any], task: Task | None) -> Said:
-    parts = _parts(task.rubric, row["parts"] or ()) if task else ()
-    return Said(
-        f"sample {row['sample']}",
-        row["reply"],
-        row["score"],
-        row["reason"] or "",
-        row["truncated"],
-        parts,
-        row["advantage"],
-        row["shown"],
-        row.get("critique") or "",
+def _groups(rows: Sequence[dict[str, Any]], tasks: Mapping[int, Task]) -> Iterator[ItemReplies]:
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["slot"], []).append(row)
+    for slot, group in groups.items():
+        name, task = group[0]["task"], tasks.get(slot)
+        if task and task.id != name:  # the corpus has changed since this run
+            task = None
+        own = tuple(_sampled(row, task) for row in group)
+        prompt = task.messages if task else None
+        yield ItemReplies(name, f"slot {slot}", prompt, own, group[0]["source"])
+
+
+def _sampled(row: dict[str, Any], task: Task | None) -> GradedReply:
+    return GradedReply(
+        who=f"sample {row['sample']}",
+        text=row["reply"],
+        score=row["score"],
+        reason=row["reason"] or "",
+        truncated=row["truncated"],
+        parts=_parts(task.rubric, row["parts"] or ()) if task else (),
+        advantage=row["advantage"],
+        shown=row["shown"],
+        critique=row.get("critique") or "",
     )

@@ -17,7 +17,7 @@ from colorfast.analysis.results import Evidence
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.evals import benchmarks
 from colorfast.io.storage import write_json
-from colorfast.report.rulings import ours, why
+from colorfast.report.claims import ours, why
 from colorfast.stats.intervals import Mean, mean, rng
 from colorfast.types import ColorfastError, Score
 from helpers.command import colorfast, refused

@@ -14,7 +14,7 @@ from colorfast.config import Endpoint, Evaluation, Experiment, Grading
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.tables import read_scores
 from colorfast.report import write
-from colorfast.report.findings import gather
+from colorfast.report.gather import gather
 from colorfast.runs.experiment import load_run, load_scores, run
 from colorfast.types import Score
 from helpers.server import said

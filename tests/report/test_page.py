@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from colorfast.report import figures
+from colorfast.report.claims import SYMBOLS
 from colorfast.report.html import HOME
-from colorfast.report.rulings import MARKS
 from helpers.run_folders import HOSTILE, experiment, html, make_run, mixed
 
 BROWSER = next(
@@ -149,9 +149,9 @@ def test_a_reader_of_the_screen_is_told_what_is_what(tmp_path: Path) -> None:
     marks = re.findall(
         r'<span class="mark (\w+)"><span aria-hidden="true">(.)</span> ([a-z ]+)</span>', page
     )
-    assert {word: (symbol, kind) for kind, symbol, word in marks}.items() <= MARKS.items() and len(
-        marks
-    ) > 14
+    assert {
+        word: (symbol, kind) for kind, symbol, word in marks
+    }.items() <= SYMBOLS.items() and len(marks) > 14
 
 
 def luminance(colour: str) -> float:

@@ -219,7 +219,7 @@ def test_a_control_is_shown_last_and_not_counted(tmp_path: Path) -> None:
     assert "trait-50: by raw sign 2 of 2 evals better" in section(page, "verdict")
     assert "careful" in section(page, "price") and "little" not in section(page, "price")
     assert section(page, "results").index("little") < section(page, "results").index("careful")
-    lines = printed(run).split("● 95%")[0].splitlines()
+    lines = printed(run).split("▲ ▼ the 95%")[0].splitlines()
     rule = max(i for i, line in enumerate(lines) if set(line.strip()) == {"─"})
     assert "over-refusal (control)" in lines[rule + 1]
 
@@ -337,14 +337,14 @@ def test_the_terminal_table_fits_100_columns_two_dosed_arms_at_a_time(tmp_path: 
     """Beside every null stands what could have been seen."""
     arms = {"baseline": Arm(dose=0)} | {f"trait-{n}": Arm(dose=n / 100) for n in (25, 50, 75)}
     text = printed(make_run(tmp_path, experiment(arms=arms), mixed))
-    table = text[: text.index("● 95%")].splitlines()
-    assert max(map(len, table)) <= 100
-    rows = [line for line in table if "human-protective-helpfulness" in line]
+    table = text[: text.index("▲ ▼ the 95%")]
+    assert max(map(len, table.splitlines())) <= 100
+    rows = [line for line in table.splitlines() if "human-protective-helpfulness" in line]
     numbers = r"[+-]\.\d\d \([+-]\.\d\d, [+-]\.\d\d\)"
-    assert [len(re.findall(rf"● {numbers}|○ {numbers} ≥\.\d\d", row)) for row in rows] == [2, 1]
-    assert (
-        text.count("○ ") == len(re.findall(rf"○ {numbers} (?:≥\d?\.\d\d|equal)", text)) + 1
-    )  # and the legend
+    null = rf"{numbers} (?:≥\d?\.\d\d|equal)"
+    assert [len(re.findall(rf"[▲▼] {numbers}|{null}", row)) for row in rows] == [2, 1]
+    clear, nulls = re.findall(rf"[▲▼] {numbers}", table), re.findall(null, table)
+    assert nulls and len(clear) + len(nulls) == len(re.findall(numbers, table))
 
 
 def test_a_baseline_alone_is_reported_as_nothing_to_compare(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_choice_eval_says_what_was_aligned(tiny_run: Path) -> None:
     evals = {s.eval for s in read_scores(tiny_run / "baseline-s0" / "scores.parquet")} - {"heldout"}
     found = replies.replies(tiny_run, evals.pop())
     assert len(found) == 4 and all(
-        a.prompt and a.note.startswith("aligned: ") and len(a.said) == 3 for a in found
+        a.prompt and a.note.startswith("aligned: ") and len(a.replies) == 3 for a in found
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import html as markup
 import re
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,13 @@ import pytest
 from colorfast.config import Arm, Evaluation
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.tables import read_scores
-from colorfast.report.findings import Findings, Row, gather
-from colorfast.report.says import ARMS, SCENARIOS, UNTRAINED_MODEL
-from colorfast.report.verdict import HOW_SEEN, summary
-from colorfast.report.wording import beside, graded, sure
+from colorfast.report.comparison import gains
+from colorfast.report.findings import Findings, Row
+from colorfast.report.gather import gather
+from colorfast.report.samples import ARMS, SCENARIOS, UNTRAINED_MODEL
+from colorfast.report.sections import graded
+from colorfast.report.summary import HOW_SEEN, certainty, summary
+from colorfast.report.table import Cell
 from colorfast.types import Interval
 from helpers.run_folders import (
     HOSTILE,
@@ -128,16 +131,19 @@ def test_the_numbers_are_those_of_the_table(tmp_path: Path, priced: Evaluation) 
         lambda arm, item: values(arm, item, {HELDOUT: 0.3, "able": -0.25}),
     )
     f = gather(run)
-    own = f.rows[0].cells[1]
-    (able,) = (row.cells[1] for row in f.rows if row.eval == "able" and row.measure == "score")
+    own = f.rows[0].cells["trait-50"]
+    (able,) = (
+        row.cells["trait-50"] for row in f.rows if row.eval == "able" and row.measure == "score"
+    )
     assert own and able
-    sentence, rise, fall = summary(f)[1], own.difference, able.difference
+    sentence = summary(f)[1]
     assert (
-        f"rose by {rise.value:.3f} (95% interval {rise.low:.3f} to {rise.high:.3f}), from"
-        f" {own.baseline:.3f}" in sentence
+        f"rose by {own.difference.value:.3f} (95% interval {own.difference.low:.3f} to"
+        f" {own.difference.high:.3f}), from {own.baseline:.3f}" in sentence
     )
     assert (
-        f"capability: down by {-fall.value:.3f} ({-fall.high:.3f} to {-fall.low:.3f})" in sentence
+        f"capability: down by {-able.difference.value:.3f}"
+        f" ({-able.difference.high:.3f} to {-able.difference.low:.3f})" in sentence
     )
 
 
@@ -225,16 +231,12 @@ def with_another_grader(f: Findings, shift: float) -> Findings:
     a shift."""
     first = f.rows[0]
     name = f"{HELDOUT}-by-code"
-    cells = tuple(
-        e
-        and replace(
-            e,
-            eval=name,
-            difference=Interval(*(end + shift for end in astuple(e.difference))),
-            q=None,
-        )
-        for e in first.cells
-    )
+    cells = {}
+    for arm, e in first.cells.items():
+        assert e
+        d = e.difference
+        moved = Interval(d.value + shift, d.low + shift, d.high + shift)
+        cells[arm] = replace(e, eval=name, difference=moved, q=None)
     other = Row(
         name, "all traits, by a grader that did not reward", first.family, "score", False, cells
     )
@@ -269,7 +271,7 @@ def test_a_gain_that_only_the_rewarding_grader_sees_is_called_so(
         summary(both)[1],
     )
     assert not both.rows[1].counted and not both.rows[1].part
-    assert [row[0] for row in beside(both)[1]][:2] == [
+    assert [row["difference from the baseline"] for row in gains(both).rows][:2] == [
         "held-out scenarios",
         "held-out, by a grader that did not reward",
     ]
@@ -290,7 +292,7 @@ def test_the_page_the_markdown_and_the_terminal_say_the_same(
     assert places == sorted(places) and places[-1] < text.index("## ")
     end = printed(run, 1000).rstrip().splitlines()[-len(wanted) :]
     assert end == wanted and all(sentence in verdict for sentence in wanted)
-    assert verdict.count(sure(gather(run))) == 1
+    assert verdict.count(certainty(gather(run))) == 1
 
 
 def test_beside_every_null_of_the_first_table_stands_what_could_have_been_seen(
@@ -303,7 +305,7 @@ def test_beside_every_null_of_the_first_table_stands_what_could_have_been_seen(
             lambda arm, item: values(arm, item, {HELDOUT: 0.3}),
         )
     )
-    cells = [cell for row in beside(f)[1] for cell in row[1:] if "(" in cell]
+    cells = [str(c) for row in gains(f).rows for c in row.values() if isinstance(c, Cell)]
     clear = [cell for cell in cells if cell[0] in "▲▼"]
     nulls = [cell for cell in cells if cell not in clear]
     assert clear and nulls
@@ -318,11 +320,11 @@ def test_the_first_replies_shown_are_drawn_by_name_and_not_by_score(tmp_path: Pa
         gather(make_run(tmp_path / name, experiment(), value))
         for name, value in (("one", mixed), ("two", better))
     )
-    assert [x.item for x in one.says] == [x.item for x in other.says]
-    assert len(one.says) == SCENARIOS == len({x.trait for x in one.says})
+    assert [x.item for x in one.samples] == [x.item for x in other.samples]
+    assert len(one.samples) == SCENARIOS == len({x.trait for x in one.samples})
     renamed = gather(make_run(tmp_path / "three", experiment(name="renamed"), mixed))
-    assert [x.item for x in renamed.says] != [x.item for x in one.says]
-    for exchange in one.says:
+    assert [x.item for x in renamed.samples] != [x.item for x in one.samples]
+    for exchange in one.samples:
         assert [a.who for a in exchange.answers] == [
             UNTRAINED_MODEL,
             "baseline",
@@ -339,7 +341,7 @@ def test_of_many_arms_those_of_the_highest_dose_speak(tmp_path: Path) -> None:
         f"trait-{n}": Arm(dose=n / 100) for n in (10, 20, 30, 40, 50)
     }
     run = make_run(tmp_path, experiment(arms=arms), mixed)
-    (names,) = {tuple(a.who for a in exchange.answers) for exchange in gather(run).says}
+    (names,) = {tuple(a.who for a in exchange.answers) for exchange in gather(run).samples}
     assert (
         names == (UNTRAINED_MODEL, "baseline", "trait-20", "trait-30", "trait-40", "trait-50")
         and len(names) == ARMS + 1
@@ -364,7 +366,7 @@ def test_a_reply_is_shown_with_the_score_of_every_grader(tmp_path: Path) -> None
                 ),
             ],
         )
-    for exchange in gather(run).says:
+    for exchange in gather(run).samples:
         for answer in exchange.answers[1:]:
             assert answer.scores == (
                 (HELDOUT, mixed(answer.who, exchange.item)),

@@ -12,7 +12,7 @@ import pytest
 
 from colorfast.config import Arm, Evaluation, Experiment
 from colorfast.io.storage import digest, read_json, write_text
-from colorfast.report.findings import gather
+from colorfast.report.gather import gather
 from colorfast.runs import cell_cache, experiment
 from colorfast.runs.layout import cells
 from colorfast.runs.status import statuses

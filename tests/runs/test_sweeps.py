@@ -17,7 +17,7 @@ import torch
 from colorfast.config import Arm, Evaluation, Experiment
 from colorfast.io import subprocesses
 from colorfast.io.storage import folder_lock, in_use, read_json, write_json, write_text
-from colorfast.report.findings import gather
+from colorfast.report.gather import gather
 from colorfast.runs import experiment as exp
 from colorfast.runs.layout import UNTRAINED, Cell, block, cells
 from colorfast.runs.status import status, statuses, time_left
