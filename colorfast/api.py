@@ -136,23 +136,23 @@ def run(
 
 
 def evaluate(
-    model: str | Path,
+    model: str | Path | Target,
     suite: str | Sequence[str] = "quick",
     items: int = 100,
+    heldout: bool = True,
     out: str | Path | None = None,
-    endpoint: str | None = None,
 ) -> ModelScores:
-    """Score a model on held-out trait scenarios and on benchmarks.
+    """Score a model on benchmarks, and with `heldout` on the held-out trait scenarios.
 
-    `model`: the embedded model's name, a folder, a .gguf file or a hub id; with `endpoint` (the
-    URL of an OpenAI-compatible server) a name there. `suite`: suites or benchmarks; "none" asks the
-    scenarios alone. `items`: per benchmark. `out`: a folder for the scores, in which a stopped call
-    continues. Raises ColorfastError for an unknown name or a model that cannot be loaded.
+    `model`: the embedded model's name, a folder, a .gguf file or a hub id; `Target(NAME, URL)` is a
+    model on an OpenAI-compatible server. `suite`: suites or benchmarks, or "none". `items`: per
+    benchmark. `out`: a folder for the scores, in which a stopped call continues. Raises
+    ColorfastError for an unknown name or a model that cannot be loaded.
     """
     names = suite if isinstance(suite, str) else ",".join(suite)
     evaluation = Evaluation(items=items, samples=1, benchmarks=suite_benchmarks(names))
-    target = Target(str(model), endpoint)
-    return score_suite(target, evaluation, True, Path(out) if out else None, skip=False)
+    target = model if isinstance(model, Target) else Target(str(model))
+    return score_suite(target, evaluation, heldout, Path(out) if out else None, skip=False)
 
 
 def compare(a: str | Path | ModelScores, b: str | Path | ModelScores) -> Comparison:

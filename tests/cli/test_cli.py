@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from colorfast.cli import app
 from colorfast.config import Experiment
@@ -260,3 +261,36 @@ def test_help_and_report_need_no_torch() -> None:
         " in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["evaluate"], ["Missing argument 'MODEL'", "see colorfast evaluate --help"]),
+        (["attack", "--foo"], ["No such option: --foo", "see colorfast attack --help"]),
+        (["evaluate", "model", "--items", "ten"], ["--items"]),
+        (["evaluat", "model"], ["No such command 'evaluat'", "'evaluate'"]),
+        (["evaluate", "model", "--save", "scores"], ["--save is now --out"]),
+        (["export", "verl", "quick", "--to", "folder"], ["--to is now --out"]),
+        (["export", "trl", "--out", "folder", "--grader", "judge"], ["--grader", "judge"]),
+    ],
+)
+def test_a_wrong_option_is_one_line(arguments: list[str], wanted: list[str]) -> None:
+    refused(colorfast(*arguments), *wanted)
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands(typer.main.get_command(app))))
+def test_help_fits_80_columns_with_an_example_a_line(path: str, command: Any) -> None:
+    done = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*path.split()[1:], "-h"])
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 0 and "…" not in done.stdout and max(map(len, lines)) <= 80
+    assert sum(line.startswith(f"  • {path}") for line in lines) == command.epilog.count("\n- ")
+
+
+def test_ids_are_whole_in_a_pipe() -> None:
+    command = [sys.executable, "-m", "colorfast.cli", "attacks"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "40"}
+    )
+    ids = {row["id"] for row in json.loads(colorfast("attacks", "--json").stdout)}
+    assert ids <= {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
