@@ -13,10 +13,9 @@ from colorfast.attacks.comparisons import (
     FEWEST_ITEMS,
     Key,
     Points,
-    compare,
-    comparisons,
     item_values,
     level,
+    outcomes,
 )
 from colorfast.attacks.findings import Example, Findings, Level, PointLevels, ScoredText
 from colorfast.attacks.plan import CAPABILITY
@@ -40,15 +39,13 @@ def analyze(
     by_id = {attack.id: attack for attack in (CLEAN, *attacks)}
     levels = [_levels(key, scores, by_id[key[1]], suite) for key, scores in points.items()]
     coherent = {(p.arm, p.attack, p.strength): p.coherent for p in levels}
-    planned = list(comparisons(points, arms[0], attacks, suite))
-    findings = Findings(tuple(arms), [], levels, [], [])
-    for attack in attacks:
-        columns = ("id", "family", "axis", "strengths", "counterpart", "evals")
-        findings.attacks.append({column: getattr(attack, column) for column in columns})
+    columns = ("id", "family", "axis", "strengths", "counterpart", "evals")
+    facts = [{column: getattr(attack, column) for column in columns} for attack in attacks]
+    examples: list[Example] = []
     for arm in arms[1:]:
-        findings.outcomes.extend(compare(points, (arms[0], arm), planned, coherent))
-        findings.examples.extend(_examples(points, (arms[0], arm), attacks))
-    return findings
+        examples += _examples(points, (arms[0], arm), attacks)
+    compared = outcomes(points, arms, attacks, suite, coherent)
+    return Findings(tuple(arms), facts, levels, compared, examples)
 
 
 def _levels(key: Key, scores: Scores, attack: Attack, suite: Sequence[str]) -> PointLevels:

@@ -4,7 +4,7 @@ as one."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
@@ -32,19 +32,18 @@ FEWEST_ITEMS = 2
 
 @dataclass(frozen=True)
 class Comparison:
-    """One attack, or several as one, by one measure. `stages`: clean, every strength, and last the
-    helpful counterpart. `strengths`: of the clean stage (0) and the attack; empty for several."""
+    """One attack, or several as one, by one measure. `strengths`: of the clean stage (0) and of the
+    attack; empty for several attacks. `stages`: clean, every strength, and last the counterpart."""
 
     measure: str
     name: str
     counterpart: str
-    attacks: Sequence[Attack]
     strengths: tuple[int, ...]
     stages: Sequence[Stage]
     evals: Sequence[str]
 
 
-def comparisons(
+def _comparisons(
     points: Points, baseline: str, attacks: Sequence[Attack], suite: Sequence[str]
 ) -> Iterator[Comparison]:
     """Every judged attack by each measure, then each family of several harmful attacks, and all
@@ -56,7 +55,7 @@ def comparisons(
             continue
         stages = [[(attack.id, strength)] for strength in attack.strengths]
         stages = [[CLEAN.strongest], *stages, [by_id[attack.counterpart].strongest]]
-        about = (attack.id, attack.counterpart, [attack], (0, *attack.strengths), stages)
+        about = (attack.id, attack.counterpart, (0, *attack.strengths), stages)
         yield Comparison(TRAITS, *about, [HELDOUT])
         yield Comparison(BEHAVIOUR, *about, attack.evals)
         if suite:
@@ -69,33 +68,40 @@ def comparisons(
             harmful = [attack.strongest for attack in group]
             helpful = [by_id[attack.counterpart].strongest for attack in group]
             stages = [[CLEAN.strongest], harmful, helpful]
-            yield Comparison(TRAITS, name, "their counterparts", group, (), stages, [HELDOUT])
+            yield Comparison(TRAITS, name, "their counterparts", (), stages, [HELDOUT])
 
 
 def _is_graded(scores: Scores) -> bool:
     return any(s.value is not None for s in chain.from_iterable(scores.values()))
 
 
-def compare(
+def outcomes(
     points: Points,
-    arms: tuple[str, str],
-    comparisons: Sequence[Comparison],
+    arms: Sequence[str],
+    attacks: Sequence[Attack],
+    suite: Sequence[str],
     coherent: Mapping[Key, float | None],
 ) -> list[Outcome]:
-    """The outcome of each comparison of (baseline, arm). `coherent`: the share of coherent replies
-    at every point."""
-    evals = [_stage_values(points, arms, comparison) for comparison in comparisons]
-    pooled: list[Table] = []
-    for values in evals:
-        if values:
-            pooled += chain(*differences(*_scores(values)))
-    share = seed_share(pooled)
-    outcomes = []
-    for comparison, values in zip(comparisons, evals, strict=True):
-        falls = [_collapse(comparison, arm, coherent) for arm in arms]
-        outcome = _outcome(comparison, values, share, max(0.0, *falls))
-        outcomes.append(replace(outcome, arm=arms[1]))
-    return _with_q(comparisons, outcomes)
+    """The outcome of each comparison of each arm with the baseline, which is the first arm.
+    `coherent`: the share of coherent replies at every point."""
+    planned = list(_comparisons(points, arms[0], attacks, suite))
+    harmful = {attack.id for attack in attacks if attack.harmful}
+    outcomes: list[Outcome] = []
+    for arm in arms[1:]:
+        pair = (arms[0], arm)
+        values = [_stage_values(points, pair, comparison) for comparison in planned]
+        pooled: list[Table] = []
+        for evals in values:
+            if evals:
+                pooled += chain(*differences(*_scores(evals)))
+        share = seed_share(pooled)
+        own = []
+        for comparison, evals in zip(planned, values, strict=True):
+            falls = [_collapse(comparison, one, coherent) for one in pair]
+            outcome = _outcome(comparison, evals, share, max(0.0, *falls))
+            own.append(replace(outcome, arm=arm))
+        outcomes += _with_q(own, harmful)
+    return outcomes
 
 
 def _stage_values(points: Points, arms: tuple[str, str], comparison: Comparison) -> list[Stages]:
@@ -141,7 +147,7 @@ def _scores(evals: Sequence[Stages]) -> list[Washed]:
 def _collapse(comparison: Comparison, arm: str, coherent: Mapping[Key, float | None]) -> float:
     """How far the share of coherent replies falls under the attacks."""
     clean = coherent[arm, *CLEAN.strongest]
-    shares = [coherent[arm, *attack.strongest] for attack in comparison.attacks]
+    shares = [coherent[arm, *place] for place in comparison.stages[-2]]
     attacked = [share for share in shares if share is not None]
     return clean - float(np.mean(attacked)) if attacked and clean is not None else 0.0
 
@@ -173,12 +179,9 @@ def level(tables: Tables, share: SeedShare | None = None, ungraded: int = 0) -> 
     return Level(mean(tables, share).interval().clipped(0.0, 1.0), items, ungraded)
 
 
-def _with_q(comparisons: Sequence[Comparison], outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _with_q(outcomes: Sequence[Outcome], harmful: Collection[str]) -> list[Outcome]:
     """With q for single harmful attacks: groups repeat their members, and controls ask another
     question."""
-    ps: dict[int, float] = {}
-    for i, (comparison, outcome) in enumerate(zip(comparisons, outcomes, strict=True)):
-        if outcome.found and comparison.strengths and comparison.attacks[0].harmful:
-            ps[i] = outcome.found.drop.p
+    ps = {i: o.found.drop.p for i, o in enumerate(outcomes) if o.found and o.attack in harmful}
     qs = dict(zip(ps, adjusted([*ps.values()]), strict=True))
     return [replace(outcome, q=qs.get(i)) for i, outcome in enumerate(outcomes)]

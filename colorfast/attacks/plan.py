@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from colorfast.attacks.finetune.attack import WeightAttack
 from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.attacks.registry import AXES, RL_SETTINGS, select
-from colorfast.config import Axes, Evaluation, Precision
+from colorfast.config import Axes, Evaluation, Precision, Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks, reach
 from colorfast.io.validation import check_known
@@ -67,10 +67,10 @@ class AttackPlan:
     models: Mapping[str, Mapping[int, str]]
     scenarios: tuple[Scenario, ...]
     evaluation: Evaluation
-    system: str | None
     attacks: tuple[Attack, ...]
     suite: tuple[str, ...] = ()
     precision: Precision = "auto"
+    system: str | None = None
 
     @property
     def points(self) -> list[tuple[Attack, int]]:
@@ -131,41 +131,39 @@ def for_run(folder: Path, arms: Sequence[str], options: Options) -> AttackPlan:
             if not (checkpoint / "config.json").is_file():
                 raise ColorfastError(f"{checkpoint}: no trained model here; finish the run first")
             by_seed[seed] = str(checkpoint)
-    return AttackPlan(
-        models,
-        _first(heldout(experiment), options.items),
-        _sized(experiment.evaluation, options),
-        experiment.system,
-        select(options.names, options.axes, experiment.training),
-        options.suite,
-        options.precision or settled(experiment, folder).training.precision,
-    )
+    plan = _plan(models, heldout(experiment), experiment.evaluation, experiment.training, options)
+    if options.precision is None:
+        plan = replace(plan, precision=settled(experiment, folder).training.precision)
+    return replace(plan, system=experiment.system)
 
 
 def for_models(models: Mapping[str, str], options: Options) -> AttackPlan:
     """The plan for models without a run, by name. The others are compared with the first."""
+    scenarios = [s for s in corpus() if s.split == "heldout"]
+    by_seed = {arm: {0: model} for arm, model in models.items()}
+    return _plan(by_seed, scenarios, Evaluation(max_tokens=48), RL_SETTINGS, options)
+
+
+def _plan(
+    models: Mapping[str, Mapping[int, str]],
+    scenarios: Sequence[Scenario],
+    evaluation: Evaluation,
+    training: Training,
+    options: Options,
+) -> AttackPlan:
+    # an order that ids fix, so that 40 scenarios are a part of 80
+    rows = sorted(scenarios, key=lambda s: s.id)
+    random.Random("attacked").shuffle(rows)
+    items = max(FEWEST_ITEMS, options.items // 3)
+    sizes = {"benchmarks": (), "items": items, "samples": options.samples}
     return AttackPlan(
-        {arm: {0: model} for arm, model in models.items()},
-        _first([s for s in corpus() if s.split == "heldout"], options.items),
-        _sized(Evaluation(max_tokens=48), options),
-        None,
-        select(options.names, options.axes, RL_SETTINGS),
+        models,
+        tuple(rows[: options.items]),
+        evaluation.model_copy(update=sizes),
+        select(options.names, options.axes, training),
         options.suite,
         options.precision or "auto",
     )
-
-
-def _first(scenarios: Sequence[Scenario], n: int) -> tuple[Scenario, ...]:
-    """The first n in an order that their ids fix, so that 40 are a part of 80."""
-    rows = sorted(scenarios, key=lambda s: s.id)
-    random.Random("attacked").shuffle(rows)
-    return tuple(rows[:n])
-
-
-def _sized(evaluation: Evaluation, options: Options) -> Evaluation:
-    items = max(FEWEST_ITEMS, options.items // 3)
-    changes = {"benchmarks": (), "items": items, "samples": options.samples}
-    return evaluation.model_copy(update=changes)
 
 
 def needs(attacks: Sequence[Attack], suite: Sequence[str] = ()) -> reach.Needs:

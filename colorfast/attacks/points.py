@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from colorfast.attacks.finetune import runner
 from colorfast.attacks.finetune.attack import WeightAttack
@@ -20,11 +19,10 @@ from colorfast.io.storage import digest, load_or_quarantine
 from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
 from colorfast.models.cached_policy import CachedPolicy
-from colorfast.models.request_batcher import Asker, run_batched
+from colorfast.models.cpu_linear import packed_linears
+from colorfast.models.local import LocalPolicy, load_policy
+from colorfast.models.request_batcher import Asker, run, run_batched
 from colorfast.types import Score
-
-if TYPE_CHECKING:
-    from colorfast.models.local import LocalPolicy
 
 BATCH, POINTS_AT_ONCE = 128, 10
 """Replies decoded together, and points measured side by side."""
@@ -99,35 +97,25 @@ def point_asker(
     return scores
 
 
-def measured(
-    attacked: AttackedModel, plan: AttackPlan, advance: Advance
-) -> Iterator[tuple[Point, list[Score]]]:
-    """The scores of every point of a model, read from its table or measured and written."""
-    points = [Point(attacked, *point) for point in plan.points]
-    todo = []
-    for point in points:
-        if point.is_measured(plan):
-            advance(plan.size(point.attack))
-            yield point, read_scores(point.table)
-        else:
-            todo.append(point)
-    for measure in (_prompt_points, _weight_points):
-        for point, scores in measure(points, todo, plan, advance):
-            write_scores(point.table, scores, point.stamps(plan))
-            yield point, scores
+def measure(attacked: AttackedModel, plan: AttackPlan, advance: Advance) -> list[list[Score]]:
+    """Measure every point of a model that has no table yet. Returns the scores of all of them."""
+    points = [Point(attacked, attack, strength) for attack, strength in plan.points]
+    todo = [point for point in points if not point.is_measured(plan)]
+    advance(sum(plan.size(point.attack) for point in points if point not in todo))
+    _measure_prompts(points, todo, plan, advance)
+    _measure_trainings(attacked, todo, plan, advance)
+    return [read_scores(point.table) for point in points]
 
 
-def _prompt_points(
+def _measure_prompts(
     points: Sequence[Point], todo: Collection[Point], plan: AttackPlan, advance: Advance
-) -> Iterator[tuple[Point, list[Score]]]:
+) -> None:
     """Measure points of the model as it is, in fixed parts, because decoding many replies takes
     little longer than decoding few.
 
     In bf16 a reply depends on its batch. So that a stopped run ends with the same scores, the parts
     do not depend on what is measured already, and the cache does not outlive a part.
     """
-    from colorfast.models.local import load_policy
-
     prompts = [point for point in points if not isinstance(point.attack, WeightAttack)]
     parts = [prompts[i : i + POINTS_AT_ONCE] for i in range(0, len(prompts), POINTS_AT_ONCE)]
     parts = [part for part in parts if any(point in todo for point in part)]
@@ -141,28 +129,25 @@ def _prompt_points(
                 askers.append(point_asker(policy, plan, point.attack, point.strength, report))
             for point, scores in zip(part, run_batched(CachedPolicy(policy), askers), strict=True):
                 if point in todo:
-                    yield point, scores
+                    write_scores(point.table, scores, point.stamps(plan))
 
 
-def _weight_points(
-    points: Sequence[Point], todo: Collection[Point], plan: AttackPlan, advance: Advance
-) -> Iterator[tuple[Point, list[Score]]]:
+def _measure_trainings(
+    attacked: AttackedModel, todo: Collection[Point], plan: AttackPlan, advance: Advance
+) -> None:
     """Measure points of the models that trainings make: one training for all strengths."""
     for attack in plan.trainings:
         own = {point.strength: point for point in todo if point.attack is attack}
         if own:
-            attacked = points[0].attacked
             for step, policy in runner.snapshots(attacked, attack, own, plan.precision):
                 with _many_points(policy, plan) as batched:
-                    asker = point_asker(batched, plan, attack, step, advance)
-                    yield own[step], run_batched(batched, [asker])[0]
+                    scores = run(batched, point_asker(batched, plan, attack, step, advance))
+                write_scores(own[step].table, scores, own[step].stamps(plan))
 
 
 @contextmanager
 def _many_points(policy: LocalPolicy, plan: AttackPlan) -> Iterator[LocalPolicy]:
     """The policy with large batches, and with its weights packed once for all points."""
-    from colorfast.models.cpu_linear import packed_linears
-
     with packed_linears(policy.model, BATCH, plan.computed_in):
         yield replace(policy, batch_size=BATCH, precision=plan.computed_in)
 

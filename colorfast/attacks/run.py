@@ -17,7 +17,7 @@ from colorfast.attacks.comparisons import Key
 from colorfast.attacks.findings import Findings
 from colorfast.attacks.finetune import runner
 from colorfast.attacks.plan import HOME, AttackedModel, AttackPlan, needs
-from colorfast.attacks.points import Advance, Point, ignore, measured
+from colorfast.attacks.points import Advance, Point, ignore, measure
 from colorfast.config import COMPUTED_IN
 from colorfast.evals import benchmarks, reach
 from colorfast.io import subprocesses
@@ -31,6 +31,7 @@ from colorfast.io.storage import (
     write_text,
 )
 from colorfast.io.validation import check_known
+from colorfast.models.precision import rates
 from colorfast.models.resolve import resolve
 from colorfast.rewards.select import make_ready
 from colorfast.stats.rows import flat
@@ -80,10 +81,9 @@ def run(
                 _run_processes(plan, cells, jobs, command, advance)
                 advance = ignore
             for cell in cells:
-                scores = dict(measured(cell, plan, partial(advance, note=cell.arm)))
-                for attack, strength in plan.points:  # an order that does not depend on tables
-                    point = Point(cell, attack, strength)
-                    points[cell.arm, attack.id, strength][cell.seed] = scores[point]
+                tables = measure(cell, plan, partial(advance, note=cell.arm))
+                for (attack, strength), scores in zip(plan.points, tables, strict=True):
+                    points[cell.arm, attack.id, strength][cell.seed] = scores
                 if not keep:
                     runner.delete_weights(cell, plan.trainings)
         trainings = runner.records(plan.trainings, cells)
@@ -97,8 +97,6 @@ def _in_one_precision(plan: AttackPlan, home: Path) -> AttackPlan:
     """The plan with the precision of its first start, which `precision.json` keeps."""
     if plan.precision != "auto":
         return plan
-    from colorfast.models.precision import rates  # imports torch
-
     path = home / "precision.json"
     kept = load_or_quarantine(path, _read_rates)
     if kept is None:
@@ -119,8 +117,7 @@ def measure_cell(plan: AttackPlan, folder: Path, name: str) -> None:
     make_ready(plan.evaluation.grading)
     for cell in plan.cells(folder / HOME):
         if cell.folder.name == name:
-            for _ in measured(cell, plan, ignore):
-                pass
+            measure(cell, plan, ignore)
 
 
 def _run_processes(

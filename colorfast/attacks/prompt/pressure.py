@@ -29,15 +29,16 @@ class PressedPolicy(AttackedPolicy):
 
     def rewrite(self, request: Request) -> Asker[Any]:
         """See `PolicyWrapper.rewrite`. The first reply equals the one without pressure."""
-        if not isinstance(request, SampleRequest):
-            names = [str(i) for i in range(len(request.conversations))]
-            first = SampleRequest(request.conversations, names, FIRST_ANSWER_TOKENS, 0.0)
-            talks = yield from self._talks(first)
-            return (yield replace(request, conversations=talks))
-        first = replace(request, names=self.draw_names(request.names))
+        if isinstance(request, SampleRequest):
+            first = replace(request, names=self.draw_names(request.names))
+        else:
+            numbers = [str(i) for i in range(len(request.conversations))]
+            first = SampleRequest(request.conversations, numbers, FIRST_ANSWER_TOKENS, 0.0)
         talks = yield from self._talks(first)
-        names = [f"{name}-turn-{self.strength}" for name in first.names]
-        return (yield replace(first, conversations=talks, names=names))
+        if isinstance(request, SampleRequest):
+            names = [f"{name}-turn-{self.strength}" for name in first.names]
+            request = replace(request, names=names)
+        return (yield replace(request, conversations=talks))
 
     def _talks(self, request: SampleRequest) -> Asker[list[Conversation]]:
         """Each conversation with the policy's replies and the pushes after them."""

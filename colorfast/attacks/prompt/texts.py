@@ -49,6 +49,8 @@ def inserted_texts(
     of each `Attack`."""
     attacks = []
     for name, table in load_texts(family, folder).items():
+        if "says" not in table:
+            continue
         wordings = table["says"]
         attack = Attack(
             id=name,
