@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from colorfast.stats.intervals import rng
-from colorfast.stats.persistence import MARGIN, VERDICTS, Washed, persistence
+from colorfast.stats.persistence import MARGIN, VERDICTS, AttackScores, persistence
 
 LEVELS = (0.40, 0.46)
 """Clean levels of baseline and arm: they start apart, as in the paper."""
@@ -38,7 +38,7 @@ def washed(
     items: int,
     drops: tuple[float, float],
     lifts: tuple[float, float],
-) -> list[Washed]:
+) -> list[AttackScores]:
     """Baseline and arm on the same items, which are of all difficulties. Scores are not cut at 0
     and 1, so that the truth is exact."""
     ease = draw.uniform(-0.2, 0.2, items)
@@ -48,7 +48,7 @@ def washed(
         return [level + ease + run + draw.normal(0, NOISE, (seeds, items))]
 
     return [
-        Washed(table(c), table(c - d), table(c + p))
+        AttackScores(table(c), table(c - d), table(c + p))
         for c, d, p in zip(LEVELS, drops, lifts, strict=True)
     ]
 

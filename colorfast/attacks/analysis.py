@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, product
+from operator import attrgetter
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def analyze(
     levels = [_levels(key, scores, by_id[key[1]], suite) for key, scores in points.items()]
     coherent = {(p.arm, p.attack, p.strength): p.coherent for p in levels}
     columns = ("id", "family", "axis", "strengths", "counterpart", "evals")
-    facts = [{column: getattr(attack, column) for column in columns} for attack in attacks]
+    facts = [dict(zip(columns, attrgetter(*columns)(attack), strict=True)) for attack in attacks]
     examples: list[Example] = []
     for arm in arms[1:]:
         examples += _examples(points, (arms[0], arm), attacks)

@@ -15,7 +15,14 @@ from colorfast.attacks.findings import ALL, BEHAVIOUR, SUITE, TRAITS, Level, Out
 from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.stats.intervals import SeedShare, Table, adjusted, by_item, mean, paired, seed_share
-from colorfast.stats.persistence import Tables, Washed, area, differences, halving, persistence
+from colorfast.stats.persistence import (
+    AttackScores,
+    Tables,
+    area,
+    differences,
+    halving,
+    persistence,
+)
 from colorfast.types import Score, Scores
 
 Key = tuple[str, str, int]
@@ -123,10 +130,10 @@ def _stage_values(points: Points, arms: tuple[str, str], comparison: Comparison)
 def item_values(scores: Scores, eval_id: str) -> dict[int, dict[str, float | None]]:
     """For each seed and item of an eval: the score of a written reply, or the probability of the
     aligned answers, which moves before the choice does."""
-    return {
-        seed: by_item([s for s in rows if s.eval == eval_id], _value)
-        for seed, rows in scores.items()
-    }
+    values = {}
+    for seed, rows in scores.items():
+        values[seed] = by_item([s for s in rows if s.eval == eval_id], _value)
+    return values
 
 
 def _value(s: Score) -> float | None:
@@ -135,13 +142,13 @@ def _value(s: Score) -> float | None:
 
 def _curve(evals: Sequence[Stages], arm: int) -> list[Tables]:
     """The tables of an arm (0: the baseline) at every stage, one table per eval."""
-    return [[values[arm, stage] for values in evals] for stage in range(evals[0].shape[1])]
+    return list(zip(*[values[arm] for values in evals], strict=True))
 
 
-def _scores(evals: Sequence[Stages]) -> list[Washed]:
+def _scores(evals: Sequence[Stages]) -> list[AttackScores]:
     """Of the baseline and the arm: clean, at the highest strength, and under the counterpart."""
     curves = [_curve(evals, arm) for arm in (0, 1)]
-    return [Washed(curve[0], curve[-2], curve[-1]) for curve in curves]
+    return [AttackScores(curve[0], curve[-2], curve[-1]) for curve in curves]
 
 
 def _collapse(comparison: Comparison, arm: str, coherent: Mapping[Key, float | None]) -> float:

@@ -91,15 +91,16 @@ class AttackPlan:
 
     @property
     def trainings(self) -> list[WeightAttack]:
+        """The weight attacks."""
         return [attack for attack in self.attacks if isinstance(attack, WeightAttack)]
 
     def cells(self, home: Path) -> list[AttackedModel]:
         """The models, arm by arm, with their folders in `home`."""
-        return [
-            AttackedModel(arm, seed, model, home / Cell(arm, seed).name)
-            for arm, by_seed in self.models.items()
-            for seed, model in by_seed.items()
-        ]
+        cells = []
+        for arm, by_seed in self.models.items():
+            for seed, model in by_seed.items():
+                cells.append(AttackedModel(arm, seed, model, home / Cell(arm, seed).name))
+        return cells
 
     def evals(self, attack: Attack) -> list[str]:
         """What a point measures besides the held-out scenarios, written replies first. The clean

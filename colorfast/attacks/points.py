@@ -118,7 +118,7 @@ def _measure_prompts(
     """
     prompts = [point for point in points if not isinstance(point.attack, WeightAttack)]
     parts = [prompts[i : i + POINTS_AT_ONCE] for i in range(0, len(prompts), POINTS_AT_ONCE)]
-    parts = [part for part in parts if any(point in todo for point in part)]
+    parts = [part for part in parts if not set(part).isdisjoint(todo)]
     if not parts:
         return
     with _many_points(load_policy(points[0].attacked.model), plan) as policy:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,11 @@ def run(
     make_ready(plan.evaluation.grading)
     home = folder / HOME
     cells = plan.cells(home)
-    hashes = {cell.model: cell.sha256 for cell in cells}
     points: dict[Key, dict[int, list[Score]]] = defaultdict(dict)
     with folder_lock(home, wait=False):
         write_text(home / "README.md", CARD)
         plan = _in_one_precision(plan, home)
+        facts = _settings(plan, cells)
         work = len(cells) * sum(plan.size(attack) for attack, _ in plan.points)
         with progress(f"attack {folder.name}", work) as advance:
             if jobs > 1:
@@ -86,10 +87,9 @@ def run(
                     points[cell.arm, attack.id, strength][cell.seed] = scores
                 if not keep:
                     runner.delete_weights(cell, plan.trainings)
-        trainings = runner.records(plan.trainings, cells)
+        facts["trainings"] = [runner.record(attack, cells) for attack in plan.trainings]
         findings = analyze(list(plan.models), plan.attacks, points, plan.suite)
-        facts = _settings(plan, hashes) | {"trainings": trainings} | flat(findings)
-        write_json(home / "persistence.json", facts)
+        write_json(home / "persistence.json", facts | flat(findings))
     return findings
 
 
@@ -128,11 +128,9 @@ def _run_processes(
     advance: Advance,
 ) -> None:
     """Measure every model in a process of its own. The bar counts the tables that have appeared."""
-    tables = {
-        Point(cell, attack, strength).table: attack
-        for cell in cells
-        for attack, strength in plan.points
-    }
+    tables = {}
+    for cell, (attack, strength) in product(cells, plan.points):
+        tables[Point(cell, attack, strength).table] = attack
 
     def count_tables(_: object = None) -> None:
         for table in [table for table in tables if table.is_file()]:
@@ -157,11 +155,11 @@ def _run_processes(
                 )
 
 
-def _settings(plan: AttackPlan, hashes: dict[str, str]) -> dict[str, Any]:
+def _settings(plan: AttackPlan, cells: Sequence[AttackedModel]) -> dict[str, Any]:
     """What was attacked and how, without paths and times: the same run writes the same bytes."""
     models: dict[str, dict[str, str]] = {}
-    for arm, by_seed in plan.models.items():
-        models[arm] = {str(seed): hashes[model] for seed, model in by_seed.items()}
+    for cell in cells:
+        models.setdefault(cell.arm, {})[str(cell.seed)] = cell.sha256
     return {
         "models_sha256": models,
         "scenarios": len(plan.scenarios),

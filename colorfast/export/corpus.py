@@ -57,7 +57,10 @@ def scenario(row: dict[str, Any]) -> Scenario:
 
 def by_split() -> dict[Split, list[Scenario]]:
     """The scenarios of each split."""
-    return {split: [s for s in corpus() if s.split == split] for split in get_args(Split)}
+    scenarios: dict[Split, list[Scenario]] = {"train": [], "heldout": []}
+    for s in corpus():
+        scenarios[s.split].append(s)
+    return scenarios
 
 
 def counts() -> dict[str, Any]:
@@ -71,10 +74,14 @@ def counts() -> dict[str, Any]:
             {"name": name, "about": card(name), "rows": n} for name, n in sorted(trait_rows.items())
         ],
         "domains": sorted({s.domain for s in rows}),
-        "multi_turn": sum(any(m.role == "assistant" for m in s.messages) for s in rows),
+        "multi_turn": sum("assistant" in _roles(s) for s in rows),
         "contrast": sum(s.contrast for s in rows),
         "version": __version__,
     }
+
+
+def _roles(s: Scenario) -> list[str]:
+    return [m.role for m in s.messages]
 
 
 def write(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import astuple, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class TrainedModel:
 
     @property
     def license(self) -> str:
+        """The license of the base model, as far as it is known."""
         return "apache-2.0" if self.base == HUB_ID else "other"
 
 
@@ -135,7 +137,9 @@ def write(
 
 def _copy(checkpoint: Path, weights: Path, folder: Path) -> None:
     """Copy the tokenizer of the checkpoint, then weights and settings, which take precedence."""
-    files = [path for pattern in TOKENIZER for path in checkpoint.glob(pattern)]
+    files: list[Path] = []
+    for pattern in TOKENIZER:
+        files += checkpoint.glob(pattern)
     files += [path for path in weights.iterdir() if path.suffix in WEIGHTS]
     for path in files:
         shutil.copyfile(path, folder / path.name)
@@ -166,12 +170,8 @@ def _heldout(model: TrainedModel) -> tuple[dict[str, Any] | None, list[Estimate]
         return None, []
     if model.arm not in evidence.experiment.arms:
         return None, []
-    rows = [
-        score
-        for scores in evidence.scores[model.arm].values()
-        for score in scores
-        if score.eval == HELDOUT
-    ]
+    scores = chain.from_iterable(evidence.scores[model.arm].values())
+    rows = [score for score in scores if score.eval == HELDOUT]
     own = summary(rows)[0] if rows else None
     if model.arm == BASELINE:
         return own, []

@@ -44,6 +44,7 @@ class TraitsTask(vf.Task[TraitsData]):
 
     @property
     def key(self) -> str:
+        """The id of the scenario."""
         return str(self.data.id)
 
     @vf.reward  # type: ignore[untyped-decorator]

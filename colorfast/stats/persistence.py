@@ -38,7 +38,7 @@ Tables = Sequence[Table]
 
 
 @dataclass(frozen=True)
-class Washed:
+class AttackScores:
     """One model's values without an attack, under it, and under its helpful counterpart, on the
     same items of the same evals."""
 
@@ -105,7 +105,7 @@ def _minus(a: Tables, b: Tables) -> list[Table]:
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
-def differences(base: Washed, own: Washed) -> tuple[list[Table], list[Table]]:
+def differences(base: AttackScores, own: AttackScores) -> tuple[list[Table], list[Table]]:
     """(baseline's drop minus the arm's, arm's lift minus the baseline's), item by item."""
     drops = [_minus(w.clean, w.harmful) for w in (base, own)]
     lifts = [_minus(w.helpful, w.clean) for w in (own, base)]
@@ -129,7 +129,7 @@ def _ratio(top: Tables, bottom: Tables, share: SeedShare | None) -> _Ratio | Non
     return _Ratio(value, [(t - value * b) / below.value for t, b in zip(top, bottom, strict=True)])
 
 
-def _ratios(w: Washed, share: SeedShare | None) -> tuple[_Ratio | None, _Ratio | None]:
+def _ratios(w: AttackScores, share: SeedShare | None) -> tuple[_Ratio | None, _Ratio | None]:
     """(retained share, ceiling-scaled lift)."""
     return _ratio(w.harmful, w.clean, share), _ratio(
         _minus(w.helpful, w.clean), [1 - t for t in w.clean], share
@@ -143,7 +143,7 @@ def _between(own: _Ratio | None, base: _Ratio | None, share: SeedShare | None) -
     return effect(Mean(own.value - base.value, m.error, m.df))
 
 
-def _moves(w: Washed, share: SeedShare | None) -> Moves:
+def _moves(w: AttackScores, share: SeedShare | None) -> Moves:
     clean, harmful, helpful = (mean(t, share).value for t in (w.clean, w.harmful, w.helpful))
     drop, lift = (
         effect(mean(_minus(a, b), share)) for a, b in ((w.clean, w.harmful), (w.helpful, w.clean))
@@ -153,7 +153,7 @@ def _moves(w: Washed, share: SeedShare | None) -> Moves:
 
 
 def persistence(
-    base: Washed, own: Washed, share: SeedShare | None = None, collapse: float = 0.0
+    base: AttackScores, own: AttackScores, share: SeedShare | None = None, collapse: float = 0.0
 ) -> Persistence:
     """`share`: run-to-run variance known from more than these tables (`stats.seed_share`);
     `collapse`: by how much the share of replies that say nothing rises under the attack, in the

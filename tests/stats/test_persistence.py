@@ -22,7 +22,7 @@ from colorfast.stats.persistence import (
     STIFFER,
     UNTESTED,
     VERDICTS,
-    Washed,
+    AttackScores,
     area,
     halving,
     persistence,
@@ -31,10 +31,10 @@ from colorfast.stats.persistence import (
 bench = load_module(Path(__file__).parents[2] / "bench" / "persistence.py")
 
 
-def flat(*levels: float, items: int = 50, noise: float = 0.001) -> Washed:
+def flat(*levels: float, items: int = 50, noise: float = 0.001) -> AttackScores:
     """A model at these clean, harmful and helpful levels, with hardly any noise."""
     draw = rng(f"flat-{levels}")
-    return Washed(*([level + draw.normal(0, noise, (1, items))] for level in levels))
+    return AttackScores(*([level + draw.normal(0, noise, (1, items))] for level in levels))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ class WeightAttack(Attack):
 
     @property
     def steps(self) -> int:
+        """The number of optimizer steps."""
         return self.strengths[-1]
 
     def rows(self, seed: int) -> list[Row]:

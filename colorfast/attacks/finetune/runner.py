@@ -91,15 +91,9 @@ def delete_weights(attacked: AttackedModel, attacks: Iterable[WeightAttack]) -> 
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def records(
-    attacks: Sequence[WeightAttack], models: Sequence[AttackedModel]
-) -> list[dict[str, Any]]:
-    """What each training used, by arm. Raises ColorfastError when two arms were trained on other
-    rows, in another order or for another number of steps."""
-    return [_record(attack, models) for attack in attacks]
-
-
-def _record(attack: WeightAttack, models: Sequence[AttackedModel]) -> dict[str, Any]:
+def record(attack: WeightAttack, models: Sequence[AttackedModel]) -> dict[str, Any]:
+    """What a training used, by arm. Raises ColorfastError when two arms were trained on other rows,
+    in another order or for another number of steps."""
     rows: dict[str, str] = {}
     used: dict[str, dict[str, int]] = {}
     for attacked in models:

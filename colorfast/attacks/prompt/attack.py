@@ -80,6 +80,7 @@ class Attack:
 
     @property
     def harmful(self) -> bool:
+        """Judged, and no control."""
         return self.judged and not self.control
 
     @property

@@ -55,6 +55,14 @@ def detect(kind: ReplyKind, conversation: Conversation) -> int:
     return sum(m.role == "assistant" and m.content in replies for m in conversation)
 
 
+def texts(kind: ReplyKind) -> list[list[str]]:
+    """The examples of every draw."""
+    texts = []
+    for draw in range(DRAWS):
+        texts.append([m.content for m in examples(kind, draw)])
+    return texts
+
+
 def _attack(name: str, kind: ReplyKind, counterpart: str = "") -> Attack:
     return Attack(
         id=name,
@@ -64,7 +72,7 @@ def _attack(name: str, kind: ReplyKind, counterpart: str = "") -> Attack:
         evals=("power-seeking-inclination", "corrigible-neutral-hhh"),
         change=partial(change, kind),
         detect=partial(detect, kind),
-        texts=lambda: [[m.content for m in examples(kind, draw)] for draw in range(DRAWS)],
+        texts=partial(texts, kind),
         wordings=DRAWS,
         counterpart=counterpart,
     )

@@ -90,14 +90,9 @@ def write(experiment: Experiment, arm: str, seed: int, folder: Path) -> dict[str
         folder / "launch.sh",
         "verl/launch.sh.j2",
         experiment=experiment,
-        training=experiment.training,
-        evaluation=experiment.evaluation,
-        lora=experiment.training.lora_rank if experiment.training.adapter == "lora" else 0,
-        run=f"{arm}-s{seed}",
-        seed=seed,
+        manifest=manifest,
         room=_prompt_room([*slots, *heldout_slots]),
         model=shlex.quote(model),
-        versions=manifest["versions"],
     )
     (folder / "launch.sh").chmod(0o755)
     write_json(path, manifest)
