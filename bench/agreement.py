@@ -1,24 +1,24 @@
-"""Do we score choices as lm-evaluation-harness does? The same tokens through both: log-likelihood
-of every choice, and decisions.
+"""Agreement with lm-evaluation-harness: log-likelihoods of choices and decisions, with the same
+tokens through both.
 
-Tokens and not texts, since from a text that ends in white space, as a chat prompt does, the harness
-moves that white space into every choice and counts its likelihood too: the same constant for all
-choices of an item (0.016 nats at most on MMLU's clinical knowledge).
+The inputs are tokens, not texts. From a text that ends in white space, as a chat prompt does, the
+harness moves the white space into every choice and counts its likelihood too. That adds the same
+constant to all choices of an item (at most 0.016 nats on MMLU clinical knowledge).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from pathlib import Path
+from typing import Any
 
 from lm_eval.models.huggingface import HFLM
+from output import save
 from rich.console import Console
 from rich.table import Table
 
 from colorfast.evals import benchmarks
-from colorfast.models.local import load_policy
+from colorfast.models.local import LocalPolicy, load_policy
 
 ITEMS = 50
 SETS = (
@@ -35,48 +35,44 @@ def main() -> None:
     logging.disable(logging.WARNING)
     policy = load_policy("SmolLM2-135M-Instruct")
     lm = HFLM(pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=8, max_length=2048)
-    rows = []
-    for name in SETS:
-        items = benchmarks.chosen(benchmarks.get(name), ITEMS)
-        ours = policy.logprobs([i.messages for i in items], [i.choices for i in items])
-        encode = policy.tokenizer
-        asked = [
-            (
-                ("", ""),
-                policy.encode(item.messages),
-                encode(choice.strip(), add_special_tokens=False)["input_ids"],
-            )
-            for item in items
-            for choice in item.choices
-        ]
-        told = iter(lm._loglikelihood_tokens(asked, disable_tqdm=True))
-        theirs = [[next(told)[0] for _ in i.choices] for i in items]
-        apart = max(
-            abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)
-        )
-        equal = sum(
-            x.index(max(x)) == y.index(max(y)) for x, y in zip(ours, theirs, strict=True)
-        ) / len(items)
-        rows.append(
-            {
-                "set": name,
-                "items": len(items),
-                "choices": len(asked),
-                "equal decisions": equal,
-                "largest difference, nats": apart,
-            }
-        )
+    rows = [compare(policy, lm, name) for name in SETS]
     table = Table(*rows[0], title="colorfast against lm-evaluation-harness, the same prompts, fp32")
     for row in rows:
         table.add_row(*(f"{v:.2g}" if isinstance(v, float) else str(v) for v in row.values()))
     Console().print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "agreement.json").write_text(json.dumps(rows, indent=1) + "\n")
-    if any(r["equal decisions"] < EQUAL or r["largest difference, nats"] > CLOSE for r in rows):
-        sys.exit(
-            f"they part: wants {EQUAL:.1%} equal decisions and differences under {CLOSE:g} nats"
-        )
+    save("agreement", rows)
+    for row in rows:
+        if row["equal decisions"] < EQUAL or row["largest difference, nats"] > CLOSE:
+            sys.exit(
+                f"{row['set']}: expected {EQUAL:.1%} equal decisions and differences under"
+                f" {CLOSE:g} nats"
+            )
+
+
+def compare(policy: LocalPolicy, lm: HFLM, name: str) -> dict[str, Any]:
+    """Log-likelihoods of both on one benchmark."""
+    items = benchmarks.chosen(benchmarks.get(name), ITEMS)
+    ours = policy.logprobs([i.messages for i in items], [i.choices for i in items])
+    requests = []
+    for item in items:
+        prompt = policy.encode(item.messages)
+        for choice in item.choices:
+            ids = policy.tokenizer(choice.strip(), add_special_tokens=False)["input_ids"]
+            requests.append((("", ""), prompt, ids))
+    answers = iter(lm._loglikelihood_tokens(requests, disable_tqdm=True))
+    equal, largest = 0, 0.0
+    for item, own in zip(items, ours, strict=True):
+        other = [next(answers)[0] for _ in item.choices]
+        equal += own.index(max(own)) == other.index(max(other))
+        differences = [abs(a - b) for a, b in zip(own, other, strict=True)]
+        largest = max(largest, *differences)
+    return {
+        "set": name,
+        "items": len(items),
+        "choices": len(requests),
+        "equal decisions": equal / len(items),
+        "largest difference, nats": largest,
+    }
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import astuple, replace
+from itertools import chain
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rl_step import keep
+from rl_step import save_with_threads
 
 from colorfast.attacks.plan import Options, for_models
 from colorfast.attacks.points import BATCH, ignore, point_asker
@@ -37,7 +38,7 @@ def measured(precision: str) -> tuple[float, list[Score]]:
     ]
     start = time.perf_counter()
     with packed_linears(model.model, BATCH, precision):  # once, as an attack run does
-        scores = [s for part in run_batched(policy, askers) for s in part]
+        scores = list(chain.from_iterable(run_batched(policy, askers)))
     return time.perf_counter() - start, scores
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     choices = [(a, b) for a, b in both if a.probability is not None and b.probability is not None]
     traits = mean([np.array([[b.value - a.value for a, b in replies]])])  # type: ignore[operator]
     likely = np.array([b.probability - a.probability for a, b in choices])  # type: ignore[operator]
-    found = {
+    results = {
         "seconds, fp32": slow,
         "seconds, bf16": fast,
         "ratio": slow / fast,
@@ -63,11 +64,13 @@ def main() -> None:
         "probability of the aligned answers, bf16 minus fp32, mean": float(likely.mean()),
         "of its size, mean": float(np.abs(likely).mean()),
     }
-    table = Table("what", "found", title=f"{POINTS} points of {MODEL} under {', '.join(ATTACKS)}")
-    for name, value in found.items():
+    table = Table(
+        "measure", "value", title=f"{POINTS} points of {MODEL} under {', '.join(ATTACKS)}"
+    )
+    for name, value in results.items():
         table.add_row(name, ", ".join(f"{v:.3f}" for v in np.atleast_1d(value)))
     Console().print(table)
-    keep("attacked", found)
+    save_with_threads("attacked", results)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""How often the rules on the paper's claims err: verdicts on simulated runs in which every arm has
-the paper's effect, a third of it, or none."""
+"""Errors of the rules on the paper's claims: verdicts on simulated runs in which every arm has the
+paper's effect, a third of it, or none."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter, defaultdict
-from pathlib import Path
+from itertools import product
 
+from output import save
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -53,75 +53,77 @@ def experiment(evals: int, seeds: int) -> Experiment:
 
 
 def simulate(e: Experiment, items: int, share: float, name: str) -> Evidence:
-    """Right-or-wrong items of all difficulties; every arm has `share` of the paper's gain,
-    capability moves in none."""
+    """Right-or-wrong items of all difficulties. Every arm has `share` of the paper's gain;
+    capability does not change in any arm."""
     draw = rng(f"claims-{name}-{share}")
-    held = {f"{d}-{k}": d for d in DOMAINS for k in range(items // 2)}
+    domains = {}
+    for domain in DOMAINS:
+        domains |= {f"{domain}-{k}": domain for k in range(items // 2)}
     evals = [benchmarks.get(b) for b in e.evaluation.benchmarks]
-    asked = {"heldout": list(held)} | {b.id: [f"{b.id}-{k}" for k in range(items)] for b in evals}
-    still = {b.id for b in evals if b.control}
-    ease = {eval_id: draw.uniform(0.2, 0.7, len(names)) for eval_id, names in asked.items()}
+    names = {"heldout": list(domains)}
+    for b in evals:
+        names[b.id] = [f"{b.id}-{k}" for k in range(items)]
+    controls = {b.id for b in evals if b.control}
+    ease = {eval_id: draw.uniform(0.2, 0.7, len(ids)) for eval_id, ids in names.items()}
     scores: dict[str, dict[int, list[Score]]] = defaultdict(dict)
-    for arm in e.arms:
-        for seed in e.seeds:
-            rows: list[Score] = []
-            for eval_id, names in asked.items():
-                gain = (
-                    0.0
-                    if eval_id in still or arm not in GAINS
-                    else share * (HELD if eval_id == "heldout" else GAINS[arm])
-                )
-                right = draw.random(len(names)) < ease[eval_id] + gain + draw.normal(0, DRIFT)
-                rows += [
-                    Score(eval_id, n, 0, float(r), reply="Yes.")
-                    for n, r in zip(names, right, strict=True)
-                ]
-            scores[arm][seed] = rows
-    return Evidence(e, scores, dict.fromkeys(held, "truthfulness"), held)
+    for arm, seed in product(e.arms, e.seeds):
+        rows: list[Score] = []
+        for eval_id, ids in names.items():
+            gain = 0.0
+            if eval_id not in controls and arm in GAINS:
+                gain = share * (HELD if eval_id == "heldout" else GAINS[arm])
+            right = draw.random(len(ids)) < ease[eval_id] + gain + draw.normal(0, DRIFT)
+            for item, value in zip(ids, right, strict=True):
+                rows.append(Score(eval_id, item, 0, float(value), reply="Yes."))
+        scores[arm][seed] = rows
+    return Evidence(e, scores, dict.fromkeys(domains, "truthfulness"), domains)
+
+
+def count_verdicts(e: Experiment, items: int, share: float, runs: int) -> dict[str, Counter[str]]:
+    """How often each claim gets each verdict over simulated runs."""
+    counts: dict[str, Counter[str]] = {claim.id: Counter() for claim in load()}
+    title = f"{share:.0%} of the paper's effect"
+    for run in track(range(runs), title, console=Console(stderr=True)):
+        for ruling in rulings(simulate(e, items, share, str(run))):
+            counts[ruling.claim.id][ruling.verdict] += 1
+    return counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=40, help="simulated runs for each truth")
-    parser.add_argument("--evals", type=int, default=43, help="of the standard suite")
-    parser.add_argument("--items", type=int, default=100, help="of each eval")
-    parser.add_argument("--seeds", type=int, default=3, help="of each arm")
-    a = parser.parse_args()
-    e = experiment(a.evals, a.seeds)
-    found: dict[float, dict[str, Counter[str]]] = {}
-    for share in (1.0, 1 / 3, 0.0):
-        found[share] = {claim.id: Counter() for claim in load()}
-        for run in track(
-            range(a.runs), f"{share:.0%} of the paper's effect", console=Console(stderr=True)
-        ):
-            for r in rulings(simulate(e, a.items, share, str(run))):
-                found[share][r.claim.id][r.verdict] += 1
-    what = (
-        f"{a.runs} runs each of {len(e.evaluation.benchmarks)} evals x {a.items} items x {a.seeds}"
-        " seeds"
+    parser.add_argument("--evals", type=int, default=43, help="evals of the standard suite")
+    parser.add_argument("--items", type=int, default=100, help="items of each eval")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each arm")
+    options = parser.parse_args()
+    e = experiment(options.evals, options.seeds)
+    shares = (1.0, 1 / 3, 0.0)
+    counts = [count_verdicts(e, options.items, share, options.runs) for share in shares]
+    size = (
+        f"{options.runs} runs each of {len(e.evaluation.benchmarks)} evals x {options.items} items"
+        f" x {options.seeds} seeds"
     )
-    table = Table(
-        "claim",
-        "the paper's effect",
-        "a third of it",
-        "none",
-        title=f"{what}: replicated / not replicated / inconclusive",
-    )
+    title = f"{size}: replicated / not replicated / inconclusive"
+    table = Table("claim", "the paper's effect", "a third of it", "none", title=title)
+    rates: dict[str, dict[str, dict[str, float]]] = {}
+    for share, by_claim in zip(shares, counts, strict=True):
+        rates[f"{share:.3f}"] = {
+            claim: _rates(counter, options.runs) for claim, counter in by_claim.items()
+        }
     for claim in load():
-        counts = [found[share][claim.id] for share in found]
-        if all(c["not measured"] < a.runs for c in counts):
-            table.add_row(
-                claim.id,
-                *(" / ".join(f"{c[v] / a.runs:.2f}" for v in VERDICTS[:3]) for c in counts),
-            )
+        rows = [by_claim[claim.id] for by_claim in rates.values()]
+        if all(row["not measured"] < 1 for row in rows):
+            table.add_row(claim.id, *map(_line, rows))
     Console(width=150).print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    rows = {
-        f"{share:.3f}": {claim: {v: c[v] / a.runs for v in VERDICTS} for claim, c in by.items()}
-        for share, by in found.items()
-    }
-    (out / "claims.json").write_text(json.dumps(rows, indent=1) + "\n")
+    save("claims", rates)
+
+
+def _rates(counter: Counter[str], runs: int) -> dict[str, float]:
+    return {verdict: counter[verdict] / runs for verdict in VERDICTS}
+
+
+def _line(rates: dict[str, float]) -> str:
+    return " / ".join(f"{rates[verdict]:.2f}" for verdict in VERDICTS[:3])
 
 
 if __name__ == "__main__":

@@ -5,14 +5,12 @@ run-to-run variance."""
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import product
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from output import print_rows, save
 
 from colorfast.stats.intervals import adjusted, bootstrap, mean, rng, seed_share
 
@@ -25,13 +23,13 @@ def comparison(
     """Differences [seeds, items] for each eval: right or wrong under either arm, items of all
     difficulties, and for every eval and seed a shift of standard deviation `drift` that no item
     shares in part."""
-    made = []
+    differences = []
     for gain in gains:
         ease = draw.uniform(0.25, 0.75, items)
         shift = draw.normal(0, drift, seeds)[:, None]
         arm = draw.random((seeds, items)) < ease + gain + shift
-        made.append(arm.astype(float) - (draw.random((seeds, items)) < ease))
-    return made
+        differences.append(arm.astype(float) - (draw.random((seeds, items)) < ease))
+    return differences
 
 
 def simulate(seeds: int, items: int, drift: float, runs: int) -> dict[str, float]:
@@ -44,21 +42,20 @@ def simulate(seeds: int, items: int, drift: float, runs: int) -> dict[str, float
     for run in range(runs):
         tables = comparison(draw, seeds, items, drift, gains)
         share = seed_share(tables)
-        found = [mean([t], share) for t in tables]
-        between = [m.interval() for m in found]
-        covered += sum(i.low <= gain <= i.high for i, gain in zip(between, gains, strict=True))
+        means = [mean([t], share) for t in tables]
+        intervals = [m.interval() for m in means]
+        covered += sum(i.low <= gain <= i.high for i, gain in zip(intervals, gains, strict=True))
         low, high = bootstrap(tables[run % EVALS], f"{run}")
         plain += low <= gains[run % EVALS] <= high
         total = mean(tables).interval()
         together += total.low <= GAIN / 2 <= total.high
-        stands = [q < 0.05 for q in adjusted([m.p() for m in found])]
-        wrong = sum(s for s, gain in zip(stands, gains, strict=True) if not gain)
-        false_rate.append(wrong / max(1, sum(stands)))
-        discoveries += sum(stands) - wrong
-        alike += sum(m.p() < 0.05 for m, gain in zip(found, gains, strict=True) if not gain)
-        edge = comparison(
-            draw, seeds, items, drift, [MARGIN] * EVALS
-        )  # a true difference that is just not equivalent
+        significant = [q < 0.05 for q in adjusted([m.p() for m in means])]
+        wrong = sum(s for s, gain in zip(significant, gains, strict=True) if not gain)
+        false_rate.append(wrong / max(1, sum(significant)))
+        discoveries += sum(significant) - wrong
+        alike += sum(m.p() < 0.05 for m, gain in zip(means, gains, strict=True) if not gain)
+        # true differences that are just not equivalent
+        edge = comparison(draw, seeds, items, drift, [MARGIN] * EVALS)
         same += mean(edge).equivalent(MARGIN) < 0.05
     return {
         "seeds": seeds,
@@ -78,26 +75,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="comparisons simulated for each row")
     runs = parser.parse_args().runs
-    settings = [
-        (s, i, d)
-        for s in (1, 2, 3, 5)
-        for i in (25, 100)
-        for d in ((0.0,) if s == 1 else (0.0, 0.03, 0.08))
-    ]
-    rows = [simulate(*setting, runs) for setting in settings]
-    table = Table(
-        *rows[0],
-        title=(
-            f"{runs} comparisons of {EVALS} evals a row; drift: run-to-run standard deviation of an"
-            " eval's score"
-        ),
-    )
-    for row in rows:
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console(width=150).print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "coverage.json").write_text(json.dumps(rows, indent=1) + "\n")
+    rows = []
+    for seeds, items in product((1, 2, 3, 5), (25, 100)):
+        for drift in (0.0,) if seeds == 1 else (0.0, 0.03, 0.08):
+            rows.append(simulate(seeds, items, drift, runs))
+    drift = "drift: run-to-run standard deviation of an eval's score"
+    print_rows(f"{runs} comparisons of {EVALS} evals per row; {drift}", rows)
+    save("coverage", rows)
 
 
 if __name__ == "__main__":

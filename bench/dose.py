@@ -5,14 +5,13 @@ items, the size of the gain and the place of its half."""
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from itertools import chain, product
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from output import print_rows, save
 
 from colorfast.analysis.dose import Point, fitted, gains, smallest
 from colorfast.stats.intervals import mean, rng, seed_share
@@ -30,10 +29,9 @@ def comparison(
     ease, taste = draw.uniform(0.1, 0.5, items), 1 + draw.normal(0, 0.5, items)
 
     def arm(gain: float) -> np.ndarray:
-        return (
-            draw.random((seeds, items))
-            < ease + gain * taste + draw.normal(0, DRIFT, seeds)[:, None]
-        ).astype(float)
+        draws = draw.random((seeds, items))
+        chance = ease + gain * taste + draw.normal(0, DRIFT, seeds)[:, None]
+        return (draws < chance).astype(float)
 
     base = arm(0.0)
     return [arm(gain) - base for gain in truth]
@@ -41,41 +39,37 @@ def comparison(
 
 def simulate(seeds: int, items: int, top: float, c: float, runs: int) -> dict[str, float]:
     """Rates over `runs` x EVALS curves of gain `top` at dose 1 and half-saturation c."""
-    draw, truth, half = (
-        rng(f"dose-{seeds}-{items}-{top}-{c}"),
-        [top * d * (c + 1) / (c + d) for d in DOSES],
-        c / (2 * c + 1),
-    )
-    covered, named, misfits, widths, curves = [], [], 0, [], runs * EVALS
+    draw = rng(f"dose-{seeds}-{items}-{top}-{c}")
+    truth = [top * d * (c + 1) / (c + d) for d in DOSES]
+    half = c / (2 * c + 1)
+    covered, smallest_doses, misfits, lows, highs = [], [], 0, [], []
     for run in range(runs):
         sets = [comparison(draw, seeds, items, truth) for _ in range(EVALS)]
-        share = seed_share([t for one in sets for t in one])
+        share = seed_share(list(chain.from_iterable(sets)))
         for k, one in enumerate(sets):
             means = [mean([t], share) for t in one]
             points = [Point(d, "", m.interval(), None) for d, m in zip(DOSES, means, strict=True)]
-            named.append(smallest(points, +1))
+            smallest_doses.append(smallest(points, +1))
             fit = fitted(gains(DOSES, one, means), f"{run}-{k}")
             misfits += fit is not None and fit.kind == "monotone"
             if fit is not None and fit.half.dose is not None:
                 covered.append(fit.half.dose.low <= half <= fit.half.dose.high)
-                widths.append((fit.half.dose.low, fit.half.dose.high))
-    found = [d for d in named if d is not None]
+                lows.append(fit.half.dose.low)
+                highs.append(fit.half.dose.high)
+    curves = runs * EVALS
+    named = [dose for dose in smallest_doses if dose is not None]
     return {
         "seeds": seeds,
         "items": items,
         "gain at 100%": top,
-        "half-gain dose": half if top else float("nan"),
+        "half-gain dose": half if top else math.nan,
         "identified": len(covered) / curves,
-        "coverage": float(np.mean(covered)) if covered and top else float("nan"),
-        "median low": (
-            float(np.median([low for low, _ in widths])) if top and widths else float("nan")
-        ),
-        "median high": (
-            float(np.median([high for _, high in widths])) if top and widths else float("nan")
-        ),
+        "coverage": float(np.mean(covered)) if covered and top else math.nan,
+        "median low": float(np.median(lows)) if lows and top else math.nan,
+        "median high": float(np.median(highs)) if highs and top else math.nan,
         "misfit": misfits / curves,
-        "a dose named": len(found) / curves,
-        "median of it": float(np.median(found)) if found else float("nan"),
+        "a dose named": len(named) / curves,
+        "median of it": float(np.median(named)) if named else math.nan,
     }
 
 
@@ -85,34 +79,18 @@ def main() -> None:
         "--runs", type=int, default=30, help=f"comparisons of {EVALS} evals simulated for each row"
     )
     runs = parser.parse_args().runs
-    settings = [
-        (s, i, top, c)
-        for s, i in ((1, 90), (2, 25), (2, 90), (3, 390))
-        for top, c in ((0.0, 0.05), (0.15, 0.05), (0.3, 0.05))
-    ]
+    sizes = ((1, 90), (2, 25), (2, 90), (3, 390))
+    curves = ((0.0, 0.05), (0.15, 0.05), (0.3, 0.05))
+    settings = [(*size, *curve) for size, curve in product(sizes, curves)]
     settings += [(2, 90, 0.3, 0.01), (2, 90, 0.3, 0.5), (3, 390, 0.2, 0.5)]
     rows = [simulate(*setting, runs) for setting in settings]
-    table = Table(
-        *rows[0],
-        title=(
-            f"{runs} x {EVALS} curves a row, doses {', '.join(f'{d:g}' for d in DOSES)}; drift"
-            f" {DRIFT}"
-        ),
-    )
-    for row in rows:
-        table.add_row(
-            *(
-                "-" if v != v else f"{v:.3f}" if isinstance(v, float) else str(v)
-                for v in row.values()
-            )
-        )
-    Console(width=150).print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "dose.json").write_text(
-        json.dumps([{k: None if v != v else v for k, v in row.items()} for row in rows], indent=1)
-        + "\n"
-    )
+    doses = ", ".join(f"{d:g}" for d in DOSES)
+    print_rows(f"{runs} x {EVALS} curves per row, doses {doses}; drift {DRIFT}", rows)
+    save("dose", [_without_nan(row) for row in rows])
+
+
+def _without_nan(row: dict[str, float]) -> dict[str, float | None]:
+    return {key: None if math.isnan(value) else value for key, value in row.items()}
 
 
 if __name__ == "__main__":

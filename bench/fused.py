@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from rl_step import compared, keep, timed
+from rl_step import compared, save_with_threads, timed
 from torch.nn.functional import silu
 from transformers.models.llama import modeling_llama as llama
 
@@ -70,7 +70,9 @@ def main() -> None:
             ):
                 seconds.append(timed(True, Path(folder))[0])
     steady = {name: seconds[1:] for name, seconds in times.items()}
-    keep("fused", {"seconds": times, "ratio": compared("element-wise work", steady, "fp32")})
+    save_with_threads(
+        "fused", {"seconds": times, "ratio": compared("element-wise work", steady, "fp32")}
+    )
 
 
 if __name__ == "__main__":

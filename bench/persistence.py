@@ -1,15 +1,15 @@
-"""Errors of the verdict on selective persistence: how often each is given to arms whose true drops
-and lifts are known."""
+"""Errors of the verdict on selective persistence: how often arms with known drops and
+lifts get each verdict."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
-from pathlib import Path
+from itertools import product
 
 import numpy as np
+from output import save
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +32,7 @@ TRUTHS = {
 """True (drops, lifts) of baseline and arm."""
 
 
-def washed(
+def simulate(
     draw: np.random.Generator,
     seeds: int,
     items: int,
@@ -56,34 +56,25 @@ def washed(
 def rates(truth: str, seeds: int, items: int, runs: int) -> dict[str, float]:
     """The share of `runs` comparisons that got each verdict."""
     draw = rng(f"persistence-{truth}-{seeds}-{items}")
-    given = Counter(
-        persistence(*washed(draw, seeds, items, *TRUTHS[truth])).verdict for _ in range(runs)
+    verdicts = Counter(
+        persistence(*simulate(draw, seeds, items, *TRUTHS[truth])).verdict for _ in range(runs)
     )
-    return {verdict: given[verdict] / runs for verdict in VERDICTS if given[verdict]}
+    return {verdict: verdicts[verdict] / runs for verdict in VERDICTS if verdicts[verdict]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300, help="comparisons simulated for each row")
     runs = parser.parse_args().runs
-    rows = [
-        {
-            "truth": truth,
-            "seeds": seeds,
-            "items": items,
-            "verdicts": rates(truth, seeds, items, runs),
-        }
-        for truth in TRUTHS
-        for seeds, items in ((1, 40), (1, 400), (1, 1600), (3, 400))
-    ]
     table = Table("truth", "seeds", "items", "verdicts", title=f"{runs} comparisons a row")
-    for row in rows:
-        said = ", ".join(f"{verdict} {rate:.2f}" for verdict, rate in row["verdicts"].items())  # type: ignore[attr-defined]
-        table.add_row(str(row["truth"]), str(row["seeds"]), str(row["items"]), said)
+    rows = []
+    for truth, (seeds, items) in product(TRUTHS, ((1, 40), (1, 400), (1, 1600), (3, 400))):
+        verdicts = rates(truth, seeds, items, runs)
+        rows.append({"truth": truth, "seeds": seeds, "items": items, "verdicts": verdicts})
+        text = ", ".join(f"{verdict} {rate:.2f}" for verdict, rate in verdicts.items())
+        table.add_row(truth, str(seeds), str(items), text)
     Console(width=150).print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / "persistence.json").write_text(json.dumps(rows, indent=1) + "\n")
+    save("persistence", rows)
 
 
 if __name__ == "__main__":

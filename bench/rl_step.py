@@ -3,7 +3,6 @@ prompts."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -18,6 +17,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import torch
 from datasets import Dataset
+from output import save
 from rich.console import Console
 from rich.table import Table
 from transformers import TrainerCallback
@@ -101,26 +101,22 @@ def compared(what: str, times: Mapping[str, Sequence[float]], precision: str) ->
     return first / second
 
 
-def keep(name: str, found: Mapping[str, Any]) -> None:
-    """Write `out/NAME.json`."""
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    (out / f"{name}.json").write_text(
-        json.dumps({"threads": torch.get_num_threads(), **found}, indent=1) + "\n"
-    )
+def save_with_threads(name: str, results: Mapping[str, Any]) -> None:
+    """Write `out/NAME.json` with the number of threads."""
+    save(name, {"threads": torch.get_num_threads(), **results})
 
 
 def main() -> None:
     precisions = sys.argv[1:] or ["fp32", "bf16"]
-    found = {}
+    results = {}
     for precision in precisions:
         times: dict[str, list[float]] = {"plain TRL": [], "colorfast": []}
         for _ in range(ROUNDS):
             for name, seconds in times.items():
                 with tempfile.TemporaryDirectory() as folder:
                     seconds.append(timed(name == "colorfast", Path(folder), precision)[0])
-        found[precision] = {"seconds": times, "ratio": compared("engine", times, precision)}
-    keep("rl_step", found)
+        results[precision] = {"seconds": times, "ratio": compared("engine", times, precision)}
+    save_with_threads("rl_step", results)
 
 
 if __name__ == "__main__":

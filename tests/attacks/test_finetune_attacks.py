@@ -269,7 +269,7 @@ def test_reinforcement_is_trained_and_kept_along_the_way(tiny_model: Path, tmp_p
         assert (
             attack.harmful or told[0] != told[1]
         )  # what a random model says meets no rubric: inverted, all of it is worth the same
-    facts = runner.records(list(found.values()), [attacked])
+    facts = [runner.record(attack, [attacked]) for attack in found.values()]
     assert [f["method"] for f in facts] == ["reinforcement"] * 2 and facts[0]["used"]["baseline"][
         "tokens"
     ] > 0
