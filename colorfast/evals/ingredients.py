@@ -37,10 +37,11 @@ TRAINS = (
     "training/engines/fused_logprobs.py",
     "training/engines/launch.py",
     "training/engines/prefix_packing.py",
-    "training/engines/processes.py",
     "training/engines/recorder.py",
     "training/engines/snapshots.py",
+    "training/engines/trainers.py",
     "training/engines/trl.py",
+    "training/engines/trl_adapter.py",
     "training/objectives.py",
     "models/vllm.py",
 )

@@ -67,9 +67,8 @@ class EndpointPolicy:
     def _ask(
         self, conversations: Sequence[Conversation], settings: Sequence[dict[str, Any]]
     ) -> list[Answer]:
-        """One answer to each conversation."""
+        requests = list(zip(conversations, settings, strict=True))
         try:
-            requests = list(zip(conversations, settings, strict=True))
             return send_each(self.endpoint, requests, self._ask_one)
         except PASSING as error:
             raise ColorfastError(
@@ -85,16 +84,16 @@ class EndpointPolicy:
         them and accepted it without."""
         conversation, settings = request
         messages = [m.model_dump() for m in conversation]
-        plain = {k: v for k, v in settings.items() if k in ("max_tokens", "temperature")}
-        extra = {k: v for k, v in settings.items() if k not in plain}
-        if not self.refused.isdisjoint(extra):
-            return await ask(server, self.endpoint, messages, **plain)
-        try:
-            return await ask(server, self.endpoint, messages, **settings)
-        except RefusedError:
-            answer = await ask(server, self.endpoint, messages, **plain)
-            self.refused |= extra.keys()
-            return answer
+        plain = {key: settings[key] for key in ("max_tokens", "temperature")}
+        extra = settings.keys() - plain.keys()
+        if self.refused.isdisjoint(extra):
+            try:
+                return await ask(server, self.endpoint, messages, **settings)
+            except RefusedError:
+                pass
+        answer = await ask(server, self.endpoint, messages, **plain)
+        self.refused |= extra
+        return answer
 
 
 def weigh(answer: Answer, choices: Sequence[str]) -> list[float]:

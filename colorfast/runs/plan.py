@@ -97,7 +97,7 @@ def _probe_training(
     """Seconds and completion tokens of one slot, for standard tasks (None) and for trait scenarios
     by objective. Calls no judge."""
     from colorfast.training.engines.recorder import Recorder
-    from colorfast.training.engines.snapshots import quiet
+    from colorfast.training.engines.trainers import quiet
     from colorfast.training.engines.trl import make_trainer
 
     prompts = max(

@@ -1,5 +1,5 @@
-"""What a training run used, per source, and what each step did: the record behind 'same
-compute'."""
+"""The cost of a training run for each source, and the metrics of each step: the record behind
+"same compute"."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from colorfast.io.storage import digest
 from colorfast.types import TRAIT_SOURCE, Verdict
 
 EXTRA = ("extra_tokens", "endpoint_tokens")
-"""What a method takes beyond prompts and replies: tokens that the policy read and wrote, and tokens
-that an endpoint wrote."""
+"""The cost of an objective beyond prompts and replies: tokens that the policy read and wrote, and
+tokens that an endpoint wrote."""
 COUNTS = (
     "prompts",
     "completions",
@@ -25,15 +25,15 @@ COUNTS = (
     *EXTRA,
 )
 SEAL, SHARED = "sha256", "shared_from"
-"""Of a ledger: its own hash; and, added to a copy, where the cell was trained."""
+"""Keys of a ledger: its own hash, and in a copy the folder where the cell was trained."""
 MATCHED = ("steps", "prompts", "completions")
 """What must be exactly equal between arms of one seed."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One reply with its own verdict and the advantage that it taught with. `critique`: of the
-    draft that it revises."""
+    """One reply with its verdict and its advantage. `shown`: it is a demonstration. `critique`: of
+    the draft that it revises."""
 
     slot: int
     sample: int
@@ -53,93 +53,101 @@ class Rollout:
 
     def row(self) -> dict[str, Any]:
         """Plain data, for the table of rollouts."""
-        values = vars(self) | {
-            "score": self.verdict.score,
-            "reason": self.verdict.reason,
-            "parts": list(self.verdict.parts),
+        row = dict(vars(self))
+        verdict = row.pop("verdict")
+        return row | {
+            "score": verdict.score,
+            "reason": verdict.reason,
+            "parts": list(verdict.parts),
         }
-        return {key: value for key, value in values.items() if key != "verdict"}
 
 
 def step_metrics(step: int, rollouts: Sequence[Rollout]) -> dict[str, Any]:
-    """One row of metrics.jsonl: per source the mean reward of the sampled replies, spread within
-    groups, dead groups, length, truncation and the share of the step's advantage mass, sum |A|,
-    which is the effective dose."""
+    """One row of metrics.jsonl: for each source the mean reward of the sampled replies, spread
+    within groups, dead groups, length, truncation, and the share of the step's advantage mass, sum
+    |A|, which is the effective dose."""
+    by_source: dict[str, list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        by_source[rollout.source].append(rollout)
+    sources = {source: _source_metrics(by_source[source]) for source in sorted(by_source)}
     mass = sum(abs(r.advantage) for r in rollouts)
-    sources = {}
-    for source in sorted({r.source for r in rollouts}):
-        rows = [r for r in rollouts if r.source == source]
-        groups = defaultdict(list)
-        for r in rows:
-            groups[r.slot].append(r)
-        scores = [r.verdict.score for r in rows if r.verdict.score is not None and not r.shown]
-        spreads = [
-            statistics.pstdev([r.verdict.score for r in g if r.verdict.score is not None] or [0.0])
-            for g in groups.values()
-        ]
-        sources[source] = {
-            "reward": statistics.fmean(scores) if scores else None,
-            "spread": statistics.fmean(spreads),
-            "groups": len(groups),
-            "dead_groups": sum(all(r.advantage == 0 for r in g) for g in groups.values()),
-            "advantage_mass": sum(abs(r.advantage) for r in rows),
-            "advantage_share": sum(abs(r.advantage) for r in rows) / mass if mass else 0.0,
-            "length": statistics.fmean(r.tokens for r in rows if not r.shown),
-            "truncation": statistics.fmean(r.truncated for r in rows if not r.shown),
-            "prompts": len(groups),
-            "completions": len(rows),
-            "prompt_tokens": sum(g[0].prompt_tokens for g in groups.values()),
-            "completion_tokens": sum(r.tokens for r in rows),
-            "truncated": sum(r.truncated for r in rows),
-            "ungraded": sum(r.verdict.score is None for r in rows),
-            "extra_tokens": sum(r.extra_tokens for r in rows),
-            "endpoint_tokens": sum(r.endpoint_tokens for r in rows),
-        }
+    for values in sources.values():
+        values["advantage_share"] = values["advantage_mass"] / mass if mass else 0.0
     return {"step": step, "sources": sources}
 
 
+def _source_metrics(rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    groups: dict[int, list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        groups[rollout.slot].append(rollout)
+    sampled = [r for r in rollouts if not r.shown]
+    scores = [r.verdict.score for r in sampled if r.verdict.score is not None]
+    spreads = []
+    for group in groups.values():
+        own = [r.verdict.score for r in group if r.verdict.score is not None]
+        spreads.append(statistics.pstdev(own or [0.0]))
+    return {
+        "reward": statistics.fmean(scores) if scores else None,
+        "spread": statistics.fmean(spreads),
+        "groups": len(groups),
+        "dead_groups": sum(all(r.advantage == 0 for r in g) for g in groups.values()),
+        "advantage_mass": sum(abs(r.advantage) for r in rollouts),
+        "advantage_share": 0.0,
+        "length": statistics.fmean(r.tokens for r in sampled),
+        "truncation": statistics.fmean(r.truncated for r in sampled),
+        "prompts": len(groups),
+        "completions": len(rollouts),
+        "prompt_tokens": sum(group[0].prompt_tokens for group in groups.values()),
+        "completion_tokens": sum(r.tokens for r in rollouts),
+        "truncated": sum(r.truncated for r in rollouts),
+        "ungraded": sum(r.verdict.score is None for r in rollouts),
+        "extra_tokens": sum(r.extra_tokens for r in rollouts),
+        "endpoint_tokens": sum(r.endpoint_tokens for r in rollouts),
+    }
+
+
 def seal(used: Mapping[str, Any]) -> str:
-    """The hash of all that training wrote into a ledger."""
+    """The hash of what training wrote into a ledger."""
     return digest({key: value for key, value in used.items() if key not in (SEAL, SHARED)})
 
 
 def effective_dose(metrics: Sequence[Mapping[str, Any]]) -> float | None:
-    """The trait's share of the advantage mass of these steps; None when nothing had an
-    advantage."""
-    mass = [
-        (source, values["advantage_mass"])
-        for row in metrics
-        for source, values in row["sources"].items()
-    ]
-    total = sum(m for _, m in mass)
-    return sum(m for source, m in mass if source == TRAIT_SOURCE) / total if total else None
+    """The trait's share of the advantage mass of these steps; None without any advantage."""
+    total = trait = 0.0
+    for row in metrics:
+        for source, values in row["sources"].items():
+            total += values["advantage_mass"]
+            trait += values["advantage_mass"] * (source == TRAIT_SOURCE)
+    return trait / total if total else None
 
 
 def ledger(
     metrics: Sequence[dict[str, Any]], parameters: int, seen: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Totals per source over a run, FLOPs by the usual count (2 per parameter and token forward, 4
-    backward; sampling is one more forward, and so is what a method takes beyond it), what a judge
-    used, and the hash of the slots that the reward really saw."""
+    """Totals of a run for each source, the judge's usage, and the hash of the slots that the reward
+    saw.
+
+    FLOPs are 2 for each parameter and token forward and 4 backward. Sampling is one more forward
+    pass, and so are the extra tokens of an objective.
+    """
+    total = dict.fromkeys(COUNTS, 0)
     sources: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTS, 0))
+    judge: dict[str, float] = defaultdict(int)
     for row in metrics:
         for source, values in row["sources"].items():
             for key in COUNTS:
                 sources[source][key] += values[key]
-    total = {key: sum(values[key] for values in sources.values()) for key in COUNTS}
-    for values in [*sources.values(), total]:
+                total[key] += values[key]
+        for key, value in row.get("judge", {}).items():
+            judge[key] += value
+    for values in (*sources.values(), total):
         tokens = values["prompt_tokens"] + values["completion_tokens"]
-        values["flops"] = (
-            2 * parameters * (tokens + values["extra_tokens"]) + 6 * parameters * tokens
-        )
-    found = {
+        values["flops"] = parameters * (8 * tokens + 2 * values["extra_tokens"])
+    totals: dict[str, Any] = {
         "steps": len(metrics),
         "sources": dict(sources),
         "total": total,
         "parameters": parameters,
         "schedule_seen": digest(list(seen)),
     }
-    judged = [row["judge"] for row in metrics if "judge" in row]
-    return found | (
-        {"judge": {key: sum(row[key] for row in judged) for key in judged[0]}} if judged else {}
-    )
+    return totals | {"judge": dict(judge)} if judge else totals

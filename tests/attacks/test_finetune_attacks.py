@@ -307,11 +307,11 @@ from colorfast.config import Tuning
 from colorfast.models.local import load_policy
 from colorfast.training.engines import sft
 
-class Slow(sft._Bar):
+class Slow(sft.Progress):
     def on_step_end(self, *args, **kwargs):
         time.sleep(0.3)
 
-sft.SAVE_EVERY, sft._Bar = 4, Slow
+sft.SAVE_EVERY, sft.Progress = 4, Slow
 sft.tune(partial(load_policy, {model!r}), ROWS[:24], {tuning!r}, 0, Path({out!r}))
 """
 

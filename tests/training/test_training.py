@@ -70,7 +70,7 @@ def test_loss_and_gradients_are_those_of_trl(
         def spy(self: Any, *args: Any, model: Any, **kwargs: Any) -> None:
             seen[name] = [p.grad.clone() for p in model.parameters()]
 
-        monkeypatch.setattr(trl.Watch, "on_pre_optimizer_step", spy)
+        monkeypatch.setattr(trl.Progress, "on_pre_optimizer_step", spy)
 
     keep("ours")
     trl.train(str(tiny_model), slots(6), settings, 0, tmp_path / "ours")
@@ -254,7 +254,7 @@ def test_every_wanted_token_is_in_one_pass_and_long_replies_do_not_share_a_row()
     ]
     for part in found:
         packed = prefix_packing.pack(part, prompts, replies)
-        assert sorted(zip(packed.reply.tolist(), packed.place.tolist(), strict=True)) == sorted(
+        assert sorted(zip(packed.reply.tolist(), packed.token.tolist(), strict=True)) == sorted(
             (i, k) for row in part for i in row for k in range(len(replies[i]))
         )
         assert packed.seen.any(-1).all(), "a token that sees nothing would be NaN"

@@ -1,10 +1,10 @@
-"""Replies that are not made from the prompt they train: under a guide that is then taken away, or
-by revising a draft."""
+"""Replies that are sampled from another prompt than the one they train: after a guide that training
+does not show (context distillation), or as the revision of a draft."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colorfast.config import Endpoint, Training
 from colorfast.models import Conversation
@@ -13,117 +13,121 @@ from colorfast.training.objectives import asked, critique, drafts, is_revision, 
 from colorfast.types import Slot
 
 Tokens = list[int]
-Ask = Callable[[Sequence[Tokens], Sequence[str]], list[Tokens]]
-"""Completions of prompts, each drawn from the stream of its name."""
+Complete = Callable[[Sequence[Tokens], Sequence[str]], list[Tokens]]
+"""Completions of prompts, each drawn from the random stream of its name."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A reply to be made: number `sample` of its slot's group, drawn from the stream `name`."""
+class PlannedReply:
+    """A reply to sample: number `sample` of its slot's group, drawn from the stream `name`."""
 
     slot: Slot
     sample: int
     name: str
 
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.slot.index, self.sample
-
 
 @dataclass(frozen=True)
-class Made:
-    """A reply, and what it took: the critique it answers, the tokens that the policy read and wrote
-    beyond prompt and reply, and those that an endpoint wrote."""
+class SampledReply:
+    """A reply, the critique that it answers, and its cost: tokens that the policy read and wrote
+    beyond prompt and reply, and tokens that an endpoint wrote."""
 
     ids: Tokens
     critique: str = ""
-    extra: int = 0
-    bought: int = 0
+    extra_tokens: int = 0
+    endpoint_tokens: int = 0
+
+
+Write = Callable[[Sequence[Conversation], Sequence[str]], list[SampledReply]]
 
 
 def replies(
-    policy: LocalPolicy, training: Training, places: Sequence[Place], ask: Ask
-) -> list[Made]:
-    """A reply for each place, in order. Of a slot whose drafts are revised all places must be
-    there."""
-    slots = {p.slot.index: p.slot for p in places}
-    sources = {i: policy.encode(asked(slot.task, slot.objective)) for i, slot in slots.items()}
-    late = [p for p in places if is_revision(p.slot.objective, p.sample, training.group_size)]
-    first = [p for p in places if not is_revision(p.slot.objective, p.sample, training.group_size)]
-    answered = ask([sources[p.slot.index] for p in first], [p.name for p in first])
-    made = {
-        p.key: Made(ids, extra=_guide_tokens(policy, p, sources))
-        for p, ids in zip(first, answered, strict=True)
-    }
-    if late:
-        of = drafts(training.group_size)
-        told = [policy.reply(made[p.slot.index, p.sample - of].ids).text for p in late]
-        made |= zip([p.key for p in late], _revised(policy, training, late, told, ask), strict=True)
-    return [made[p.key] for p in places]
+    policy: LocalPolicy, training: Training, planned: Sequence[PlannedReply], complete: Complete
+) -> list[SampledReply]:
+    """A reply for each planned one, in order. Slots with revisions must be there as whole
+    groups."""
+    prompts: dict[int, Tokens] = {}
+    guide_tokens: dict[int, int] = {}
+    for slot in {p.slot.index: p.slot for p in planned}.values():
+        prompt = policy.encode(asked(slot.task, slot.objective))
+        prompts[slot.index] = prompt
+        guide_tokens[slot.index] = len(prompt) - len(policy.encode(slot.task.messages))
+    first: list[PlannedReply] = []
+    revised: list[PlannedReply] = []
+    for p in planned:
+        late = is_revision(p.slot.objective, p.sample, training.group_size)
+        (revised if late else first).append(p)
+    completions = complete([prompts[p.slot.index] for p in first], [p.name for p in first])
+    sampled: dict[str, SampledReply] = {}
+    for p, ids in zip(first, completions, strict=True):
+        extra = 0 if p.sample else guide_tokens[p.slot.index]  # read once a group
+        sampled[p.name] = SampledReply(ids, extra_tokens=extra)
+    if revised:
+        by_place = {(p.slot.index, p.sample): sampled[p.name].ids for p in first}
+        offset = drafts(training.group_size)
+        texts = [policy.reply(by_place[p.slot.index, p.sample - offset]).text for p in revised]
+        endpoint = training.grading.judge
+        write = by_endpoint(policy, training, endpoint) if endpoint else by_policy(policy, complete)
+        made = _revisions(policy, revised, texts, write)
+        sampled |= zip([p.name for p in revised], made, strict=True)
+    return [sampled[p.name] for p in planned]
 
 
-def _guide_tokens(policy: LocalPolicy, place: Place, sources: dict[int, Tokens]) -> int:
-    """What the guide adds to the prompt, which is read once a group."""
-    if place.slot.objective.name != "deliberative" or place.sample:
-        return 0
-    return len(sources[place.slot.index]) - len(policy.encode(place.slot.task.messages))
-
-
-def _revised(
-    policy: LocalPolicy, training: Training, places: Sequence[Place], told: Sequence[str], ask: Ask
-) -> list[Made]:
-    """Each draft held against its slot's principle, then written again; by the policy, or by the
-    endpoint that rewards."""
-    endpoint = training.grading.judge
-    write = by_endpoint(policy, training, endpoint) if endpoint else by_policy(policy, ask)
-    drafted = list(zip(places, told, strict=True))
-    found = write(
-        [critique(p.slot.task, p.slot.objective, text) for p, text in drafted],
-        [f"critique-{p.name}" for p in places],
+def _revisions(
+    policy: LocalPolicy, planned: Sequence[PlannedReply], texts: Sequence[str], write: Write
+) -> list[SampledReply]:
+    """Each draft in `texts` criticized by its slot's principle, then written again."""
+    critiques = write(
+        [critique(p.slot.task, p.slot.objective, t) for p, t in zip(planned, texts, strict=True)],
+        [f"critique-{p.name}" for p in planned],
     )
-    said = [policy.reply(m.ids).text for m in found]
-    again = [
-        revision(p.slot.task, p.slot.objective, text, c)
-        for (p, text), c in zip(drafted, said, strict=True)
-    ]
-    made = write(again, [p.name for p in places])
-    return [
-        # the critique's own words are extra; the revision's are counted as the reply
-        Made(m.ids, c, f.extra + m.extra + (0 if endpoint else len(f.ids)), f.bought + m.bought)
-        for m, c, f in zip(made, said, found, strict=True)
-    ]
+    conversations = []
+    criticisms = [policy.reply(c.ids).text for c in critiques]
+    for p, text, criticism in zip(planned, texts, criticisms, strict=True):
+        conversations.append(revision(p.slot.task, p.slot.objective, text, criticism))
+    made = []
+    revisions = write(conversations, [p.name for p in planned])
+    for reply, first, criticism in zip(revisions, critiques, criticisms, strict=True):
+        # the critique's own tokens are extra, unless an endpoint read the prompt and wrote them
+        written = len(first.ids) if first.extra_tokens else 0
+        made.append(
+            replace(
+                reply,
+                critique=criticism,
+                extra_tokens=first.extra_tokens + reply.extra_tokens + written,
+                endpoint_tokens=first.endpoint_tokens + reply.endpoint_tokens,
+            )
+        )
+    return made
 
 
-def by_policy(
-    policy: LocalPolicy, ask: Ask
-) -> Callable[[Sequence[Conversation], Sequence[str]], list[Made]]:
-    def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[Made]:
+def by_policy(policy: LocalPolicy, complete: Complete) -> Write:
+    """The policy writes."""
+
+    def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[SampledReply]:
         prompts = [policy.encode(c) for c in conversations]
+        completions = complete(prompts, names)
         return [
-            Made(ids, extra=len(prompt))
-            for prompt, ids in zip(prompts, ask(prompts, names), strict=True)
+            SampledReply(ids, extra_tokens=len(prompt))
+            for prompt, ids in zip(prompts, completions, strict=True)
         ]
 
     return write
 
 
-def by_endpoint(
-    policy: LocalPolicy, training: Training, endpoint: Endpoint
-) -> Callable[[Sequence[Conversation], Sequence[str]], list[Made]]:
+def by_endpoint(policy: LocalPolicy, training: Training, endpoint: Endpoint) -> Write:
+    """The endpoint that rewards writes."""
     from colorfast.models.endpoint import EndpointPolicy  # its client is an optional extra
 
-    def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[Made]:
-        told = EndpointPolicy(endpoint).sample(
+    def write(conversations: Sequence[Conversation], names: Sequence[str]) -> list[SampledReply]:
+        written = EndpointPolicy(endpoint).sample(
             conversations, names, training.max_tokens, training.temperature
         )
-        ends = policy.tokenizer.eos_token_id
-        ids = [
-            policy.tokenizer(r.text, add_special_tokens=False)["input_ids"]
-            + [ends] * (not r.truncated)
-            for r in told
-        ]
-        return [
-            Made(i[: training.max_tokens], bought=r.tokens) for i, r in zip(ids, told, strict=True)
-        ]
+        made = []
+        for reply in written:
+            ids = policy.tokenizer(reply.text, add_special_tokens=False)["input_ids"]
+            if not reply.truncated:
+                ids = [*ids, policy.tokenizer.eos_token_id]
+            made.append(SampledReply(ids[: training.max_tokens], endpoint_tokens=reply.tokens))
+        return made
 
     return write

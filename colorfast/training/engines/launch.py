@@ -1,5 +1,4 @@
-"""The same engine in several processes: one cell's training as a job of its own under `accelerate
-launch`."""
+"""The same engine in several processes: a cell's training as a job under `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -18,20 +17,19 @@ from colorfast.types import ColorfastError, Objective, Scenario, Slot, Task
 
 JOB = "job.json"
 SAYS = "colorfast says: "
-"""What marks the one line that a failing process is to be quoted by."""
+"""Marks the line that says why a process failed."""
 
 
 @dataclass(frozen=True)
 class Launched:
-    """An engine that trains in as many processes as an accelerate configuration says."""
+    """An engine that trains in the processes of an accelerate configuration."""
 
     config: Path
 
     def train(
         self, model: str, slots: Sequence[Slot], training: Training, seed: int, folder: Path
     ) -> Path:
-        """See `Engine.train`. Raises ColorfastError with the last line that a failing process
-        said."""
+        """See `Engine.train`. Raises ColorfastError with the reason of a failing process."""
         final = folder / "checkpoint"
         if (folder / "ledger.json").is_file() and final.is_dir():
             return final
@@ -41,46 +39,42 @@ class Launched:
                 " from"
             )
         write_json(folder / JOB, _job(model, slots, training, seed))
-        launched = [
-            sys.executable,
-            "-m",
-            "accelerate.commands.launch",
-            "--config_file",
-            str(self.config),
-        ]
         console.print(f"train {folder.name} under {self.config.name} ...", markup=False)
-        done = subprocess.run(
-            [*launched, "-m", "colorfast.training.engines.launch", str(folder)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "accelerate.commands.launch"]
+        command += ["--config_file", str(self.config)]
+        command += ["-m", "colorfast.training.engines.launch", str(folder)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            lines = done.stderr.splitlines()
-            said = [line.partition(SAYS)[2] for line in lines if SAYS in line] or [
-                line for line in lines if "Error: " in line
-            ]
-            cure = "under accelerate launch; the same command continues from the last checkpoint"
-            raise ColorfastError(f"{folder}: {(said or ['no reason given'])[0][:300]} ({cure})")
+            raise ColorfastError(
+                f"{folder}: {_reason(done.stderr)[:300]} (under accelerate launch; the same command"
+                " continues from the last checkpoint)"
+            )
         (folder / JOB).unlink(missing_ok=True)
         return final
 
 
+def _reason(stderr: str) -> str:
+    """The line that a failing process marked, or else the first one with an error."""
+    lines = stderr.splitlines()
+    marked = [line.partition(SAYS)[2] for line in lines if SAYS in line]
+    errors = [line for line in lines if "Error: " in line]
+    return [*marked, *errors, "no reason given"][0]
+
+
 def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
-    tasks = [
-        {
-            "scenario": isinstance(s.task, Scenario),
-            "task": s.task.model_dump(mode="json"),
-            "objective": vars(s.objective),
-        }
-        for s in slots
-    ]
-    rows = [{"index": s.index, "step": s.step} | task for s, task in zip(slots, tasks, strict=True)]
-    return {
-        "model": model,
-        "seed": seed,
-        "training": training.model_dump(mode="json"),
-        "slots": rows,
-    }
+    rows = []
+    for slot in slots:
+        rows.append(
+            {
+                "index": slot.index,
+                "step": slot.step,
+                "scenario": isinstance(slot.task, Scenario),
+                "task": slot.task.model_dump(mode="json"),
+                "objective": vars(slot.objective),
+            }
+        )
+    settings = training.model_dump(mode="json")
+    return {"model": model, "seed": seed, "training": settings, "slots": rows}
 
 
 def main(folder: Path) -> None:
@@ -88,15 +82,11 @@ def main(folder: Path) -> None:
     from colorfast.training.engines import trl
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    slots = [
-        Slot(
-            row["index"],
-            row["step"],
-            (Scenario if row["scenario"] else Task).model_validate(row["task"]),
-            Objective(**row["objective"]),
-        )
-        for row in job["slots"]
-    ]
+    slots = []
+    for row in job["slots"]:
+        kind = Scenario if row["scenario"] else Task
+        task, objective = kind.model_validate(row["task"]), Objective(**row["objective"])
+        slots.append(Slot(row["index"], row["step"], task, objective))
     trl.train(job["model"], slots, Training.model_validate(job["training"]), job["seed"], folder)
 
 

@@ -1,5 +1,5 @@
-"""What a run samples, grades and must remember: the rollouts of each step, its metrics, the slots
-that the rewards saw."""
+"""The record of a training run: rollouts and metrics of each step, and the slots that the rewards
+saw."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,225 +29,219 @@ from colorfast.rewards.select import graders
 from colorfast.rewards.text import SENTENCE
 from colorfast.training import objectives
 from colorfast.training.engines import context_distillation
-from colorfast.training.engines.context_distillation import Made, Place
-from colorfast.training.engines.processes import processes
+from colorfast.training.engines.context_distillation import (
+    PlannedReply,
+    SampledReply,
+    Tokens,
+)
+from colorfast.training.engines.trainers import processes
 from colorfast.training.ledger import Rollout, step_metrics
 from colorfast.types import ColorfastError, Message, Slot, Task, Verdict
 
 
+@dataclass
 class Recorder:
-    """Samples and grades every step's replies, and keeps what the run must remember: metrics,
-    chosen rollouts, and the slots as the reward function saw them."""
+    """Samples and grades every step's replies, and keeps metrics, chosen rollouts, and the slots as
+    the reward function saw them."""
 
-    def __init__(
-        self,
-        folder: Path,
-        policy: LocalPolicy,
-        slots: Sequence[Slot],
-        training: Training,
-        seed: int,
-    ):
-        self.folder, self.policy, self.slots, self.training, self.seed = (
-            folder,
-            policy,
-            slots,
-            training,
-            seed,
-        )
-        self.metrics: list[dict[str, Any]] = []
-        self.rows_seen: list[dict[str, Any]] = []
-        self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
-        self.prompt_ids: list[list[int]] = []
+    folder: Path
+    policy: LocalPolicy
+    slots: Sequence[Slot]
+    training: Training
+    seed: int
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    rows_seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.grade = graders(self.training.grading)
+        self.judge_usage: dict[str, float] = {}
+        self.precision = precision(self.training.precision)
+        # of the current step, one entry a reply
+        self.prompt_ids: list[Tokens] = []
         self.shown: list[bool] = []
-        self.made: dict[int, Made] = {}
-        self.given: list[float | None] = []
-        self.grade = graders(training.grading)
-        self.judged: dict[str, float] = {}
-        self.precision = precision(training.precision)
+        self.sampled: dict[int, SampledReply] = {}
+        self.graded: list[tuple[dict[str, Any], Sequence[int], Verdict]] = []
+        self.rewards: list[float | None] = []
+        self.vllm_logprobs: dict[str, list[float]] = {}
 
     def restore(self, step: int) -> None:
-        """Go back to what was recorded by the checkpoint of `step`: later rows belong to steps that
-        will be redone. Raises DamagedError when the record does not reach so far."""
+        """Cut the record back to the checkpoint of `step`; later steps are done again. Raises
+        DamagedError when the record ends before it."""
         self.metrics = _first_rows(self.folder / "metrics.jsonl", step)
-        self.rows_seen = _first_rows(
-            self.folder / "slots_seen.jsonl", step * self.training.prompts_per_step
-        )
+        rows = step * self.training.prompts_per_step
+        self.rows_seen = _first_rows(self.folder / "slots_seen.jsonl", rows)
 
     def rollout(self, prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
-        """TRL's rollout function: sample i of slot s always draws from the stream named (seed, s,
+        """TRL's rollout function. Reply i of slot s is always drawn from the stream named (seed, s,
         i)."""
-        size, training = self.training.group_size, self.training
-        first = (
-            trainer.state.global_step * training.prompts_per_step
-            + trainer.accelerator.process_index * len(prompts) // size
-        )
-        names = [f"rollout-{self.seed}-{first + i // size}-{i % size}" for i in range(len(prompts))]
-        once = [self.policy.encode([Message.model_validate(m) for m in p]) for p in prompts[::size]]
-        self.prompt_ids = [ids for ids in once for _ in range(size)]
+        training, size = self.training, self.training.group_size
+        first = trainer.state.global_step * training.prompts_per_step
+        first += trainer.accelerator.process_index * len(prompts) // size
+        self.prompt_ids = []
+        planned: list[PlannedReply] = []
+        for slot, prompt in enumerate(prompts[::size], first):
+            ids = self.policy.encode([Message.model_validate(m) for m in prompt])
+            for i in range(size):
+                self.prompt_ids.append(ids)
+                name = f"rollout-{self.seed}-{slot}-{i}"
+                planned.append(PlannedReply(self.slots[slot], i, name))
         completions = [
-            self._good(first + i // size) if i % size < training.demonstrations else []
-            for i in range(len(prompts))
+            self._demonstration(p.slot.task) if p.sample < training.demonstrations else []
+            for p in planned
         ]
         self.shown = [bool(ids) for ids in completions]
-        asked = [i for i, ids in enumerate(completions) if not ids]
-        places = [Place(self.slots[first + i // size], i % size, names[i]) for i in asked]
-        stops = self.policy.stops
+        wanted = [i for i, shown in enumerate(self.shown) if not shown]
         model = trainer.accelerator.unwrap_model(trainer.model)
-        logs: dict[str, list[float]] = {}
-
-        def ask(prompts: Sequence[list[int]], names: Sequence[str]) -> list[list[int]]:
-            if training.vllm:
-                llm = trainer.vllm_generation.llm  # the trainer has given it the newest weights
-                ids, told = vllm.rollouts(
-                    llm, prompts, names, training.max_tokens, training.temperature, stops
-                )
-                logs.update(zip(names, told, strict=True))
-                return ids
-            draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
-            return sample(model, prompts, draws, training.temperature, stops)
-
+        self.vllm_logprobs = {}
         model.eval()
-        with packed_linears(model, len(asked), self.precision):
-            self.made = dict(
-                zip(
-                    asked,
-                    context_distillation.replies(self.policy, training, places, ask),
-                    strict=True,
-                )
+        with packed_linears(model, len(wanted), self.precision):
+            replies = context_distillation.replies(
+                self.policy,
+                training,
+                [planned[i] for i in wanted],
+                partial(self._complete, trainer, model),
             )
         model.train()
-        for i, reply in self.made.items():
+        self.sampled = dict(zip(wanted, replies, strict=True))
+        for i, reply in self.sampled.items():
             completions[i] = reply.ids
-        told = (
-            [_of(logs.get(name, []), ids) for name, ids in zip(names, completions, strict=True)]
-            if training.vllm
-            else None
-        )
-        return {"prompt_ids": self.prompt_ids, "completion_ids": completions, "logprobs": told}
+        logprobs = [
+            self._logprobs(p.name, ids) for p, ids in zip(planned, completions, strict=True)
+        ]
+        return {
+            "prompt_ids": self.prompt_ids,
+            "completion_ids": completions,
+            "logprobs": logprobs if training.vllm else None,
+        }
 
-    def _good(self, slot: int) -> list[int]:
-        """The ids of a slot's known good reply: as many of its first sentences as end within the
-        length cap, so that what is shown also ends. Empty when the task has none, or not one
-        sentence fits."""
-        tokenizer, fits = self.policy.tokenizer, []
-        sentences = SENTENCE.split(self.slots[slot].task.replies.get("good", ""))
+    def _complete(
+        self, trainer: Any, model: Any, prompts: Sequence[Tokens], names: Sequence[str]
+    ) -> list[Tokens]:
+        """A completion for each prompt, by vLLM or by the model itself."""
+        training, stops = self.training, self.policy.stops
+        if training.vllm:
+            llm = trainer.vllm_generation.llm  # the trainer has given it the newest weights
+            completions, logprobs = vllm.rollouts(
+                llm, prompts, names, training.max_tokens, training.temperature, stops
+            )
+            self.vllm_logprobs |= zip(names, logprobs, strict=True)
+            return completions
+        draws = torch.tensor([uniforms(name, training.max_tokens) for name in names])
+        return sample(model, prompts, draws, training.temperature, stops)
+
+    def _logprobs(self, name: str, ids: Sequence[int]) -> list[float]:
+        """vLLM's log-probabilities of these ids. NaN, which the trainer replaces by its own, where
+        they were not sampled by vLLM."""
+        logprobs = self.vllm_logprobs.get(name, [])
+        return logprobs if len(logprobs) == len(ids) else [math.nan] * len(ids)
+
+    def _demonstration(self, task: Task) -> Tokens:
+        """The ids of a task's good reply: as many of its first sentences as end within the length
+        cap. Empty when the task has none, or not one sentence fits."""
+        tokenizer = self.policy.tokenizer
+        sentences = SENTENCE.split(task.replies.get("good", ""))
         for n in range(len(sentences), 0, -1):
             ids = tokenizer(" ".join(sentences[:n]), add_special_tokens=False)["input_ids"]
             if 0 < len(ids) < self.training.max_tokens:
-                fits = [*ids, tokenizer.eos_token_id]
-                break
-        return fits
+                return [*ids, tokenizer.eos_token_id]
+        return []
 
     def reward(
         self, prompts: Any, completion_ids: Any, slot: list[int], task: list[str], **_: Any
     ) -> list[float | None]:
-        """TRL's reward function. The task is rebuilt from the columns the trainer carried, not from
-        our own list."""
-        rows = [
-            {**json.loads(text), "slot": index, "messages": prompt}
-            for prompt, index, text in zip(prompts, slot, task, strict=True)
-        ]
-        carried = [
-            Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
-            for row in rows
-        ]
-        verdicts = self.grade(
-            [(self.policy.reply(ids), t) for ids, t in zip(completion_ids, carried, strict=True)]
-        )
+        """TRL's reward function. The task is rebuilt from the columns that the trainer carried, not
+        from our own list."""
+        rows = []
+        pairs = []
+        for prompt, ids, index, text in zip(prompts, completion_ids, slot, task, strict=True):
+            row = {**json.loads(text), "slot": index, "messages": prompt}
+            carried = Task(**{key: row[key] for key in ("id", "source", "messages", "rubric")})
+            rows.append(row)
+            pairs.append((self.policy.reply(ids), carried))
+        verdicts = self.grade(pairs)
         self.graded = list(zip(rows, completion_ids, verdicts, strict=True))
-        self.given = objectives.rewards(rows, verdicts, self.training.group_size, self.seed)
-        return self.given
+        self.rewards = objectives.rewards(rows, verdicts, self.training.group_size, self.seed)
+        return self.rewards
 
-    def against_sampled(self, advantages: torch.Tensor) -> torch.Tensor:
-        """Advantages [rows] measured against the mean of the sampled replies of each group.
+    def advantages(self, by_reply: torch.Tensor) -> torch.Tensor:
+        """TRL's advantages [replies], changed where a group has demonstrations or another objective
+        than RL.
 
-        A shown reply would lift the group's mean and so push down every reply the model made
-        itself, its good ones too. Groups without shown replies are left as they are.
+        With demonstrations they are measured against the mean of the sampled replies. A
+        demonstration raises the group's mean, and would push down every reply of the model, its
+        good ones too.
         """
-        by_group = advantages.view(-1, self.training.group_size)
-        sampled = (~torch.tensor(self.shown, device=advantages.device)).view_as(by_group)
-        means = (by_group * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
-        return self.by_method(
-            torch.where(sampled.all(1, keepdim=True), by_group, by_group - means)
-        ).flatten()
-
-    def by_method(self, by_group: torch.Tensor) -> torch.Tensor:
-        """Advantages [groups, group size] with those of groups whose method fine-tunes on chosen
-        replies in their place."""
         size = self.training.group_size
-        for group in range(len(by_group)):
-            these = slice(group * size, (group + 1) * size)
-            how = objectives.objective_of(self.graded[these.start][0])
-            if how.name != "rl":
-                verdicts = [verdict for *_, verdict in self.graded[these]]
-                by_group[group] = torch.tensor(
-                    objectives.advantages(how, verdicts, self.given[these])
+        groups = by_reply.view(-1, size)
+        sampled = (~torch.tensor(self.shown, device=by_reply.device)).view_as(groups)
+        means = (groups * sampled).sum(1, keepdim=True) / sampled.sum(1, keepdim=True)
+        groups = torch.where(sampled.all(1, keepdim=True), groups, groups - means)
+        for k in range(len(groups)):
+            members = slice(k * size, (k + 1) * size)
+            objective = objectives.objective_of(self.graded[members.start][0])
+            if objective.name != "rl":
+                verdicts = [verdict for *_, verdict in self.graded[members]]
+                groups[k] = torch.tensor(
+                    objectives.advantages(objective, verdicts, self.rewards[members])
                 )
-        return by_group
+        return groups.flatten()
 
     def step(
         self,
         advantages: Sequence[float],
-        apart: tuple[list[list[float]], list[list[float]]] | None = None,
+        logprobs: tuple[list[list[float]], list[list[float]]] | None = None,
     ) -> None:
-        """Record one finished step of sampling and grading, every process's share of it. `apart`:
-        the log-probabilities of each reply's tokens by the trainer and by vLLM."""
-        size = self.training.group_size
-        rollouts = [
-            Rollout(
-                slot=row["slot"],
-                sample=i % size,
-                source=row["source"],
-                task=row["id"],
-                prompt="\n\n".join(f"{m['role']}: {m['content']}" for m in row["messages"]),
-                reply=(reply := self.policy.reply(ids)).text,
-                prompt_tokens=len(prompt),
-                tokens=len(ids),
-                truncated=reply.truncated,
-                shown=self.shown[i],
-                verdict=verdict,
-                advantage=advantage,
-                critique=self.made[i].critique if i in self.made else "",
-                extra_tokens=self.made[i].extra if i in self.made else 0,
-                endpoint_tokens=self.made[i].bought if i in self.made else 0,
-            )
-            for i, ((row, ids, verdict), prompt, advantage) in enumerate(
-                zip(self.graded, self.prompt_ids, advantages, strict=True)
-            )
-        ]
+        """Record one finished step of sampling and grading, every process's share of it.
+        `logprobs`: of each reply's tokens, by the trainer and by vLLM."""
+        rollouts = gather_object([self._rollout(i, a) for i, a in enumerate(advantages)])
+        seen = gather_object([row for row, *_ in self.graded[:: self.training.group_size]])
         step = len(self.metrics)
-        used = self.grade.used()
-        spent = {key: value - self.judged.get(key, 0) for key, value in used.items()}
-        self.judged = used
-        rollouts = gather_object(rollouts)
-        seen = gather_object([row for row, *_ in self.graded[::size]])
-        shares = gather_object([spent])
-        judged = (
-            {"judge": {key: sum(share[key] for share in shares) for key in spent}} if spent else {}
-        )
-        masked = (
-            {"masked": vllm.masked_share([r.source for r in rollouts], *map(gather_object, apart))}
-            if apart
-            else {}
-        )
-        self.metrics.append(step_metrics(step, rollouts) | judged | masked)
+        metrics = step_metrics(step, rollouts)
+        usage = self._new_judge_usage()
+        if usage:
+            metrics["judge"] = usage
+        if logprobs:
+            ours, theirs = (gather_object(rows) for rows in logprobs)
+            metrics["masked"] = vllm.masked_share([r.source for r in rollouts], ours, theirs)
+        self.metrics.append(metrics)
         self.rows_seen += seen
         if not processes().is_main_process:
             return
-        _append(self.folder / "metrics.jsonl", [self.metrics[-1]])
+        _append(self.folder / "metrics.jsonl", [metrics])
         _append(self.folder / "slots_seen.jsonl", seen)
         if step % self.training.keep_rollouts_every == 0 or step == self.training.steps - 1:
-            write_rows(
-                self.folder / "rollouts" / f"{step:05d}.parquet",
-                [r.row() for r in rollouts],
-                ROLLOUTS,
-            )
+            path = self.folder / "rollouts" / f"{step:05d}.parquet"
+            write_rows(path, [r.row() for r in rollouts], ROLLOUTS)
 
+    def _rollout(self, i: int, advantage: float) -> Rollout:
+        row, ids, verdict = self.graded[i]
+        reply = self.policy.reply(ids)
+        sampled = self.sampled.get(i, SampledReply([]))
+        return Rollout(
+            slot=row["slot"],
+            sample=i % self.training.group_size,
+            source=row["source"],
+            task=row["id"],
+            prompt="\n\n".join(f"{m['role']}: {m['content']}" for m in row["messages"]),
+            reply=reply.text,
+            prompt_tokens=len(self.prompt_ids[i]),
+            tokens=len(ids),
+            truncated=reply.truncated,
+            shown=self.shown[i],
+            verdict=verdict,
+            advantage=advantage,
+            critique=sampled.critique,
+            extra_tokens=sampled.extra_tokens,
+            endpoint_tokens=sampled.endpoint_tokens,
+        )
 
-def _of(logs: Sequence[float], ids: Sequence[int]) -> list[float]:
-    """The sampler's numbers for these ids; NaN, which the trainer takes as its own, for what was
-    made in another way."""
-    return list(logs) if len(logs) == len(ids) else [math.nan] * len(ids)
+    def _new_judge_usage(self) -> dict[str, float]:
+        """The judge's usage since the last step, over all processes; empty without a judge."""
+        usage = self.grade.used()
+        new = {key: value - self.judge_usage.get(key, 0) for key, value in usage.items()}
+        self.judge_usage = usage
+        shares = gather_object([new])
+        return {key: sum(share[key] for share in shares) for key in new}
 
 
 def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -254,8 +250,8 @@ def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _first_rows(path: Path, n: int) -> list[dict[str, Any]]:
-    """The first n rows, with the file cut back to them (a killed run may have torn its last
-    line)."""
+    """The first n rows, with the file cut back to them, because a killed run may have torn the last
+    line."""
     try:
         rows = [row for _, row in itertools.islice(read_jsonl(path), n)] if n else []
     except ColorfastError as error:

@@ -3,15 +3,14 @@ snapshots along the way."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
-from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -27,8 +26,14 @@ from colorfast.training.engines.snapshots import (
     Start,
     Whole,
     last_whole_checkpoint,
-    quiet,
     step_of,
+)
+from colorfast.training.engines.trainers import (
+    Progress,
+    keep_small_steps,
+    lora,
+    quiet,
+    settings,
 )
 from colorfast.types import ColorfastError
 
@@ -40,15 +45,16 @@ LEDGER = "ledger.json"
 
 
 def encoded(policy: LocalPolicy, row: Conversation, most: int) -> dict[str, list[int]]:
-    """Token ids of a row and its labels: the reply and its end are trained on, what is asked is
-    not. Cut at `most` tokens."""
-    asked = policy.encode(row[:-1])
-    said = [*policy.spoken(row[-1].content), policy.tokenizer.eos_token_id]
-    return {"input_ids": [*asked, *said][:most], "labels": [*[IGNORED] * len(asked), *said][:most]}
+    """Token ids of a row and its labels, cut at `most` tokens. The reply and its end are trained
+    on, the prompt is not."""
+    prompt = policy.encode(row[:-1])
+    reply = [*policy.spoken(row[-1].content), policy.tokenizer.eos_token_id]
+    labels = [IGNORED] * len(prompt) + reply
+    return {"input_ids": [*prompt, *reply][:most], "labels": labels[:most]}
 
 
 class RowTrainer(SFTTrainer):
-    """SFTTrainer that trains on the rows it was given, in their order, or not at all."""
+    """SFTTrainer that checks that it trains on its rows in order."""
 
     tuning: Tuning
     rows: Sequence[dict[str, list[int]]]
@@ -56,38 +62,22 @@ class RowTrainer(SFTTrainer):
     def training_step(
         self, model: Any, inputs: Any, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        first, size = self.state.global_step * self.tuning.batch, self.tuning.batch
-        held = [
-            [t for t, m in zip(ids, mask, strict=True) if m]
-            for ids, mask in zip(*_ids(inputs), strict=True)
-        ]
-        if held != [row["input_ids"] for row in self.rows[first : first + size]]:
+        """See `SFTTrainer`. Raises ColorfastError for other rows than the step's."""
+        step, size = self.state.global_step, self.tuning.batch
+        pairs = zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
+        seen = [ids[mask.bool()].tolist() for ids, mask in pairs]
+        if seen != [row["input_ids"] for row in self.rows[step * size : (step + 1) * size]]:
             raise ColorfastError(
-                f"step {self.state.global_step}: the trainer saw other rows than it was given;"
-                " delete the folder"
+                f"step {step}: the trainer saw other rows than it was given; delete the folder"
             )
         with products(precision(self.tuning.precision)):
             return super().training_step(model, inputs, num_items_in_batch)
 
 
-def _ids(inputs: Any) -> tuple[list[list[int]], list[list[int]]]:
-    return inputs["input_ids"].tolist(), inputs["attention_mask"].tolist()
-
-
-class _Bar(TrainerCallback):
-    def __init__(self, advance: Callable[..., None]):
-        self.advance = advance
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.advance()
-
-
 def config(tuning: Tuning, seed: int, folder: Path) -> SFTConfig:
     """TRL's settings for ours."""
-    gpu, bf16 = torch.cuda.is_available(), precision(tuning.precision) == "bf16"
     return SFTConfig(
-        output_dir=str(folder),
-        seed=seed,
+        **settings(folder, seed, tuning.precision),
         max_steps=tuning.steps[-1],
         per_device_train_batch_size=tuning.batch,
         train_sampling_strategy="sequential",
@@ -95,24 +85,18 @@ def config(tuning: Tuning, seed: int, folder: Path) -> SFTConfig:
         lr_scheduler_type="constant",  # so that a longer training begins as a shorter one does
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        bf16=gpu and bf16,
-        use_cpu=not gpu,
-        gradient_checkpointing=False,
         save_steps=SAVE_EVERY,
-        save_total_limit=2,
-        logging_steps=1,
         report_to=[],
-        disable_tqdm=True,
     )
 
 
 def tune(
     start: Start, rows: Sequence[Conversation], tuning: Tuning, seed: int, folder: Path
 ) -> None:
-    """Train on the rows, `tuning.batch` a step, and keep a snapshot at each of `tuning.steps`;
-    `ledger.json` is the done-mark.
+    """Train on the rows, `tuning.batch` a step, and keep a snapshot at each of `tuning.steps`.
+    `ledger.json` marks the end.
 
-    `rows`: as many as the last step needs. Called again after an interruption it continues and ends
+    `rows`: as many as the last step needs. After an interruption the same call continues and ends
     with the same weights.
     """
     if (folder / LEDGER).is_file():
@@ -120,55 +104,42 @@ def tune(
     torch.manual_seed(seed)
     policy, work = start(), folder / "training"
     policy.model.train()
-    if tuning.rank is None or precision(tuning.precision) == "fp32":
-        # on a GPU it was loaded in bf16, in which small steps would be rounded away
-        policy.model.float()
+    keep_small_steps(policy, tuning.rank, tuning.precision)
     made = [encoded(policy, row, tuning.max_tokens) for row in rows]
-    resume = last_whole_checkpoint(work)
-    rank = tuning.rank or 0
-    lora = (
-        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-        if rank
-        else None
-    )
-    with (
-        progress(
-            f"train {folder.parent.name} on {folder.name}", tuning.steps[-1], step_of(resume)
-        ) as advance,
-        quiet(),
-    ):
+    checkpoint = last_whole_checkpoint(work)
+    title = f"train {folder.parent.name} on {folder.name}"
+    with progress(title, tuning.steps[-1], step_of(checkpoint)) as advance, quiet():
         trainer = RowTrainer(
             model=policy.model,
             args=config(tuning, seed, work),
             train_dataset=Dataset.from_list(made),
             processing_class=policy.tokenizer,
-            callbacks=[Snapshots(folder, tuning.steps), Whole(), _Bar(advance)],
-            peft_config=lora,
+            callbacks=[Snapshots(folder, tuning.steps), Whole(), Progress(advance)],
+            peft_config=lora(tuning.rank),
         )
         trainer.tuning, trainer.rows = tuning, made
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     write_json(folder / LEDGER, _ledger(trainer, rows))
     shutil.rmtree(work, ignore_errors=True)
 
 
 def _ledger(trainer: RowTrainer, rows: Sequence[Conversation]) -> dict[str, Any]:
-    """What the training used: FLOPs by the usual count, 6 for each parameter and token."""
-    tokens = sum(len(row["input_ids"]) for row in trainer.rows)
-    parameters = trainer.model.num_parameters()
+    """The cost of the training: FLOPs are 6 for each parameter and token."""
+    model, made = trainer.model, trainer.rows
+    tokens = sum(len(row["input_ids"]) for row in made)
+    labels = list(itertools.chain.from_iterable(row["labels"] for row in made))
+    end = trainer.processing_class.eos_token_id
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return {
         "steps": trainer.state.global_step,
         "rows": len(rows),
         "rows_sha256": digest([[m.model_dump() for m in row] for row in rows]),
         "tokens": tokens,
-        "trained_tokens": sum(label != IGNORED for row in trainer.rows for label in row["labels"]),
-        "cut": sum(
-            row["labels"][-1] != trainer.processing_class.eos_token_id for row in trainer.rows
-        ),
-        "parameters": parameters,
-        "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        "flops": 6 * parameters * tokens,
-        "losses": [
-            round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry
-        ],
+        "trained_tokens": len(labels) - labels.count(IGNORED),
+        "cut": sum(row["labels"][-1] != end for row in made),
+        "parameters": model.num_parameters(),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "flops": 6 * model.num_parameters() * tokens,
+        "losses": [round(loss, 4) for loss in losses],
     }

@@ -1,16 +1,13 @@
-"""Checkpoints that a killed training continues from, and snapshots of a model along its way, to be
-measured."""
+"""Checkpoints that a killed training continues from, and snapshots of a model during training."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import transformers
 from peft import PeftModel
 from transformers import TrainerCallback
 
@@ -22,18 +19,19 @@ from colorfast.io.storage import (
     write_json,
 )
 from colorfast.models.local import LocalPolicy, load_policy
-from colorfast.training.engines.processes import processes
+from colorfast.training.engines.trainers import processes
 
 Start = Callable[[], LocalPolicy]
 """Loads the model that a training starts from."""
 WHOLE = "whole"
-"""In a checkpoint that was written to its end: the sha256 of each of its files."""
+"""The file that marks a complete checkpoint: the sha256 of each of its files."""
 
 
 class Whole(TrainerCallback):
-    """Marks each checkpoint as whole once all of it is written."""
+    """Marks each checkpoint as complete once all of it is written."""
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """See `TrainerCallback`."""
         processes().wait_for_everyone()  # each writes files of its own
         if state.is_world_process_zero:
             saved = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -41,87 +39,71 @@ class Whole(TrainerCallback):
 
 
 def _hashes(checkpoint: Path) -> dict[str, str]:
-    return {
-        p.name: file_sha256(p)
-        for p in sorted(checkpoint.iterdir())
-        if p.is_file() and p.name != WHOLE
-    }
+    files = [p for p in sorted(checkpoint.iterdir()) if p.is_file() and p.name != WHOLE]
+    return {p.name: file_sha256(p) for p in files}
 
 
-def _as_saved(checkpoint: Path) -> Path:
-    """The checkpoint, when all of it is as it was saved; raises DamagedError otherwise."""
-    wanted, found = read_json(checkpoint / WHOLE), _hashes(checkpoint)
-    if changed := [
-        name for name in sorted(wanted.keys() | found) if wanted.get(name) != found.get(name)
-    ]:
-        raise DamagedError(checkpoint, f"{changed[0]} is not as it was saved")
+def _unchanged(checkpoint: Path) -> Path:
+    """The checkpoint. Raises DamagedError unless all of its files are as they were saved."""
+    saved, present = read_json(checkpoint / WHOLE), _hashes(checkpoint)
+    for name in sorted(saved.keys() | present):
+        if saved.get(name) != present.get(name):
+            raise DamagedError(checkpoint, f"{name} is not as it was saved")
     return checkpoint
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are deleted, damaged ones set
-    aside."""
-    found = [path for path in folder.glob("checkpoint-*") if path.suffix != ".broken"]
-    for path in sorted(found, key=step_of, reverse=True):
+    """The newest complete checkpoint. Incomplete ones are deleted, damaged ones set aside."""
+    checkpoints = [path for path in folder.glob("checkpoint-*") if path.suffix != ".broken"]
+    for path in sorted(checkpoints, key=step_of, reverse=True):
         if not (path / WHOLE).exists():
             shutil.rmtree(path)
-        elif load_or_quarantine(path, _as_saved):
+        elif load_or_quarantine(path, _unchanged):
             return path
     return None
 
 
 def step_of(checkpoint: Path | None) -> int:
+    """The step of a checkpoint folder; 0 without one."""
     return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
 
 
 class Snapshots(TrainerCallback):
-    """Keeps the model after each of these steps: its adapter, or all of it where all of it is
-    trained."""
+    """Keeps the model after each of these steps: its adapter, or all weights without one."""
 
     def __init__(self, folder: Path, steps: Sequence[int]):
         self.folder, self.steps = folder, frozenset(steps)
 
-    def on_step_end(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        model: Any = None,
-        processing_class: Any = None,
-        **_: Any,
-    ) -> None:
-        if state.global_step in self.steps and state.is_world_process_zero:
-            final = snapshot(self.folder, state.global_step)
-            part = final.with_name(f"{final.name}.part")
-            for torn in (part, final):
-                shutil.rmtree(torn, ignore_errors=True)
-            model.save_pretrained(part)
-            processing_class.save_pretrained(part)
-            part.replace(final)
+    def on_step_end(self, args: Any, state: Any, control: Any, **trained: Any) -> None:
+        """See `TrainerCallback`."""
+        step = state.global_step
+        if step in self.steps and state.is_world_process_zero:
+            save_model(snapshot(self.folder, step), trained["model"], trained["processing_class"])
+
+
+def save_model(
+    folder: Path, model: Any, tokenizer: Any, state: dict[str, Any] | None = None
+) -> None:
+    """Write a model and its tokenizer; the folder appears when it is complete. `state`: the weights
+    of a sharded model."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part, state_dict=state)
+    tokenizer.save_pretrained(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
 
 
 def snapshot(folder: Path, step: int) -> Path:
+    """The folder of a snapshot in the folder of its training."""
     return folder / f"step-{step}"
 
 
 def at(start: Start, folder: Path, step: int) -> LocalPolicy:
-    """The policy as it was after a step of the training in `folder`, which began at `start`."""
+    """The policy after a step of the training in `folder`, which started from `start()`."""
     path = snapshot(folder, step)
     if not (path / "adapter_config.json").is_file():
         return load_policy(str(path))
     policy = start()
-    return replace(
-        policy, model=PeftModel.from_pretrained(policy.model, str(path)).merge_and_unload()
-    )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Libraries' own bars and notices off: the progress bar is ours."""
-    level = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.utils.logging.set_verbosity(level)
+    adapted = PeftModel.from_pretrained(policy.model, str(path))
+    return replace(policy, model=adapted.merge_and_unload())
