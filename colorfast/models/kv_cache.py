@@ -7,12 +7,17 @@ plain `DynamicLayer`s use the library's own cache.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+
+_HAS_CACHE = "cache" in inspect.signature(LlamaForCausalLM.forward).parameters
+CACHE_ARGUMENT = "cache" if _HAS_CACHE else "past_key_values"
+"""What models call their cache; transformers renamed it in 5.24."""
 
 
 class RoomyLayer(DynamicLayer):
@@ -107,6 +112,5 @@ def forward(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
-        cache=cache,
-        **{"logits_to_keep": 1} | options,
+        **{CACHE_ARGUMENT: cache, "logits_to_keep": 1} | options,
     )

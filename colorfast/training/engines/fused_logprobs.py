@@ -81,8 +81,10 @@ def in_place_of_logits(
     rows, padded = (torch.cat([x, x[:1].expand(more)]) for x in (reads, targets))
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
-        flat = hidden.flatten(0, 1)[rows]
-        values = torch.stack(_LogProbs.apply(flat, head.weight, padded, temperature))
+        # A prompt's last token is read once per reply. The gradient of `[rows]` adds repeats by
+        # atomic operations, in another order each time; that of `index_select` adds them in order.
+        read = hidden.flatten(0, 1).index_select(0, rows)
+        values = torch.stack(_LogProbs.apply(read, head.weight, padded, temperature))
         return values[:, : len(reads)].unsqueeze(0)
 
     setattr(head, "forward", forward)  # noqa: B010 (shadows the class's method)

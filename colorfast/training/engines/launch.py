@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from colorfast.config import Training
 from colorfast.io.console import console
-from colorfast.io.storage import write_json
-from colorfast.types import ColorfastError, Objective, Scenario, Slot, Task
+from colorfast.io.storage import write_text
+from colorfast.types import ColorfastError, Frozen, Objective, Scenario, Slot, Task
 
 JOB = "job.json"
 SAYS = "colorfast says: "
@@ -38,7 +36,9 @@ class Launched:
                 f"{self.config}: no such accelerate configuration; configs/ holds some to start"
                 " from"
             )
-        write_json(folder / JOB, _job(model, slots, training, seed))
+        rows = tuple(JobSlot(**vars(slot)) for slot in slots)
+        job = Job(model=model, slots=rows, training=training, seed=seed)
+        write_text(folder / JOB, job.model_dump_json())
         console.print(f"train {folder.name} under {self.config.name} ...", markup=False)
         command = [sys.executable, "-m", "accelerate.commands.launch"]
         command += ["--config_file", str(self.config)]
@@ -61,33 +61,31 @@ def _reason(stderr: str) -> str:
     return [*marked, *errors, "no reason given"][0]
 
 
-def _job(model: str, slots: Sequence[Slot], training: Training, seed: int) -> dict[str, Any]:
-    rows = []
-    for slot in slots:
-        rows.append(
-            {
-                "index": slot.index,
-                "step": slot.step,
-                "scenario": isinstance(slot.task, Scenario),
-                "task": slot.task.model_dump(mode="json"),
-                "objective": vars(slot.objective),
-            }
-        )
-    settings = training.model_dump(mode="json")
-    return {"model": model, "seed": seed, "training": settings, "slots": rows}
+class JobSlot(Frozen):
+    """A slot that is read back with the class of its task."""
+
+    index: int
+    step: int
+    task: Scenario | Task
+    objective: Objective
+
+
+class Job(Frozen):
+    """The arguments of `trl.train`, as a file for every process."""
+
+    model: str
+    slots: tuple[JobSlot, ...]
+    training: Training
+    seed: int
 
 
 def main(folder: Path) -> None:
     """Train the job that lies in `folder`, as one of its processes."""
     from colorfast.training.engines import trl
 
-    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    slots = []
-    for row in job["slots"]:
-        kind = Scenario if row["scenario"] else Task
-        task, objective = kind.model_validate(row["task"]), Objective(**row["objective"])
-        slots.append(Slot(row["index"], row["step"], task, objective))
-    trl.train(job["model"], slots, Training.model_validate(job["training"]), job["seed"], folder)
+    job = Job.model_validate_json((folder / JOB).read_text(encoding="utf-8"))
+    slots = [Slot(**vars(slot)) for slot in job.slots]
+    trl.train(job.model, slots, job.training, job.seed, folder)
 
 
 if __name__ == "__main__":
