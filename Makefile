@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 EXPERIMENT  ?= quick
 TESTS       ?= 2# tests beside each other
 
-.PHONY: run test test-data slow lint check docs package bench clean
+.PHONY: run test test-data test-versions slow lint check docs package bench clean
 
 run: $(BIN)/colorfast
 	$(BIN)/colorfast run $(EXPERIMENT)
@@ -24,6 +24,9 @@ test-data: $(BIN)/.dev
 
 slow: $(BIN)/.dev
 	$(BIN)/python -m pytest -q -n $(TESTS) --dist worksteal -m slow
+
+test-versions: $(BIN)/.dev
+	VENV=$(VENV) .ci/versions
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .

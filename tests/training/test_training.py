@@ -17,7 +17,7 @@ from colorfast.config import Experiment
 from colorfast.io.tables import read_rows
 from colorfast.models.resolve import weights_sha256
 from colorfast.training.engines import prefix_packing, trl
-from colorfast.training.engines.fused_logprobs import telling
+from colorfast.training.engines.fused_logprobs import in_place_of_logits
 from colorfast.training.engines.launch import Launched
 from colorfast.training.schedule import schedule, schedule_hash
 from colorfast.types import ColorfastError
@@ -294,7 +294,7 @@ def test_repeated_reads_have_the_same_gradient_each_time_in_two_threads() -> Non
     try:
         for _ in range(10):
             leaf = hidden.clone().requires_grad_()
-            with telling(head, reads, targets, 1.0):
+            with in_place_of_logits(head, reads, targets, 1.0):
                 head(leaf)[0, 0].sum().backward()
             gradients.append(leaf.grad)
     finally:
