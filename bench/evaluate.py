@@ -3,16 +3,16 @@ against plain transformers, on the same items in one run, with the share of equa
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from output import save
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +25,7 @@ SETS = {"mmlu-clinical-knowledge": SHOTS, "truthfulqa-mc1": 0, "power-seeking-in
 Decide = Callable[[LocalPolicy, Sequence[Item]], list[int]]
 
 
-def asked(name: str, shots: int) -> list[Item]:
+def questions(name: str, shots: int) -> list[Item]:
     """Items of a benchmark, after `shots` solved ones in the same conversation."""
     items = benchmarks.chosen(benchmarks.get(name), ITEMS + shots)
     header: tuple[Message, ...] = ()
@@ -39,10 +39,8 @@ def best(values: Sequence[float]) -> int:
 
 
 def ours(policy: LocalPolicy, items: Sequence[Item]) -> list[int]:
-    return [
-        best(row)
-        for row in policy.logprobs([i.messages for i in items], [i.choices for i in items])
-    ]
+    logs = policy.logprobs([i.messages for i in items], [i.choices for i in items])
+    return [best(row) for row in logs]
 
 
 def harness(batch: int) -> Decide:
@@ -50,15 +48,17 @@ def harness(batch: int) -> Decide:
         lm = HFLM(
             pretrained=policy.model, tokenizer=policy.tokenizer, batch_size=batch, max_length=2048
         )
-        texts = [lm.tokenizer.decode(policy.encode(i.messages)) for i in items]
-        pairs = [
-            (text, choice.strip())
-            for text, i in zip(texts, items, strict=True)
-            for choice in i.choices
-        ]
-        requests = [Instance("loglikelihood", {}, pair, n) for n, pair in enumerate(pairs)]
-        told = iter(lm.loglikelihood(requests, disable_tqdm=True))
-        return [best([next(told)[0] for _ in i.choices]) for i in items]
+        requests = []
+        for item in items:
+            text = lm.tokenizer.decode(policy.encode(item.messages))
+            for choice in item.choices:
+                pair = (text, choice.strip())
+                requests.append(Instance("loglikelihood", {}, pair, len(requests)))
+        answers = iter(lm.loglikelihood(requests, disable_tqdm=True))
+        decisions = []
+        for item in items:
+            decisions.append(best([next(answers)[0] for _ in item.choices]))
+        return decisions
 
     return decide
 
@@ -66,19 +66,36 @@ def harness(batch: int) -> Decide:
 @torch.no_grad()
 def plain(policy: LocalPolicy, items: Sequence[Item]) -> list[int]:
     """One forward pass for each choice of each item."""
-    found = []
+    decisions = []
     for item in items:
         prompt, values = policy.encode(item.messages), []
         for choice in item.choices:
             ids = policy.tokenizer(choice.strip(), add_special_tokens=False)["input_ids"]
-            logps = (
-                policy.model(torch.tensor([prompt + ids]))
-                .logits[0, len(prompt) - 1 : -1]
-                .log_softmax(-1)
-            )
+            logits = policy.model(torch.tensor([prompt + ids])).logits
+            logps = logits[0, len(prompt) - 1 : -1].log_softmax(-1)
             values.append(float(sum(logps[i, token] for i, token in enumerate(ids))))
-        found.append(best(values))
-    return found
+        decisions.append(best(values))
+    return decisions
+
+
+def measure(
+    policy: LocalPolicy, engines: dict[str, Decide], name: str, shots: int
+) -> list[dict[str, Any]]:
+    """Seconds and decisions of every engine on one benchmark."""
+    items = questions(name, shots)
+    ours(policy, items[:2])  # the first call pays for one-time work
+    rows: list[dict[str, Any]] = []
+    decisions: list[int] = []
+    for engine, decide in engines.items():
+        start = time.perf_counter()
+        other = decide(policy, items)
+        seconds = time.perf_counter() - start
+        decisions = decisions or other  # colorfast is the first engine
+        equal = sum(a == b for a, b in zip(other, decisions, strict=True)) / len(items)
+        rows.append(
+            {"set": name, "shots": shots, "engine": engine, "seconds": seconds, "equal": equal}
+        )
+    return rows
 
 
 def main() -> None:
@@ -88,58 +105,26 @@ def main() -> None:
     engines |= {f"lm-evaluation-harness, batch {b}": harness(b) for b in BATCHES}
     rows = []
     for name, shots in SETS.items():
-        items = asked(name, shots)
-        ours(policy, items[:2])  # first calls pay for what is set up once
-        told: dict[str, list[int]] = {}
-        for engine, decide in engines.items():
-            start = time.perf_counter()
-            told[engine] = decide(policy, items)
-            rows.append(
-                {
-                    "set": name,
-                    "shots": shots,
-                    "engine": engine,
-                    "seconds": time.perf_counter() - start,
-                }
-            )
-        for row in rows[-len(engines) :]:
-            row["equal"] = sum(
-                a == b for a, b in zip(told[row["engine"]], told["colorfast"], strict=True)
-            ) / len(items)
+        rows += measure(policy, engines, name, shots)
     total = {engine: sum(r["seconds"] for r in rows if r["engine"] == engine) for engine in engines}
     rival = min((e for e in engines if e.startswith("lm-")), key=total.__getitem__)
-    ratio, equal = (
-        total[rival] / total["colorfast"],
-        sum(r["equal"] for r in rows if r["engine"] == rival) / len(SETS),
-    )
+    ratio = total[rival] / total["colorfast"]
+    equal = sum(r["equal"] for r in rows if r["engine"] == rival) / len(SETS)
+    threads = torch.get_num_threads()
     table = Table(
         "items",
         "engine",
         "seconds",
         "decisions equal to colorfast",
-        title=f"{ITEMS} items each, {torch.get_num_threads()} threads",
+        title=f"{ITEMS} items each, {threads} threads",
     )
     for row in rows:
-        table.add_row(
-            f"{row['set']}, {row['shots']}-shot",
-            row["engine"],
-            f"{row['seconds']:.1f}",
-            f"{row['equal']:.3f}",
-        )
-    Console().print(
-        table, f"all three: {ratio:.2f} times as fast as {rival}, {equal:.3f} of decisions equal"
-    )
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    result = {
-        "rows": rows,
-        "total": total,
-        "best": rival,
-        "ratio": ratio,
-        "equal": equal,
-        "threads": torch.get_num_threads(),
-    }
-    (out / "evaluate.json").write_text(json.dumps(result, indent=1) + "\n")
+        items = f"{row['set']}, {row['shots']}-shot"
+        table.add_row(items, row["engine"], f"{row['seconds']:.1f}", f"{row['equal']:.3f}")
+    summary = f"all three: {ratio:.2f} times as fast as {rival}, {equal:.3f} of decisions equal"
+    Console().print(table, summary)
+    results = {"rows": rows, "total": total, "best": rival, "ratio": ratio, "equal": equal}
+    save("evaluate", results | {"threads": threads})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How many tokens of a reply show whether it refuses?
 
-Replies that people labeled as refusals or not (PyRIT's two files), cut to their first N tokens of
-the embedded model's tokenizer: how often the refusal detector still says what it says of the whole
-reply, and how many of the refusals that it finds in whole replies it still finds.
+Replies that people labeled as refusals or not (two files of PyRIT) are cut to their first N tokens.
+The script prints how often the refusal detector gives the same verdict as on the whole reply, and
+which share of the refusals in whole replies it still finds.
 
     python bench/first_words.py
 """
@@ -10,6 +10,7 @@ reply, and how many of the refusals that it finds in whole replies it still find
 from __future__ import annotations
 
 import sys
+from itertools import chain
 
 from colorfast.evals.benchmarks import rows
 from colorfast.evals.validate import LABELED
@@ -22,7 +23,8 @@ LENGTHS = (4, 8, 12, 16, 24, 36)
 
 def main() -> None:
     tokenizer = load_tokenizer(resolve("SmolLM2-135M-Instruct"))
-    texts = [row.values["assistant_response"] for labeled in LABELED for row in rows(labeled)]
+    labeled = chain.from_iterable(map(rows, LABELED))
+    texts = [row.values["assistant_response"] for row in labeled]
     whole = [refusal(text) != "none" for text in texts]
     encoded = [tokenizer(text)["input_ids"] for text in texts]
     sys.stdout.write(f"{len(texts)} replies, {sum(whole)} of them refusals\n")
@@ -30,8 +32,8 @@ def main() -> None:
     for length in LENGTHS:
         cut = [refusal(tokenizer.decode(ids[:length])) != "none" for ids in encoded]
         same = sum(a == b for a, b in zip(cut, whole, strict=True))
-        found = sum(a and b for a, b in zip(cut, whole, strict=True))
-        sys.stdout.write(f"{length:6d}  {same / len(texts):12.3f}  {found / sum(whole):14.3f}\n")
+        kept = sum(a and b for a, b in zip(cut, whole, strict=True))
+        sys.stdout.write(f"{length:6d}  {same / len(texts):12.3f}  {kept / sum(whole):14.3f}\n")
 
 
 if __name__ == "__main__":

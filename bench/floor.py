@@ -1,9 +1,8 @@
-"""How far an RL step is from the arithmetic limit: the matrix units' measured rate, the step's
-FLOPs, and its time, in one run."""
+"""An RL step against the arithmetic limit: the measured rate of matrix products, the FLOPs of the
+step, and its time, in one run."""
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from output import save
 from rich.console import Console
 from rich.table import Table
 from rl_step import SIZE, timed
@@ -33,20 +33,19 @@ def work(metrics: list[dict[str, Any]], matrices: int, head: int, live: float) -
     """FLOPs of the products of one step: 2 a weight and token forward, 4 backward. Sampling runs
     each prompt once and every completion token; training runs the same tokens of the groups that
     teach (`live`, their share of all). The head meets completion tokens only."""
-    found = 0.0
+    flops = 0.0
     for source in metrics[-1]["sources"].values():
         prompt, reply = source["prompt_tokens"], source["completion_tokens"]
         forward = 2.0 * (matrices * (prompt + reply) + head * reply)
-        found += forward + 3.0 * forward * live
-    return found
+        flops += forward + 3.0 * forward * live
+    return flops
 
 
 def main() -> None:
     model = load_policy("SmolLM2-135M-Instruct").model
     config, head = model.config, model.get_output_embeddings().weight.numel()
-    matrices = (
-        sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear)) - head
-    )
+    linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    matrices = sum(m.weight.numel() for m in linears) - head
     shapes = {
         "feed-forward, a training batch": (512, config.hidden_size, config.intermediate_size),
         "output layer, a training batch": (384, config.hidden_size, config.vocab_size),
@@ -60,33 +59,23 @@ def main() -> None:
     live = 1 - sum(s["dead_groups"] for s in sources) / SIZE["prompts_per_step"]
     flops = work(recorder.metrics, matrices, head, live)
     floor = flops / max(rates.values())
-    table = Table(
-        "what",
-        "value",
-        title=f"The arithmetic of one RL step, {torch.get_num_threads()} threads, fp32",
-    )
-    for name, value in rates.items():
-        table.add_row(f"product: {name}", f"{value / 1e9:.0f} GFLOP/s")
-    for name, text in {
+    lines = {f"product: {name}": f"{value / 1e9:.0f} GFLOP/s" for name, value in rates.items()}
+    lines |= {
         "groups that teach": f"{live:.2f}",
         "work of the step": f"{flops / 1e12:.2f} TFLOP",
         "floor: at the best rate": f"{floor:.1f} s",
         "the step": f"{seconds:.1f} s",
         "step / floor": f"{seconds / floor:.2f}",
-    }.items():
-        table.add_row(name, text)
-    Console().print(table)
-    out = Path(__file__).parent / "out"
-    out.mkdir(exist_ok=True)
-    found = {
-        "rates": rates,
-        "flops": flops,
-        "floor": floor,
-        "seconds": seconds,
-        "ratio": seconds / floor,
-        "live": live,
     }
-    (out / "floor.json").write_text(json.dumps(found, indent=1) + "\n")
+    threads = torch.get_num_threads()
+    table = Table(
+        "measure", "value", title=f"The arithmetic of one RL step, {threads} threads, fp32"
+    )
+    for line in lines.items():
+        table.add_row(*line)
+    Console().print(table)
+    results = {"rates": rates, "flops": flops, "floor": floor, "seconds": seconds}
+    save("floor", results | {"ratio": seconds / floor, "live": live})
 
 
 if __name__ == "__main__":

@@ -73,61 +73,59 @@ def start(work: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate()
+    _, errors = process.communicate()
     if process.returncode:
-        raise SystemExit(f"the run ended with code {process.returncode}: {said.decode()[-400:]}")
+        raise SystemExit(f"the run ended with code {process.returncode}: {errors.decode()[-400:]}")
 
 
 def results(run: Path) -> dict[str, str]:
     """sha256 of all that a run is for: weights, scores, estimates."""
-    found = {}
+    hashes = {}
     for cell in sorted(run.glob("*-s*")):
-        found |= {
+        hashes |= {
             f"{cell.name}/weights": weights_sha256(cell / "checkpoint"),
             f"{cell.name}/scores": file_sha256(cell / "scores.parquet"),
         }
-    return found | {"estimates": file_sha256(run / "report" / "estimates.csv")}
+    return hashes | {"estimates": file_sha256(run / "report" / "estimates.csv")}
 
 
 def undisturbed(work: Path) -> dict[str, Any]:
-    """Results of a run that nothing stops, and the seconds from when it takes its folder to its
-    end."""
-    told = work / "undisturbed.json"
-    if not told.is_file():
+    """Results of an undisturbed run, and its seconds from the lock of its folder to its end."""
+    path = work / "undisturbed.json"
+    if not path.is_file():
         shutil.rmtree(work, ignore_errors=True)
         make_tiny_model(work / "model")
         write_text(work / "tiny.toml", TOML)
         process = start(work, work / "whole")
-        taken = wait_for(work / "whole" / "tiny" / ".lock", process)
+        begun = wait_for(work / "whole" / "tiny" / ".lock", process)
         finish(process)
         write_json(
-            told, {"seconds": time.monotonic() - taken, "results": results(work / "whole" / "tiny")}
+            path, {"seconds": time.monotonic() - begun, "results": results(work / "whole" / "tiny")}
         )
-    return read_json(told)
+    return read_json(path)
 
 
 def wait_for(sign: Path, process: subprocess.Popen[bytes]) -> float:
-    """When the file appeared."""
+    """The time when the file appeared."""
     while not sign.exists() and process.poll() is None:
         time.sleep(0.002)
     return time.monotonic()
 
 
 def doing(run: Path) -> str:
-    """What was going on, by what the killed run has left: its newest file, and how far each cell
-    is."""
+    """What a killed run was doing: its newest file, and the state of each cell."""
     files = [p for p in run.rglob("*") if p.is_file() and p.name != ".lock"]
     if not (run / "run.json").is_file():
         return "it had just taken the folder"
     newest = max(files, key=lambda p: p.stat().st_mtime_ns).relative_to(run)
     experiment = planned(run)
-    found = [
+    active = [
         s
         for s in statuses(run, experiment, [UNTRAINED, *cells(experiment)])
         if s.state != "waiting"
     ]
     far = (
-        ", ".join(f"{s.cell.name} {s.words.removeprefix('stopped ')}" for s in found)
+        ", ".join(f"{s.cell.name} {s.words.removeprefix('stopped ')}" for s in active)
         or "nothing trained or scored"
     )
     return f"{far}; last written {newest}"
@@ -143,23 +141,27 @@ def killed(work: Path, out: Path, moment: float) -> bool:
     """Start a run and kill it; False when it had ended before."""
     shutil.rmtree(out, ignore_errors=True)
     process = start(work, out)
-    taken = wait_for(out / "tiny" / ".lock", process)
-    time.sleep(max(0.0, taken + moment - time.monotonic()))
+    begun = wait_for(out / "tiny" / ".lock", process)
+    time.sleep(max(0.0, begun + moment - time.monotonic()))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     return process.returncode == -signal.SIGKILL
 
 
-def kill(work: Path, moment: float, wanted: dict[str, str]) -> dict[str, Any]:
+def kill(work: Path, moment: float, expected: dict[str, str]) -> dict[str, Any]:
     """Kill a run at this moment after it took its folder (a little earlier, where it was quicker
     than the first), continue it, and compare."""
     out = work / "killed"
     while not killed(work, out, moment):
         moment *= 0.9
-    was = doing(out / "tiny")
+    activity = doing(out / "tiny")
     finish(start(work, out))
-    return {"moment": round(moment, 2), "doing": was, "results": results(out / "tiny")} | {
-        "equal": results(out / "tiny") == wanted
+    hashes = results(out / "tiny")
+    return {
+        "moment": round(moment, 2),
+        "doing": activity,
+        "results": hashes,
+        "equal": hashes == expected,
     }
 
 
@@ -195,10 +197,10 @@ def page(whole: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _equal(part: str, found: dict[str, str], wanted: dict[str, str]) -> str:
+def _equal(part: str, hashes: dict[str, str], expected: dict[str, str]) -> str:
     return (
         "equal"
-        if all(found[name] == wanted[name] for name in wanted if name.endswith(part))
+        if all(hashes[name] == expected[name] for name in expected if name.endswith(part))
         else "DIFFERENT"
     )
 
@@ -208,16 +210,16 @@ def main() -> None:
     read.add_argument("--work", type=Path, default=Path(__file__).parent / "out" / "kills")
     read.add_argument("--seconds", type=float, default=float("inf"))
     read.add_argument("--page", type=Path, default=HOME / "docs" / "kills.md")
-    asked = read.parse_args()
-    until = time.monotonic() + asked.seconds
-    whole, kept = undisturbed(asked.work), asked.work / "kills.json"
+    options = read.parse_args()
+    until = time.monotonic() + options.seconds
+    whole, kept = undisturbed(options.work), options.work / "kills.json"
     rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else []
     for moment in moments(whole["seconds"])[len(rows) :]:
         if time.monotonic() > until:
             break
-        rows.append(kill(asked.work, moment, whole["results"]))
+        rows.append(kill(options.work, moment, whole["results"]))
         write_json(kept, rows)
-        write_text(asked.page, page(whole, rows))
+        write_text(options.page, page(whole, rows))
         console.print(
             f"{len(rows)}: {rows[-1]['moment']} s, {rows[-1]['doing']}: {rows[-1]['equal']}",
             markup=False,

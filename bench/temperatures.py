@@ -28,18 +28,18 @@ def main() -> None:
     parser.add_argument("--arm", default="trait-25")
     parser.add_argument("--scenarios", type=int, default=24)
     parser.add_argument("--max-tokens", type=int, default=48)
-    asked = parser.parse_args()
-    experiment = read(asked.experiment)
+    options = parser.parse_args()
+    experiment = read(options.experiment)
     policy, grade = load_policy(experiment.model, 64), graders(experiment.training.grading)
-    chosen = list(pool(experiment, experiment.arms[asked.arm]))
+    chosen = list(pool(experiment, experiment.arms[options.arm]))
     random.Random("temperatures").shuffle(chosen)
     tasks = []
-    for scenario in chosen[: asked.scenarios]:
+    for scenario in chosen[: options.scenarios]:
         tasks += [with_system(scenario, experiment.system)] * GROUP
     sys.stdout.write("temperature  mean score  standard deviation within a group  tokens\n")
     for temperature in (0.5, 0.7, 0.9):
         names = [f"temperatures/{temperature}/{i}" for i in range(len(tasks))]
-        replies = policy.sample([t.messages for t in tasks], names, asked.max_tokens, temperature)
+        replies = policy.sample([t.messages for t in tasks], names, options.max_tokens, temperature)
         verdicts = grade(list(zip(replies, tasks, strict=True)))
         scores = np.array([v.score for v in verdicts], dtype=float).reshape(-1, GROUP)
         tokens = np.mean([r.tokens for r in replies])
