@@ -22,7 +22,7 @@ from typing import Any
 from colorfast.io.console import console
 from colorfast.io.storage import file_sha256, read_json, write_json, write_text
 from colorfast.models.resolve import weights_sha256
-from colorfast.runs.experiment import planned
+from colorfast.runs.folder import stored_experiment
 from colorfast.runs.layout import UNTRAINED, cells
 from colorfast.runs.status import statuses
 from helpers.tiny import LITTLE, make_tiny_model
@@ -118,7 +118,7 @@ def doing(run: Path) -> str:
     if not (run / "run.json").is_file():
         return "it had just taken the folder"
     newest = max(files, key=lambda p: p.stat().st_mtime_ns).relative_to(run)
-    experiment = planned(run)
+    experiment = stored_experiment(run)
     active = [
         s
         for s in statuses(run, experiment, [UNTRAINED, *cells(experiment)])

@@ -1,24 +1,31 @@
-"""What a user sets: an experiment as its TOML holds it. Frozen, and checked where the file
-enters."""
+"""What a user sets: an experiment as its TOML holds it, frozen and checked when it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from colorfast.types import Frozen, ObjectiveName
 
 MANY = 1_000_000
-"""More of anything than a machine could do: a slip of the pen."""
+"""An upper limit that only a typing error exceeds."""
+Count = Annotated[int, Field(gt=0, le=MANY)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
-"""What may be the name of a folder."""
+"""A name that can be the name of a folder."""
 Precision = Literal["auto", "fp32", "bf16"]
 COMPUTED_IN: tuple[Precision, ...] = ("fp32", "bf16")
 """What "auto" chooses from."""
 LORA_RATE, FULL_RATE = 1e-4, 1e-5
-"""Learning rates of a weight attack that names none."""
+"""Default learning rates of a fine-tuning attack."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 
@@ -31,61 +38,41 @@ ALIASES = {
     },
     "evaluation": {"limit": "items"},
 }
-"""Accepted beside our keys: what TRL and lm-eval call the same setting. By table of the TOML."""
+"""Names of TRL and lm-eval that are accepted beside ours, by table of the TOML."""
 FORMER_KEYS = {
     "training": {"method": "adapter", "reward": "grading", "shown": "demonstrations"},
-    "arms.*": {"method": "objective"},
+    "arms": {"method": "objective"},
 }
 """Renamed keys and their present names. A TOML with one is refused; a run folder is read."""
 
 
-def _copied_tables(settings: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(table in `ALIASES` and `FORMER_KEYS`, table in the TOML, its keys and values), each a copy
-    that takes the table's place in `settings`."""
-    for name in ("training", "evaluation"):
-        if isinstance(settings.get(name), dict):
-            settings[name] = dict(settings[name])
-            yield name, name, settings[name]
-    if isinstance(settings.get("arms"), dict):
-        arms = settings["arms"] = dict(settings["arms"])
-        for name in arms:
-            if isinstance(arms[name], dict):
-                arms[name] = dict(arms[name])
-                yield "arms.*", f"arms.{name}", arms[name]
+def _tables(experiment: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(kind of table, its name in the TOML, its keys and values) of the tables whose keys have
+    other names."""
+    tables = {kind: experiment.get(kind) for kind in ("training", "evaluation")}
+    arms = experiment.get("arms")
+    if isinstance(arms, dict):
+        tables |= {f"arms.{name}": arm for name, arm in arms.items()}
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            yield name.partition(".")[0], name, table
 
 
-def without_aliases(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment as plain data with our key for each alias. Raises ValueError for a renamed key,
-    and for a setting that has both its names."""
-    settings = dict(experiment)
-    for kind, name, table in _copied_tables(settings):
-        for former, key in FORMER_KEYS.get(kind, {}).items():
-            if former in table:
-                raise ValueError(f"{name}.{former} is now {name}.{key}")
-        for alias, key in ALIASES.get(kind, {}).items():
-            if alias in table and key in table:
-                raise ValueError(f"{name}.{alias} is another name of {name}.{key}; set one of them")
-            if alias in table:
-                table[key] = table.pop(alias)
-    return settings
-
-
-def with_present_keys(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that an earlier version wrote into a run folder, with the present names of keys."""
-    settings = dict(stored)
-    for kind, _, table in _copied_tables(settings):
-        for former, key in FORMER_KEYS.get(kind, {}).items():
-            if former in table:
-                table[key] = table.pop(former)
-    return settings
+def rename_keys(experiment: Mapping[str, Any], names: Mapping[str, Mapping[str, str]]) -> None:
+    """Replace keys of an experiment's plain settings in place. `names`: `ALIASES` or
+    `FORMER_KEYS`."""
+    for kind, _, table in _tables(experiment):
+        for old, new in names.get(kind, {}).items():
+            if old in table:
+                table[new] = table.pop(old)
 
 
 class Arm(Frozen):
-    """What fills the dosed share of the slots. Dose 0 is the baseline: standard tasks throughout.
+    """The tasks in the dosed share of the slots. Dose 0 is the baseline: standard tasks only.
 
-    `traits` and `domains` narrow the scenarios (empty means all), `not_traits` and `not_domains`
-    leave some out. `reward`: each scenario's own rubric; generic helpfulness on the same scenarios
-    (the paper's control arm); a constitution; or the rubric's rewards shuffled within each group
+    `traits` and `domains` select scenarios (empty means all), `not_traits` and `not_domains`
+    exclude some. `reward`: each scenario's own rubric; generic helpfulness on the same scenarios
+    (the paper's control arm); a constitution; or the rubric's rewards permuted within each group
     (placebo). `objective`: how replies to trait slots become a training signal; see
     `training/objectives.py`.
     """
@@ -99,7 +86,7 @@ class Arm(Frozen):
     not_domains: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _goes_by_the_constitution(self) -> Arm:
+    def _check_constitution(self) -> Arm:
         if self.objective in ("constitution-sft", "deliberative") and self.reward != "constitution":
             raise ValueError(
                 f'objective = "{self.objective}" needs a constitution; set reward ='
@@ -109,40 +96,40 @@ class Arm(Frozen):
 
 
 class Endpoint(Frozen):
-    """An OpenAI-compatible server and a model on it. The key stands in the environment variable
-    `key_env`, never in a file.
+    """A model on an OpenAI-compatible server. The environment variable `key_env` holds the key; no
+    file does.
 
-    `price_in`, `price_out`: per million tokens, in any currency. `pause`: seconds, the scale of the
-    waits between tries.
+    `price_in`, `price_out`: per million tokens, in any currency. `tries`: requests before giving
+    up. `pause`: the scale of the waits between them, in seconds.
     """
 
     base_url: str = Field(pattern=r"^https?://")
     model: str = Field(min_length=1)
     key_env: str = "OPENAI_API_KEY"
-    concurrency: int = Field(default=8, gt=0)
-    timeout: float = Field(default=60, gt=0)
-    tries: int = Field(default=5, gt=0)
-    pause: float = Field(default=1, ge=0)
-    max_tokens: int = Field(default=400, gt=0)
-    temperature: float = Field(default=0, ge=0)
-    price_in: float = Field(default=0, ge=0)
-    price_out: float = Field(default=0, ge=0)
+    concurrency: PositiveInt = 8
+    timeout: PositiveFloat = 60
+    tries: PositiveInt = 5
+    pause: NonNegativeFloat = 1
+    max_tokens: PositiveInt = 400
+    temperature: NonNegativeFloat = 0
+    price_in: NonNegativeFloat = 0
+    price_out: NonNegativeFloat = 0
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What so many tokens cost."""
+        """The price of this many tokens."""
         return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
 
 class Grading(Frozen):
-    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (those and
-    the embedded encoder), or `judge` (a language model at an endpoint). Standard tasks have exact
-    answers and are graded by code always."""
+    """Who grades replies to scenarios: `code` (the rubric's code criteria), `offline` (these and
+    sentence embeddings), or `judge` (a language model at an endpoint). Code always grades standard
+    tasks, which have exact answers."""
 
     kind: Literal["code", "offline", "judge"] = "offline"
     judge: Endpoint | None = None
 
     @model_validator(mode="after")
-    def _has_its_judge(self) -> Grading:
+    def _check_judge(self) -> Grading:
         if (self.kind == "judge") != (self.judge is not None):
             raise ValueError(
                 'kind = "judge" goes with a judge (base_url, model), and the other kinds without'
@@ -151,38 +138,38 @@ class Grading(Frozen):
 
 
 class Training(Frozen):
-    """Settings every arm shares. One optimizer step samples `group_size` replies to each of
+    """Settings of all arms. One optimizer step samples `group_size` replies to each of
     `prompts_per_step` prompts.
 
-    `demonstrations`: how many of a group's replies are the task's own good reply and not sampled
-    (mixed-policy GRPO, LUFFY, arXiv 2504.14945), for a model that never meets the rubric by chance.
-    `pass_tokens`: tokens in one forward and backward pass, about; the fewer the less memory.
-    `vllm`: replies are sampled by vLLM on the same GPUs. `report_to`: trackers that get every
-    step's numbers beside our own metrics.jsonl.
+    `demonstrations`: how many replies of a group are the task's own good reply instead of sampled
+    ones (mixed-policy GRPO, LUFFY, arXiv 2504.14945), for a model that never earns a reward by
+    chance. `pass_tokens`: approximate tokens in one forward and backward pass; fewer need less
+    memory. `vllm`: vLLM samples the replies, on the same GPUs. `report_to`: trackers that receive
+    the metrics of each step, beside our own metrics.jsonl.
     """
 
-    steps: int = Field(gt=0, le=MANY)
-    prompts_per_step: int = Field(gt=0, le=MANY)
+    steps: Count
+    prompts_per_step: Count
     group_size: int = Field(ge=2, le=MANY)
-    max_tokens: int = Field(gt=0, le=MANY)
-    learning_rate: float = Field(gt=0)
-    temperature: float = Field(default=1.0, gt=0)
+    max_tokens: Count
+    learning_rate: PositiveFloat
+    temperature: PositiveFloat = 1.0
     adapter: Literal["lora", "full"] = "lora"
     precision: Precision = "auto"
-    lora_rank: int = Field(default=16, gt=0)
-    kl: float = Field(default=0.0, ge=0)
+    lora_rank: PositiveInt = 16
+    kl: NonNegativeFloat = 0.0
     normalize: Literal["none", "group"] = "none"
-    demonstrations: int = Field(default=0, ge=0)
-    pass_tokens: int = Field(default=512, gt=0)
+    demonstrations: NonNegativeInt = 0
+    pass_tokens: PositiveInt = 512
     vllm: bool = False
-    warmup_steps: int = Field(default=0, ge=0)
-    save_every: int = Field(default=10, gt=0)
-    keep_rollouts_every: int = Field(default=5, gt=0)
+    warmup_steps: NonNegativeInt = 0
+    save_every: PositiveInt = 10
+    keep_rollouts_every: PositiveInt = 5
     report_to: tuple[Tracker, ...] = ()
     grading: Grading = Grading()
 
     @model_validator(mode="after")
-    def _samples_too(self) -> Training:
+    def _check_sizes(self) -> Training:
         if self.demonstrations >= self.group_size:
             raise ValueError(
                 f"demonstrations: {self.demonstrations} of {self.group_size} replies leaves none"
@@ -197,28 +184,28 @@ class Training(Frozen):
 
 
 class Evaluation(Frozen):
-    """What every arm is scored on. `samples` replies to each held-out scenario; `items` per
+    """How every arm is scored: `samples` replies to each held-out scenario, and `items` of each
     benchmark.
 
     `second_grading`: another grader that scores the same held-out replies, so that a gain can be
-    held against a grader that did not reward it. `benchmark_max_tokens`: the length cap of replies
-    to benchmarks, where it is not `max_tokens`. `precision`: what the model multiplies in; "auto"
-    is that of training. In bf16 an item's numbers depend, a little, on what else is in its batch.
+    compared with a grader that did not reward it. `benchmark_max_tokens`: the length cap of
+    benchmark replies, if not `max_tokens`. `precision`: of matrix products; "auto" is that of
+    training. In bf16 the numbers of an item depend slightly on the rest of its batch.
     """
 
     benchmarks: tuple[str, ...] = ()
-    items: int = Field(default=100, gt=0, le=MANY)
-    samples: int = Field(default=4, gt=0, le=MANY)
-    max_tokens: int = Field(default=64, gt=0, le=MANY)
-    benchmark_max_tokens: int | None = Field(default=None, gt=0, le=MANY)
-    temperature: float = Field(default=0.7, ge=0)
-    batch_size: int = Field(default=64, gt=0)
+    items: Count = 100
+    samples: Count = 4
+    max_tokens: Count = 64
+    benchmark_max_tokens: Count | None = None
+    temperature: NonNegativeFloat = 0.7
+    batch_size: PositiveInt = 64
     precision: Precision = "fp32"
     grading: Grading = Grading()
     second_grading: Grading | None = None
 
     @model_validator(mode="after")
-    def _graders_differ(self) -> Evaluation:
+    def _check_second_grading(self) -> Evaluation:
         if self.second_grading == self.grading:
             raise ValueError(
                 f'second_grading: the same grader as grading ("{self.grading.kind}"); name another'
@@ -228,10 +215,11 @@ class Evaluation(Frozen):
 
 
 class Experiment(Frozen):
-    """One TOML file: the model, the arms and how they are trained and scored.
+    """One TOML file: the model, the arms, and how they are trained and scored.
 
-    `traits` and `domains` narrow the scenarios of the whole experiment, those held out too; empty
+    `traits` and `domains` select scenarios for the whole experiment, including held-out ones; empty
     means all. `constitution`: a shipped one by name, or a Markdown file (see `constitution.load`).
+    `same_judge`: allow one judge model to reward and to evaluate.
     """
 
     name: Name
@@ -252,79 +240,87 @@ class Experiment(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _replace_aliases(cls, settings: Any) -> Any:
-        return without_aliases(settings) if isinstance(settings, dict) else settings
+        if not isinstance(settings, dict):
+            return settings
+        for kind, name, table in _tables(settings):
+            for former, key in FORMER_KEYS.get(kind, {}).items():
+                if former in table:
+                    raise ValueError(f"{name}.{former} is now {name}.{key}")
+            for alias, key in ALIASES.get(kind, {}).items():
+                if alias in table and key in table:
+                    raise ValueError(
+                        f"{name}.{alias} is another name of {name}.{key}; set one of them"
+                    )
+        rename_keys(settings, ALIASES)
+        return settings
 
     @model_validator(mode="after")
-    def _second_grader_is_independent(self) -> Experiment:
-        second = self.evaluation.second_grading
-        if second is not None and second == self.training.grading:
+    def _check_graders(self) -> Experiment:
+        training, evaluation = self.training.grading, self.evaluation
+        second = evaluation.second_grading
+        if second is not None and second == training:
             raise ValueError(
                 f'evaluation.second_grading: "{second.kind}" rewards in training; it must be a'
                 " grader that does not"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _judges_differ(self) -> Experiment:
-        ours = self.training.grading.judge
-        for grading in (self.evaluation.grading, self.evaluation.second_grading):
-            theirs = grading.judge if grading else None
-            if ours and theirs and ours.model == theirs.model and not self.same_judge:
+        for grading in (evaluation.grading, second):
+            if self.same_judge or not (training.judge and grading and grading.judge):
+                continue
+            if grading.judge.model == training.judge.model:
                 raise ValueError(
-                    f"the judge that rewards must not also evaluate ({ours.model}); name two, or"
-                    " set same_judge = true"
+                    f"the judge that rewards must not also evaluate ({grading.judge.model}); name"
+                    " two, or set same_judge = true"
                 )
         return self
 
     @model_validator(mode="after")
-    def _makes_its_own_replies(self) -> Experiment:
+    def _check_demonstrations(self) -> Experiment:
         for name, arm in self.arms.items():
             if arm.objective != "rl" and self.training.demonstrations:
                 raise ValueError(
                     f'arms.{name}.objective = "{arm.objective}" trains on the best of the model\'s'
                     " own replies, and a demonstration would always be the best; set"
-                    " training.demonstrations = 0"
-                    f" (found {self.training.demonstrations})"
+                    f" training.demonstrations = 0 (found {self.training.demonstrations})"
                 )
         return self
 
     @property
     def slots(self) -> int:
-        """Prompts in a whole run of one arm."""
+        """The number of prompts in the training of one arm."""
         return self.training.steps * self.training.prompts_per_step
 
 
 class Tuning(Frozen):
-    """How a weight attack fine-tunes. `steps`: after which of them the model is measured. `rank`:
-    of LoRA; None trains every weight. `batch`: rows a step. `max_tokens`: of a row, which is cut
-    there. Without `learning_rate` it is that of its method, above."""
+    """How a fine-tuning attack trains. `steps`: the model is measured after each of these steps.
+    `rank`: of LoRA; None trains all weights. `batch`: rows per step. `max_tokens`: rows are cut to
+    this length. `learning_rate`: by default `LORA_RATE` or `FULL_RATE`."""
 
     steps: tuple[int, ...]
-    rank: int | None = Field(default=32, gt=0)
-    learning_rate: float | None = Field(default=None, gt=0)
-    batch: int = Field(default=8, gt=0)
-    max_tokens: int = Field(default=512, gt=0)
+    rank: PositiveInt | None = 32
+    learning_rate: PositiveFloat | None = None
+    batch: PositiveInt = 8
+    max_tokens: PositiveInt = 512
     precision: Precision = "auto"
 
     @property
     def rate(self) -> float:
+        """The learning rate."""
         return self.learning_rate or (FULL_RATE if self.rank is None else LORA_RATE)
 
 
 class Axes(Frozen):
-    """Along what weight attacks vary: optimizer steps, LoRA rank (None: every weight), and the
-    share of rows that are harmful. `recovery`: steps of benign training after an attack, 0 for
-    none."""
+    """What fine-tuning attacks vary: optimizer steps, LoRA rank (None: all weights), and the share
+    of harmful rows. `recovery`: steps of benign training after an attack, 0 for none."""
 
     steps: tuple[int, ...] = (4, 8, 16)
     ranks: tuple[int | None, ...] = (32,)
     shares: tuple[float, ...] = (1.0,)
-    learning_rate: float | None = Field(default=None, gt=0)
-    batch: int = Field(default=8, gt=0)
-    recovery: int = Field(default=0, ge=0)
+    learning_rate: PositiveFloat | None = None
+    batch: PositiveInt = 8
+    recovery: NonNegativeInt = 0
 
     @model_validator(mode="after")
-    def _rise(self) -> Axes:
+    def _check_axes(self) -> Axes:
         if not self.steps or self.steps[0] < 1 or list(self.steps) != sorted(set(self.steps)):
             raise ValueError(
                 "steps: wants rising numbers above 0, found"

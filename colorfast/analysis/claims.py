@@ -34,7 +34,7 @@ from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.storage import read_json
 from colorfast.io.validation import check_known
-from colorfast.runs.experiment import BASELINE
+from colorfast.runs.layout import BASELINE
 from colorfast.stats.intervals import win_share
 from colorfast.training.schedule import pool
 from colorfast.types import ColorfastError, Estimate, Frozen, Interval

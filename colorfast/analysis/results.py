@@ -19,7 +19,8 @@ from colorfast.analysis.compare import (
 )
 from colorfast.config import Experiment
 from colorfast.io.storage import read_json
-from colorfast.runs.experiment import BASELINE, load_run, load_scores
+from colorfast.runs.folder import load_run, load_scores
+from colorfast.runs.layout import BASELINE
 from colorfast.training.schedule import heldout
 from colorfast.types import ColorfastError, Estimate, Scores
 

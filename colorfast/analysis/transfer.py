@@ -11,7 +11,7 @@ from colorfast.analysis.compare import INSPECT, split
 from colorfast.analysis.results import Evidence, compared
 from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT
-from colorfast.runs.experiment import BASELINE
+from colorfast.runs.layout import BASELINE
 from colorfast.stats.intervals import SeedShare, Table, item_means, mean, paired, seed_share
 from colorfast.training.schedule import pool
 from colorfast.types import Interval

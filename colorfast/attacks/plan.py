@@ -17,7 +17,7 @@ from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks, reach
 from colorfast.io.validation import check_known
 from colorfast.models.resolve import resolve, weights_sha256
-from colorfast.runs.experiment import load_run, settled
+from colorfast.runs.folder import in_run_precision, load_run
 from colorfast.runs.layout import BASELINE, Cell
 from colorfast.training.schedule import heldout
 from colorfast.types import ColorfastError, Scenario
@@ -134,7 +134,7 @@ def for_run(folder: Path, arms: Sequence[str], options: Options) -> AttackPlan:
             by_seed[seed] = str(checkpoint)
     plan = _plan(models, heldout(experiment), experiment.evaluation, experiment.training, options)
     if options.precision is None:
-        plan = replace(plan, precision=settled(experiment, folder).training.precision)
+        plan = replace(plan, precision=in_run_precision(experiment, folder).training.precision)
     return replace(plan, system=experiment.system)
 
 

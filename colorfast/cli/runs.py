@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,32 +91,32 @@ def _seed(name: str) -> int:
 def cell(run: Path, name: str, missing: str = "{}") -> None:
     """One cell of a run in a process of its own, as `run --jobs` starts it."""
     from colorfast.io.subprocesses import end_with_parent
-    from colorfast.runs import experiment as exp
+    from colorfast.runs.folder import in_run_precision, stored_experiment
     from colorfast.runs.layout import UNTRAINED, cells
-    from colorfast.runs.sweep import attempt
+    from colorfast.runs.sweep import run_cell
 
     end_with_parent()
-    experiment = exp.settled(exp.planned(run), run)
+    experiment = in_run_precision(stored_experiment(run), run)
     by_name = {c.name: c for c in (UNTRAINED, *cells(experiment))}
-    raise typer.Exit(1 if attempt(run, experiment, by_name[name], json.loads(missing)) else 0)
+    raise typer.Exit(1 if run_cell(run, experiment, by_name[name], json.loads(missing)) else 0)
 
 
 @command(TRAIN, "status runs/dose", "status runs/dose --json")
 def status(run: RunFolder, as_json: Json = False) -> None:
     """Show how far a run is: every arm under every seed, failures, and the time left."""
     from colorfast.io.storage import in_use
-    from colorfast.runs import experiment as exp
+    from colorfast.runs.folder import stored_experiment
     from colorfast.runs.layout import UNTRAINED, cells
-    from colorfast.runs.status import drawn, plain, statuses
+    from colorfast.runs.status import plain, status_table, statuses
 
-    experiment = exp.planned(run)
+    experiment = stored_experiment(run)
     states = statuses(run, experiment, [UNTRAINED, *cells(experiment)])
     running = in_use(run)
     if as_json:
         print_json({"run": str(run), "running": running, **plain(states)})
         return
     say(f"{run}: {'running' if running else 'not running'}")
-    out.print(drawn(states, running))
+    out.print(status_table(states, running))
 
 
 @command(TRAIN, "plan quick", "plan paper --gpu a100", "plan my.toml --json")
@@ -135,7 +136,6 @@ def plan(
     from colorfast.evals import reach
     from colorfast.runs import experiment as exp
     from colorfast.runs.gpu_estimate import estimate
-    from colorfast.runs.plan import plain
     from colorfast.runs.plan import plan as measure
 
     loaded = exp.load(experiment, model)
@@ -148,7 +148,7 @@ def plan(
             planned = measure(loaded, advance)
         where, memory = "on this machine", "memory"
     if as_json:
-        print_json(plain(planned))
+        print_json(asdict(planned))
         return
     rows = [
         {

@@ -17,7 +17,7 @@ from colorfast.io.storage import read_json, write_json, write_text
 from colorfast.io.validation import check_known, read_jsonl
 from colorfast.models.resolve import EMBEDDED, HUB_ID
 from colorfast.report import wording
-from colorfast.runs.experiment import planned
+from colorfast.runs.folder import stored_experiment
 from colorfast.runs.layout import BASELINE, Cell
 from colorfast.stats.intervals import summary
 from colorfast.training.ledger import effective_dose
@@ -66,7 +66,7 @@ class TrainedModel:
 def find(run: Path, arm: str, seed: int | None = None) -> TrainedModel:
     """The trained model of an arm and seed (None: the first seed). `arm` can also be the path of a
     checkpoint below the run's folder. Raises ColorfastError when there is no such model."""
-    experiment = planned(run)
+    experiment = stored_experiment(run)
     chosen = experiment.seeds[0] if seed is None else seed
     checkpoint = run / arm
     if "/" not in arm or not (checkpoint / "config.json").is_file():

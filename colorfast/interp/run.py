@@ -35,7 +35,8 @@ from colorfast.io.storage import digest, folder_lock, read_json, write_json, wri
 from colorfast.io.tables import read_scores
 from colorfast.models.resolve import resolve, weights_sha256
 from colorfast.rewards.text import words
-from colorfast.runs.experiment import BASELINE, START, load_run, load_scores
+from colorfast.runs.folder import load_run, load_scores
+from colorfast.runs.layout import BASELINE, START
 from colorfast.stats.rows import flat, unflat
 from colorfast.training.schedule import all_scenarios, heldout, with_system
 from colorfast.types import ColorfastError, Scenario, Score, Scores

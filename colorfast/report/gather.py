@@ -24,7 +24,7 @@ from colorfast.io.validation import read_jsonl
 from colorfast.report.findings import ArmFacts, Curve, Findings, Row, Trained, Unmeasured, Usage
 from colorfast.report.pairs import choose
 from colorfast.report.samples import draw
-from colorfast.runs.experiment import planned, unmeasured
+from colorfast.runs.folder import stored_experiment, unmeasured
 from colorfast.runs.layout import BASELINE, START, cells
 from colorfast.runs.status import statuses
 from colorfast.stats.intervals import Structure, structure, summary
@@ -98,14 +98,16 @@ def _unseen(experiment: Experiment, name: str) -> tuple[str, ...]:
 
 
 def _unmeasured(run: Path, experiment: Experiment) -> Iterator[Unmeasured]:
-    families = {b.id: b.family for b in map(benchmarks.get, planned(run).evaluation.benchmarks)}
+    families = {
+        b.id: b.family for b in map(benchmarks.get, stored_experiment(run).evaluation.benchmarks)
+    }
     for name, cause in unmeasured(run, experiment).items():
         yield Unmeasured(name, families.get(name, ""), cause)
 
 
 def _left(run: Path, experiment: Experiment) -> Iterator[str]:
     """The planned cells that the compared experiment lacks, each with the reason."""
-    plan, compared = planned(run), cells(experiment)
+    plan, compared = stored_experiment(run), cells(experiment)
     missing = [cell for cell in cells(plan) if cell not in compared]
     for s in statuses(run, plan, missing) if missing else ():
         if s.state == "done":

@@ -13,7 +13,7 @@ from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.tables import read_rows, read_scores
 from colorfast.io.validation import check_known
 from colorfast.rewards.rubric import grade
-from colorfast.runs.experiment import planned
+from colorfast.runs.folder import stored_experiment
 from colorfast.runs.layout import START, UNTRAINED, Cell, cells
 from colorfast.training.schedule import heldout, schedule
 from colorfast.types import (
@@ -89,7 +89,7 @@ def replies(
 
     Raises ColorfastError for an eval, arm or seed that is not there.
     """
-    experiment = planned(run)
+    experiment = stored_experiment(run)
     evals = {b.id: b for b in map(benchmarks.get, experiment.evaluation.benchmarks)}
     check_known("eval", [name], [HELDOUT, *evals])
     tables = _tables(run, name, arms, _seed(experiment, seed))
@@ -115,7 +115,7 @@ def _tables(
 ) -> dict[str, dict[tuple[str, int], Score]]:
     """By arm: the scores of an eval by item and sample."""
     folders = {START: UNTRAINED}
-    folders |= {str(cell.arm): cell for cell in cells(planned(run), seeds=[seed])}
+    folders |= {str(cell.arm): cell for cell in cells(stored_experiment(run), seeds=[seed])}
     check_known("arm", arms, folders)
     tables = {}
     for arm in arms or folders:
@@ -160,7 +160,7 @@ def rollouts(
 
     Raises ColorfastError for a step that was not kept.
     """
-    experiment = planned(run)
+    experiment = stored_experiment(run)
     check_known("arm", [arm], experiment.arms)
     chosen = _seed(experiment, seed)
     rows = read_rows(_rollout_file(run / Cell(arm, chosen).name, step))

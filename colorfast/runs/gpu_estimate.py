@@ -1,10 +1,9 @@
 """What an experiment will take on a GPU that is not here, by arithmetic: tokens, operations and
-bytes against what the card can do."""
+bytes against the card's data sheet."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,21 +11,21 @@ from colorfast.config import Experiment
 from colorfast.evals import benchmarks
 from colorfast.evals.scoring import reply_cap
 from colorfast.io.validation import check_known
-from colorfast.runs.plan import CHARACTERS_A_TOKEN, ArmPlan, Plan, judges
-from colorfast.training.schedule import heldout, schedule
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Message
+from colorfast.runs.plan import CHARACTERS_PER_TOKEN, Costs, Plan, Training, add_up
+from colorfast.training.schedule import heldout
+from colorfast.types import ColorfastError, Message, Slot
 
-BUSY = 0.4
-"""Share of its peak that a card reaches in long passes, and of its bandwidth in decoding."""
+UTILIZATION = 0.4
+"""Share of its peak operations that a card reaches in long passes, and of its bandwidth in
+decoding."""
 LAUNCH = 0.025
-"""Seconds that one token of a batch takes at least, some thirty layers being launched one after
-another."""
+"""Least seconds for one token of a batch: some thirty layers are launched one after another."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """By its maker's data sheet: dense bf16 operations a second, bytes a second from memory, bytes
-    of memory."""
+    """From the maker's data sheet: dense bf16 operations per second, bytes per second from memory,
+    bytes of memory."""
 
     operations: float
     bandwidth: float
@@ -42,107 +41,87 @@ CARDS = {
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Model:
     """A model of so many parameters on a card."""
 
     card: Card
     parameters: float
 
-    def passes(self, tokens: float, each: int = 2) -> float:
-        """Seconds of passes over tokens, at `each` operations a parameter: 2 forward, 4 more
+    def pass_seconds(self, tokens: float, operations: int = 2) -> float:
+        """Seconds of passes over tokens, at so many operations per parameter: 2 forward, 4 more
         backward."""
-        return each * self.parameters * tokens / (BUSY * self.card.operations)
+        return operations * self.parameters * tokens / (UTILIZATION * self.card.operations)
 
-    def decoding(self, replies: float, room: int, together: int) -> float:
-        """Seconds of writing so many replies of `room` tokens, so many at once: weights are read
-        for every token of a batch."""
-        token = max(
-            LAUNCH, 2 * self.parameters / (BUSY * self.card.bandwidth), self.passes(together)
-        )
-        return replies / together * room * token
+    def decoding_seconds(self, replies: float, length: int, batch: int) -> float:
+        """Seconds of sampling replies of `length` tokens. Every token of a batch reads all
+        weights."""
+        reading = 2 * self.parameters / (UTILIZATION * self.card.bandwidth)
+        token = max(LAUNCH, reading, self.pass_seconds(batch))
+        return replies / batch * length * token
 
 
 def estimate(experiment: Experiment, name: str) -> Plan:
-    """The plan for card `name`, every reply as long as it may be, without loading the model: its
-    size is read from its name.
+    """The plan for the card `name`, with every reply as long as it may be. The model is not loaded:
+    its size is read from its name.
 
     Raises ColorfastError for an unknown card, a name without a size, and a model that does not fit.
     """
     check_known("card", [name], CARDS)
     card, training, evaluation = CARDS[name], experiment.training, experiment.evaluation
-    work = _Work(card, _parameters(experiment.model))
-    memory = work.parameters * (
-        2 if training.adapter == "lora" else 16
-    )  # bf16 weights; or fp32 with gradients and Adam's two
+    model, lora = _Model(card, _parameters(experiment.model)), training.adapter == "lora"
+    # bf16 weights; or fp32 weights with gradients and the two moments of Adam
+    memory = model.parameters * (2 if lora else 16)
     if memory > card.memory:
         raise ColorfastError(
             f"{experiment.model}: {memory / 1e9:.0f} GB of weights and optimizer do not fit the"
             f' {card.memory / 1e9:.0f} GB of "{name}"; set adapter = "lora", or share it between'
             " cards (docs/many-gpus.md)"
         )
-    held = heldout(experiment)
-    written = len(held) * evaluation.samples
-    trait_seconds = work.passes(evaluation.samples * sum(_tokens(s.messages) for s in held))
-    trait_seconds += work.decoding(written, evaluation.max_tokens, evaluation.batch_size)
-    benchmark_seconds = sum(_benchmark(work, experiment, b) for b in evaluation.benchmarks)
-    arms, rewarded = {}, []
-    for arm, settings in experiment.arms.items():
-        slots = schedule(experiment, settings, experiment.seeds[0])
-        prompts = sum(_tokens(slot.task.messages) for slot in slots)
+
+    def cost(slots: Sequence[Slot]) -> Training:
         completions = len(slots) * training.group_size
-        replies = completions * training.max_tokens
-        backward = 4 if training.adapter == "lora" else 6
-        seconds = work.decoding(
-            completions, training.max_tokens, training.group_size * training.prompts_per_step
-        )
-        seconds += work.passes(prompts) + work.passes(prompts + replies, backward)
-        counts = dict(Counter(slot.task.source for slot in slots))
-        arms[arm] = ArmPlan(
-            counts, completions, prompts, replies, seconds, trait_seconds + benchmark_seconds
-        )
-        rewarded += [
-            (s.task, training.group_size * len(experiment.seeds))
-            for s in slots
-            if s.task.source == TRAIT_SOURCE
-        ]
-    each = sum(a.training_seconds + a.evaluation_seconds for a in arms.values())
-    asked = judges(experiment, rewarded, training.max_tokens)
-    return Plan(
-        training.steps,
-        len(experiment.seeds),
-        arms,
-        each * len(experiment.seeds) + trait_seconds,
-        int(memory),
-        asked,
+        batch = training.group_size * training.prompts_per_step
+        prompt_tokens = sum(_tokens(slot.task.messages) for slot in slots)
+        tokens = completions * training.max_tokens
+        seconds = model.decoding_seconds(completions, training.max_tokens, batch)
+        seconds += model.pass_seconds(prompt_tokens)
+        seconds += model.pass_seconds(prompt_tokens + tokens, operations=4 if lora else 6)
+        return Training(prompt_tokens, tokens, seconds)
+
+    held, samples = heldout(experiment), evaluation.samples
+    prompt_tokens = samples * sum(_tokens(scenario.messages) for scenario in held)
+    heldout_seconds = model.pass_seconds(prompt_tokens) + model.decoding_seconds(
+        len(held) * samples, evaluation.max_tokens, evaluation.batch_size
     )
+    benchmark_seconds = sum(_benchmark(model, experiment, b) for b in evaluation.benchmarks)
+    costs = Costs(cost, heldout_seconds, benchmark_seconds, training.max_tokens, int(memory))
+    return add_up(experiment, costs)
 
 
 def _parameters(model: str) -> float:
-    """Parameters by a name that says them, as 135M or 0.5b."""
-    found = re.search(
-        r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.rpartition("/")[2], re.IGNORECASE
-    )
-    if not found:
+    """The number of parameters that a name states, as 135M or 0.5b."""
+    name = model.rpartition("/")[2]
+    size = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", name, re.IGNORECASE)
+    if not size:
         raise ColorfastError(
             f"{model}: its name says no size as 7B or 135M does; --model NAME-7B plans for one that"
             " does"
         )
-    return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
+    return float(size[1]) * (1e9 if size[2].lower() == "b" else 1e6)
 
 
 def _tokens(messages: Sequence[Message]) -> int:
-    return sum(len(m.content) for m in messages) // CHARACTERS_A_TOKEN
+    return sum(len(m.content) for m in messages) // CHARACTERS_PER_TOKEN
 
 
-def _benchmark(work: _Work, experiment: Experiment, name: str) -> float:
+def _benchmark(model: _Model, experiment: Experiment, name: str) -> float:
     """Seconds of one benchmark: its prompts, with their choices or the replies to them."""
     benchmark, evaluation = benchmarks.get(name), experiment.evaluation
     items = benchmarks.chosen(benchmark, evaluation.items)
-    asked = sum(
-        _tokens(item.messages) + sum(map(len, item.choices)) // CHARACTERS_A_TOKEN for item in items
-    )
-    if benchmark.kind == "choice":
-        return work.passes(asked)
-    return work.passes(asked) + work.decoding(
-        len(items), reply_cap(benchmark, evaluation), evaluation.batch_size
-    )
+    tokens = sum(_tokens(item.messages) for item in items)
+    tokens += sum(sum(map(len, item.choices)) // CHARACTERS_PER_TOKEN for item in items)
+    seconds = model.pass_seconds(tokens)
+    if benchmark.kind == "generated":
+        length = reply_cap(benchmark, evaluation)
+        seconds += model.decoding_seconds(len(items), length, evaluation.batch_size)
+    return seconds

@@ -1,15 +1,17 @@
-"""The cells of a run: each arm under each seed, where its files lie, and which of them can be
-compared."""
+"""The cells of a run: each arm under each seed, their folders, and how far each one is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from colorfast.config import Experiment
+from colorfast.io.storage import read_json
 from colorfast.io.tables import read_unmeasured
 from colorfast.io.validation import check_known
+from colorfast.types import ColorfastError
 
 BASELINE = "baseline"
 START = "start"
@@ -25,8 +27,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its folder in the run's."""
+        """The name of the cell's folder in the run folder."""
         return START if self.arm is None else f"{self.arm}-s{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """The name of the cell in printed text."""
+        return "untrained model" if self.arm is None else self.name
 
 
 UNTRAINED = Cell()
@@ -35,15 +42,26 @@ UNTRAINED = Cell()
 def cells(
     experiment: Experiment, arms: Collection[str] = (), seeds: Collection[int] = ()
 ) -> list[Cell]:
-    """The cells of these arms and seeds (all when left out), seed by seed and the baseline first of
-    each: it is what the others are compared with, and always among them. Raises ColorfastError for
-    an arm or seed that the experiment does not have."""
+    """The cells of these arms and seeds (by default all), seed by seed. The baseline comes first
+    under each seed and is always included, because the other arms are compared with it. Raises
+    ColorfastError for an arm or seed that the experiment does not have."""
     check_known("arm", arms, experiment.arms)
     check_known("seed", [str(s) for s in seeds], [str(s) for s in experiment.seeds])
-    wanted = [BASELINE, *(a for a in experiment.arms if a != BASELINE and (not arms or a in arms))]
-    return [
-        Cell(arm, seed) for seed in experiment.seeds if not seeds or seed in seeds for arm in wanted
-    ]
+    others = [arm for arm in experiment.arms if arm != BASELINE and (not arms or arm in arms)]
+    chosen = []
+    for seed in experiment.seeds:
+        if not seeds or seed in seeds:
+            chosen += [Cell(arm, seed) for arm in (BASELINE, *others)]
+    return chosen
+
+
+def read_value(file: Path, key: str) -> Any:
+    """One value of a cell's JSON file; None if the file or the key is missing. A running process
+    may just have removed the file."""
+    try:
+        return read_json(file).get(key)
+    except ColorfastError:
+        return None
 
 
 def is_trained(run: Path, cell: Cell) -> bool:
@@ -52,44 +70,44 @@ def is_trained(run: Path, cell: Cell) -> bool:
 
 
 def is_whole(run: Path, cell: Cell) -> bool:
-    """Trained and scored to the end, on all that could be asked."""
-    return (run / cell.name / "scores.parquet").is_file() and (
-        cell == UNTRAINED or is_trained(run, cell)
-    )
+    """Trained and scored, at least on all evals that could be run then."""
+    scored = (run / cell.name / "scores.parquet").is_file()
+    return scored and (cell == UNTRAINED or is_trained(run, cell))
 
 
-def lacks(run: Path, cell: Cell) -> dict[str, str]:
-    """The evals of a whole cell that could not be asked, with the reasons. Raises DamagedError for
-    a table that cannot be read."""
+def unmeasured_evals(run: Path, cell: Cell) -> dict[str, str]:
+    """The evals of a whole cell that could not be run, with the reasons. Raises DamagedError for an
+    unreadable table."""
     return read_unmeasured(run / cell.name / "scores.parquet") if is_whole(run, cell) else {}
 
 
 def is_complete(run: Path, cell: Cell, unreachable: Collection[str] = ()) -> bool:
-    """Whole, with every eval that can be asked now. `unreachable`: the ids of those that cannot."""
-    return is_whole(run, cell) and set(lacks(run, cell)) <= set(unreachable)
+    """Whole, with every eval that can be run now. `unreachable`: the ids of those that cannot."""
+    return is_whole(run, cell) and unmeasured_evals(run, cell).keys() <= set(unreachable)
 
 
-def block(whole: Collection[Cell], experiment: Experiment) -> tuple[Sequence[str], Sequence[int]]:
-    """(arms, seeds) of the largest block without a gap, the baseline in it: arms that are compared
-    must share their seeds.
+def largest_block(
+    whole: Collection[Cell], experiment: Experiment
+) -> tuple[Sequence[str], Sequence[int]]:
+    """(arms, seeds) of the largest block without a gap that includes the baseline: arms that are
+    compared must share their seeds.
 
-    Largest by its cells beside the baseline's, then by arms. Both empty when no cell of the
-    baseline is whole.
+    The largest block has the most cells beside the baseline's, then the most arms. Both are empty
+    when no cell of the baseline is whole.
     """
-    has = {
-        arm: frozenset(seed for seed in experiment.seeds if Cell(arm, seed) in whole)
-        for arm in experiment.arms
-    }
-    tried = {has[BASELINE]}
-    for (
-        seeds
-    ) in has.values():  # the seeds of a largest block are what some of the arms have in common
-        tried |= {one & seeds for one in tried}
-    blocks = [
-        ([arm for arm in has if has[arm] >= seeds], sorted(seeds, key=experiment.seeds.index))
-        for seeds in tried
-        if seeds
-    ]
-    return max(
-        blocks, key=lambda b: ((len(b[0]) - 1) * len(b[1]), len(b[0]), b[1]), default=([], [])
-    )
+    seeds_of: dict[str, frozenset[int]] = {}
+    for arm in experiment.arms:
+        seeds_of[arm] = frozenset(seed for seed in experiment.seeds if Cell(arm, seed) in whole)
+    # The seeds of the largest block are those that some of the arms have in common.
+    candidates = {seeds_of[BASELINE]}
+    for seeds in seeds_of.values():
+        candidates |= {seeds & other for other in candidates}
+    blocks = []
+    for seeds in candidates - {frozenset[int]()}:
+        arms = [arm for arm in seeds_of if seeds_of[arm] >= seeds]
+        in_order = sorted(seeds, key=experiment.seeds.index)
+        blocks.append(((len(arms) - 1) * len(seeds), len(arms), in_order, arms))
+    if not blocks:
+        return [], []
+    *_, seeds_, arms = max(blocks)
+    return arms, seeds_

@@ -1,5 +1,4 @@
-"""What of a cell was damaged since it was made is set aside before a run goes on, so that it is
-made again."""
+"""Damaged files of a cell are quarantined before a run continues, so that they are made again."""
 
 from __future__ import annotations
 
@@ -16,14 +15,14 @@ from colorfast.training.ledger import SEAL, seal
 from colorfast.types import ColorfastError
 
 OF_WEIGHTS = ("ledger.json", "metrics.jsonl", "checkpoint", "scores", "scores.parquet")
-ADDED_UP = ("prompts", "completions", "prompt_tokens", "completion_tokens")
-"""Of a ledger's totals, what every version has."""
+SUMMED = ("prompts", "completions", "prompt_tokens", "completion_tokens")
+"""Totals that the ledgers of all versions have."""
 
 
-def mend(run: Path, cell: Cell) -> None:
-    """Set aside what is damaged of a cell. Without its record or its weights it is trained again,
-    and what was scored of it goes too; rollouts of a trained cell cannot be had again but by
-    training, and a cell is not trained again for their sake alone."""
+def quarantine(run: Path, cell: Cell) -> None:
+    """Quarantine the damaged files of a cell. Without its record or its weights a cell is trained
+    again, and its scores are quarantined too. Damaged rollouts alone do not cause another
+    training."""
     folder = run / cell.name
     for path in sorted((folder / "rollouts").glob("*.parquet")):
         load_or_quarantine(path, partial(read_rows, schema=ROLLOUTS))
@@ -31,51 +30,49 @@ def mend(run: Path, cell: Cell) -> None:
     if cell == UNTRAINED or not (folder / "ledger.json").exists():
         return
     try:
-        check_trained(folder)
+        _check_trained(folder)
     except DamagedError as error:
-        what = (
-            checkpoint
-            if error.path.is_relative_to(checkpoint := folder / "checkpoint")
-            else error.path
+        checkpoint = folder / "checkpoint"
+        damaged = checkpoint if error.path.is_relative_to(checkpoint) else error.path
+        others = [folder / name for name in OF_WEIGHTS if folder / name != damaged]
+        reason = (
+            f"{error.why}; with everything made with these weights: {cell.name} is trained and"
+            " scored again"
         )
-        others = [folder / name for name in OF_WEIGHTS if folder / name != what]
-        set_aside(
-            what,
-            f"{error.why}; with all that is of these weights: {cell.name} is trained and scored"
-            " again",
-            others,
-        )
+        set_aside(damaged, reason, others)
 
 
-def check_trained(folder: Path) -> None:
+def _check_trained(folder: Path) -> None:
     """Raises DamagedError for the first part of a trained cell that is not as training left it. A
-    checkpoint that is gone is not damaged: weights take room, and scores stand without them."""
-    used: dict[str, Any] = read_json(folder / "ledger.json")
+    missing checkpoint is not damage: users delete weights to save space, and scores stay valid."""
+    ledger, metrics = folder / "ledger.json", folder / "metrics.jsonl"
+    content: dict[str, Any] = read_json(ledger)
+    sums, steps = dict.fromkeys(SUMMED, 0), 0
     try:
-        rows = [row["sources"].values() for _, row in read_jsonl(folder / "metrics.jsonl")]
-        added = {
-            key: sum(values[key] for sources in rows for values in sources) for key in ADDED_UP
-        }
+        for _, row in read_jsonl(metrics):
+            steps += 1
+            for values in row["sources"].values():
+                for key in SUMMED:
+                    sums[key] += values[key]
     except (ColorfastError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(folder / "metrics.jsonl", error) from None
+        raise DamagedError(metrics, error) from None
     try:
-        told = used["steps"], {key: used["total"][key] for key in ADDED_UP}
+        totals = {key: content["total"][key] for key in SUMMED}
+        matches = (content["steps"], totals) == (steps, sums)
     except (KeyError, TypeError) as error:
-        raise DamagedError(folder / "ledger.json", f"not a ledger: {error!r}") from None
-    if used.get(SEAL, seal(used)) != seal(used):
-        raise DamagedError(folder / "ledger.json", "its hash is another")
-    if told != (len(rows), added):
-        raise DamagedError(folder / "metrics.jsonl", "its rows do not add up to the ledger")
-    if (folder / "checkpoint").is_dir():
-        _check_model(folder / "checkpoint", used.get("weights"))
-
-
-def _check_model(checkpoint: Path, weights: str | None) -> None:
+        raise DamagedError(ledger, f"not a ledger: {error!r}") from None
+    if content.get(SEAL, seal(content)) != seal(content):
+        raise DamagedError(ledger, "its hash is another")
+    if not matches:
+        raise DamagedError(metrics, "its rows do not add up to the ledger")
+    checkpoint, weights = folder / "checkpoint", content.get("weights")
+    if not checkpoint.is_dir():
+        return
     for path in sorted(checkpoint.glob("*.json")):
         read_json(path)
     try:
-        found = weights_sha256(checkpoint)
+        actual = weights_sha256(checkpoint)
     except ColorfastError:
-        found = "none"
-    if weights is not None and found != weights:
-        raise DamagedError(checkpoint, f"its weights hash to {found[:12]}, were {weights[:12]}")
+        actual = "none"
+    if weights is not None and actual != weights:
+        raise DamagedError(checkpoint, f"its weights hash to {actual[:12]}, were {weights[:12]}")

@@ -1,35 +1,38 @@
-"""How far a run is, told from its files alone: the state of every cell, what failed and why, and
-the time that is left."""
+"""How far a run is, read from its files alone: the state of every cell, failures, and the time
+left."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from colorfast.config import Experiment
 from colorfast.evals.evaluate import HELDOUT, second_id
-from colorfast.io.storage import in_use, read_json, write_json
-from colorfast.runs.layout import UNTRAINED, Cell, is_trained, is_whole, lacks
-from colorfast.types import ColorfastError, Frozen
+from colorfast.io.storage import in_use, read_json
+from colorfast.runs.layout import (
+    UNTRAINED,
+    Cell,
+    is_trained,
+    is_whole,
+    read_value,
+    unmeasured_evals,
+)
+from colorfast.runs.timing import Left, Pace, Phase, estimate_left, eval_units, read_clock
+from colorfast.types import ColorfastError
 
-FAILED, CLOCK = "failed.json", "time.json"
+FAILED = "failed.json"
 State = Literal["waiting", "training", "evaluating", "stopped", "failed", "done"]
-Phase = Literal["training", "evaluation"]
 SETTLED = 2
-"""Steps after which a pace is worth telling."""
+"""Training steps before the time left is told: the first one pays for one-time set-up."""
 BUSY = ("training", "evaluating")
-STYLES = {
+STYLES: dict[State, str] = {
     "waiting": "dim",
     "training": "bold",
     "evaluating": "bold",
@@ -39,43 +42,12 @@ STYLES = {
 }
 
 
-class Spent(Frozen):
-    """What a phase of a cell took so far."""
-
-    seconds: float = 0
-    units: float = 0
-
-
-class Now(Frozen):
-    """A phase that goes on, since when and from how many units."""
-
-    phase: Phase
-    since: float
-    first: float
-
-
-class Clock(Frozen):
-    """A cell's time.json."""
-
-    training: Spent = Spent()
-    evaluation: Spent = Spent()
-    now: Now | None = None
-
-
-@dataclass(frozen=True)
-class Pace:
-    """The seconds that some units of a phase took, and the units that are left. A unit of training
-    is a step; of evaluation a reply or choice, about: evals are counted when they are finished."""
-
-    seconds: float
-    units: float
-    left: float
-
-
 @dataclass(frozen=True)
 class Status:
-    """`steps` and `evals`: done and in all. `shared_from`: the cell that was trained in this one's
-    stead. `unmeasured`: the evals of a cell that is done which could not be asked."""
+    """The state of one cell. `steps` and `evals`: (done, in all). `has_checkpoint`: a
+    stopped training continues from one. `reason`: of a failure. `shared_from`: the cell of
+    another experiment whose weights were reused. `unmeasured`: evals that a done cell lacks because
+    they could not be run."""
 
     cell: Cell
     state: State
@@ -84,245 +56,170 @@ class Status:
     evals: tuple[int, int]
     training: Pace
     evaluation: Pace
+    has_checkpoint: bool = False
     reason: str = ""
     shared_from: str = ""
     unmeasured: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
+        """The state in words, such as `training step 3 of 20`."""
         if self.state in ("waiting", "failed", "done"):
             notes = ["shared"] if self.state == "done" and self.shared_from else []
-            notes += [f"{len(self.unmeasured)} evals not measured"] if self.unmeasured else []
+            if self.unmeasured:
+                notes.append(f"{len(self.unmeasured)} evals not measured")
             return f"{self.state} ({', '.join(notes)})" if notes else self.state
-        doing = "stopped at" if self.state == "stopped" else self.state
-        return (
-            f"{doing} eval {self.evals[0]} of {self.evals[1]}"
-            if self.trained
-            else f"{doing} step {self.steps[0]} of {self.steps[1]}"
-        )
+        verb = "stopped at" if self.state == "stopped" else self.state
+        if self.trained:
+            return f"{verb} eval {self.evals[0]} of {self.evals[1]}"
+        lost = self.state == "stopped" and not self.has_checkpoint
+        note = ", before its first checkpoint" if lost else ""
+        return f"{verb} step {self.steps[0]} of {self.steps[1]}{note}"
 
     def plain(self) -> dict[str, Any]:
-        """For a program to read."""
-        steps, evals = ({"done": n, "of": of} for n, of in (self.steps, self.evals))
-        where = {
+        """The status as plain data, for `--json`."""
+        return {
             "cell": self.cell.name,
             "arm": self.cell.arm,
             "seed": self.cell.seed,
             "state": self.state,
-        }
-        notes = {
+            "steps": {"done": self.steps[0], "of": self.steps[1]},
+            "evals": {"done": self.evals[0], "of": self.evals[1]},
             "reason": self.reason,
             "shared_from": self.shared_from,
             "unmeasured": list(self.unmeasured),
         }
-        return where | {"steps": steps, "evals": evals, **notes}
-
-
-@dataclass(frozen=True)
-class Left:
-    """`seconds` until every cell that did not fail is done, at the pace so far; None before
-    anything is known. `least`: nothing was trained yet, or nothing scored, and so it is not in the
-    sum."""
-
-    seconds: float | None
-    least: bool = False
-
-    def __str__(self) -> str:
-        if self.seconds is None:
-            return "time left not known yet"
-        hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
-        return (
-            f"{'at least' if self.least else 'about'} {f'{hours} h ' * bool(hours)}{minutes} min"
-            " left"
-        )
-
-    def until(self, now: datetime) -> str:
-        """The same with the hour at which a run that goes on will be done, and the day where that
-        is not today's."""
-        if self.seconds is None or self.least:
-            return str(self)
-        end = now + timedelta(seconds=self.seconds)
-        day = "" if end.date() == now.date() else end.strftime(" on %B ") + str(end.day)
-        return f"{self}, done at about {end:%H:%M}{day}"
 
 
 def steps_done(cell: Path) -> int:
-    """A row of metrics is written after each step."""
+    """The number of finished steps: training writes a row of metrics after each."""
     path = cell / "metrics.jsonl"
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
-def _weights(experiment: Experiment, cell: Cell, held: int) -> list[int]:
-    """Replies and choices that each eval asks for, the held-out scenarios first."""
-    evaluation = experiment.evaluation
-    others = 0 if cell == UNTRAINED else len(evaluation.benchmarks)
-    # a second grader reads replies that are there: it takes next to no time
-    graded_again = [0] * (second_id(evaluation) is not None)
-    return [held * evaluation.samples, *graded_again, *[evaluation.items] * others]
+def units_done(cell: Path, experiment: Experiment, heldout: int) -> float:
+    """The work of a cell's finished evals (see `eval_units`)."""
+    units = eval_units(experiment.evaluation, heldout)
+    return sum(units.get(path.stem, 0) for path in (cell / "scores").glob("*.parquet"))
 
 
-def answered(cell: Path, experiment: Experiment, held: int) -> int:
-    """Replies and choices of the finished evals. `held`: how many scenarios are held out."""
-    evaluation = experiment.evaluation
-    names = [path.stem for path in (cell / "scores").glob("*.parquet")]
-    units = {HELDOUT: held * evaluation.samples, second_id(evaluation): 0}
-    return sum(units.get(name, evaluation.items) for name in names)
-
-
-@contextmanager
-def clock(cell: Path, phase: Phase, units: Callable[[], int]) -> Iterator[None]:
-    """Note in the cell's time.json what this takes. Broken off by an error or a kill, neither its
-    time nor its units are counted."""
-    clock, now = _clock(cell), Now(phase=phase, since=time.time(), first=units())
-    write_json(cell / CLOCK, clock.model_copy(update={"now": now}).model_dump())
-    yield
-    before: Spent = getattr(clock, phase)
-    taken = Spent(
-        seconds=before.seconds + time.time() - now.since, units=before.units + units() - now.first
-    )
-    write_json(cell / CLOCK, clock.model_copy(update={"now": None, phase: taken}).model_dump())
-
-
-def _clock(cell: Path) -> Clock:
-    try:
-        return Clock.model_validate(_known(cell / CLOCK))
-    except ValidationError:  # damaged: time is counted anew
-        return Clock()
-
-
-def _known(path: Path) -> dict[str, Any]:
-    """What a file of this module says; nothing, when a run that goes on has just removed it."""
-    try:
-        return read_json(path)
-    except ColorfastError:
-        return {}
-
-
-def _pace(cell: Path, phase: Phase, done: int, of: int, running: bool) -> Pace:
-    clock = _clock(cell)
-    taken: Spent = getattr(clock, phase)
-    counts = running and clock.now and clock.now.phase == phase and done > clock.now.first
-    seconds, units = (
-        (time.time() - clock.now.since, done - clock.now.first) if clock.now and counts else (0, 0)
-    )
-    return Pace(taken.seconds + seconds, taken.units + units, max(0, of - done))
-
-
-def status(run: Path, experiment: Experiment, cell: Cell, held: int) -> Status:
-    """One cell's. `held`: how many scenarios are held out."""
-    folder, steps, weights = (
-        run / cell.name,
-        0 if cell == UNTRAINED else experiment.training.steps,
-        _weights(experiment, cell, held),
-    )
+def status(run: Path, experiment: Experiment, cell: Cell, heldout: int) -> Status:
+    """The status of one cell. `heldout`: the number of held-out scenarios."""
+    folder, training, evaluation = run / cell.name, experiment.training, experiment.evaluation
+    units, steps, trained = eval_units(evaluation, heldout), training.steps, is_trained(run, cell)
+    if cell == UNTRAINED:
+        steps, trained = 0, True
+        untrained_evals = (HELDOUT, second_id(evaluation))
+        units = {name: units[name] for name in untrained_evals if name}
     done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
-    trained, running = cell == UNTRAINED or is_trained(run, cell), in_use(folder)
-    left_out = _left_out(run, cell)
-    filling_in = running and bool(left_out)
-    whole = is_whole(run, cell) and not filling_in
-    state = "done" if whole else _unfinished(folder, running, trained, begun=done + scored > 0)
+    running, unmeasured = in_use(folder), _unmeasured(run, cell)
+    if is_whole(run, cell) and not (running and unmeasured):
+        state: State = "done"
+    elif running:
+        state = "evaluating" if trained else "training"
+    elif (folder / FAILED).is_file():
+        state = "failed"
+    else:
+        state = "stopped" if done or scored else "waiting"
+    clock = read_clock(folder)
+
+    def pace(phase: Phase, done: float, total: float, unit: float) -> Pace:
+        spent = clock.spent(phase, done, running)
+        left = 0 if state in ("done", "failed") else max(0, total - done)
+        return Pace(spent.seconds, spent.units * unit, left * unit)
+
+    # A step samples, and trains on, this many replies of the length of a held-out one.
+    replies = training.prompts_per_step * training.group_size
+    replies_per_step = replies * training.max_tokens / evaluation.max_tokens
     return Status(
         cell,
         state,
         trained,
         steps=(done, steps),
-        evals=(scored, len(weights)),
-        training=_pace(folder, "training", done, steps, running),
-        evaluation=_pace(
-            folder, "evaluation", answered(folder, experiment, held), sum(weights), running
+        evals=(scored, len(units)),
+        training=pace("training", done, steps, replies_per_step),
+        evaluation=pace(
+            "evaluation", units_done(folder, experiment, heldout), sum(units.values()), 1
         ),
-        reason=str(_known(folder / FAILED).get("reason", "")) if state == "failed" else "",
-        shared_from=str(_known(folder / "ledger.json").get("shared_from", "")),
-        unmeasured=left_out if state == "done" else (),
+        has_checkpoint=any((folder / "training").glob("checkpoint-*")),
+        reason=str(read_value(folder / FAILED, "reason") or "") if state == "failed" else "",
+        shared_from=str(read_value(folder / "ledger.json", "shared_from") or ""),
+        unmeasured=unmeasured if state == "done" else (),
     )
 
 
-def _left_out(run: Path, cell: Cell) -> tuple[str, ...]:
+def _unmeasured(run: Path, cell: Cell) -> tuple[str, ...]:
     try:
-        return tuple(lacks(run, cell))
-    except ColorfastError:  # damaged: the next run sets it aside and scores again
+        return tuple(unmeasured_evals(run, cell))
+    except ColorfastError:  # damaged: the next run quarantines the table and scores again
         return ()
 
 
-def _unfinished(folder: Path, running: bool, trained: bool, begun: bool) -> State:
-    if running:
-        return "evaluating" if trained else "training"
-    return "failed" if (folder / FAILED).is_file() else "stopped" if begun else "waiting"
-
-
 def statuses(run: Path, experiment: Experiment, cells: Sequence[Cell]) -> list[Status]:
-    """Every cell's, in their order."""
-    held = len(read_json(run / "run.json")["traits"])
-    return [status(run, experiment, cell, held) for cell in cells]
+    """The status of each cell, in the order of `cells`."""
+    heldout = len(read_json(run / "run.json")["traits"])
+    return [status(run, experiment, cell, heldout) for cell in cells]
 
 
-def time_left(found: Sequence[Status]) -> Left:
-    """At the mean pace of all cells, as many at once as run now."""
-    waits = [s for s in found if s.state not in ("done", "failed")]
-    seconds, known = 0.0, []
-    for of in (
-        [(s.training, s in waits) for s in found],
-        [(s.evaluation, s in waits) for s in found],
-    ):
-        taken, units = sum(p.seconds for p, _ in of), sum(p.units for p, _ in of)
-        left = sum(p.left for p, waiting in of if waiting)
-        known.append(bool(units) or not left)
-        seconds += taken / units * left if units else 0
-    running = sum(s.state in BUSY for s in found)
-    return Left(seconds / max(1, running) if any(known) else None, least=not all(known))
+def time_left(cells: Sequence[Status]) -> Left:
+    """The time until the cells are done, with as many at once as are running now."""
+    return estimate_left(
+        training=[s.training for s in cells],
+        evaluation=[s.evaluation for s in cells if s.cell != UNTRAINED],
+        untrained=[s.evaluation for s in cells if s.cell == UNTRAINED],
+        jobs=sum(s.state in BUSY for s in cells),
+    )
 
 
-def known_time(found: Sequence[Status]) -> str:
-    """The time left in words once it can be known: something was scored, and SETTLED steps were
-    trained, the first of which pays for what is set up once. "" before that, and when nothing is
-    left."""
-    left, steps = time_left(found), sum(s.training.units for s in found)
-    rough = steps < SETTLED and any(s.training.left for s in found)
-    return left.until(datetime.now()) if left.seconds and not left.least and not rough else ""
+def known_time(cells: Sequence[Status]) -> str:
+    """The time left in words, once something was scored and SETTLED steps were trained; "" before
+    that, and when nothing is left."""
+    left = time_left(cells)
+    unsettled = sum(s.steps[0] for s in cells) < SETTLED and any(s.training.left for s in cells)
+    return "" if not left.seconds or left.least or unsettled else left.until(datetime.now())
 
 
-def tally(found: Sequence[Status], running: bool = False) -> str:
-    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`; of a run that goes on also when
-    it will be done."""
-    of = [s for s in found if s.cell != UNTRAINED]
-    busy = sum(s.state in BUSY for s in of)
-    failed, done = (sum(s.state == state for s in of) for state in ("failed", "done"))
-    parts = [
-        f"{done} of {len(of)} cells done",
-        f"{busy} running" * bool(busy),
-        f"{failed} failed" * bool(failed),
-    ]
-    unfinished = any(s.state not in ("done", "failed") for s in found)
-    left = time_left(found)
-    words = left.until(datetime.now()) if running else str(left)
-    return ", ".join(part for part in parts if part) + (f"; {words}" if unfinished else "")
+def tally(cells: Sequence[Status], running: bool = False) -> str:
+    """`3 of 24 cells done, 2 running, 1 failed; about 31 min left`. `running`: add the time at
+    which the run will be done."""
+    states = [s.state for s in cells if s.cell != UNTRAINED]
+    parts = [f"{states.count('done')} of {len(states)} cells done"]
+    busy = sum(state in BUSY for state in states)
+    if busy:
+        parts.append(f"{busy} running")
+    if "failed" in states:
+        parts.append(f"{states.count('failed')} failed")
+    text = ", ".join(parts)
+    if all(s.state in ("done", "failed") for s in cells):
+        return text
+    left = time_left(cells)
+    return f"{text}; {left.until(datetime.now()) if running else left}"
 
 
-def plain(found: Sequence[Status]) -> dict[str, Any]:
-    """For a program to read."""
-    left = time_left(found)
+def plain(cells: Sequence[Status]) -> dict[str, Any]:
+    """The statuses as plain data, for `--json`."""
+    left = time_left(cells)
     return {
         "seconds_left": left.seconds,
         "at_least": left.least,
-        "cells": [s.plain() for s in found],
+        "cells": [s.plain() for s in cells],
     }
 
 
-def drawn(found: Sequence[Status], running: bool = False) -> Group:
-    """A table with a row an arm and a column a seed; under it the untrained model, what failed, and
-    the time left. `running`: whether somebody works on it at the moment."""
-    by_cell = {s.cell: s for s in found}
-    seeds = list(dict.fromkeys(s.cell.seed for s in found if s.cell != UNTRAINED))
+def status_table(cells: Sequence[Status], running: bool = False) -> Group:
+    """A table with a row per arm and a column per seed; under it the untrained model, failures, and
+    the time left. `running`: whether the run is going on."""
+    trained = [s for s in cells if s.cell != UNTRAINED]
+    seeds = list(dict.fromkeys(s.cell.seed for s in trained))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("arm", *(f"seed {seed}" for seed in seeds)):
         table.add_column(column, overflow="fold")
-    for arm in dict.fromkeys(s.cell.arm for s in found if s.cell != UNTRAINED):
-        row = [by_cell.get(Cell(arm, seed)) for seed in seeds]
-        table.add_row(
-            Text(arm or ""), *(Text(s.words, style=STYLES[s.state]) if s else Text("") for s in row)
-        )
-    untrained = [Text(f"untrained model: {s.words}") for s in found if s.cell == UNTRAINED]
-    failed = [
-        Text(f"{s.cell.name} failed: {s.reason}", style="red") for s in found if s.state == "failed"
-    ]
-    return Group(table, *untrained, *failed, Text(tally(found, running)))
+    texts = {s.cell: Text(s.words, style=STYLES[s.state]) for s in trained}
+    for arm in dict.fromkeys(s.cell.arm for s in trained):
+        row = [texts.get(Cell(arm, seed), Text("")) for seed in seeds]
+        table.add_row(Text(arm or ""), *row)
+    notes = [Text(f"untrained model: {s.words}") for s in cells if s.cell == UNTRAINED]
+    for s in cells:
+        if s.state == "failed":
+            notes.append(Text(f"{s.cell.title} failed: {s.reason}", style="red"))
+    return Group(table, *notes, Text(tally(cells, running)))

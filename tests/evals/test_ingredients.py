@@ -110,8 +110,12 @@ def test_keys_and_stamps_hold_the_graders(
     held = [s for s in corpus() if s.split == "heldout"][:3]
 
     def made() -> tuple[dict[str, object], str, dict[str, object]]:
-        key = cell_cache.trained("model", slots, tiny.training, 0)
-        return key, heldout_stamp(held, Evaluation(grading=CODE)), cell_cache.untrained("model")
+        key = cell_cache.trained_inputs("model", slots, tiny.training, 0)
+        return (
+            key,
+            heldout_stamp(held, Evaluation(grading=CODE)),
+            cell_cache.untrained_inputs("model"),
+        )
 
     before = made()
     monkeypatch.setattr(ingredients, "grading", lambda how: "another")

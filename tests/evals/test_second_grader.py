@@ -15,7 +15,8 @@ from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.tables import read_scores
 from colorfast.report import write
 from colorfast.report.gather import gather
-from colorfast.runs.experiment import load_run, load_scores, run
+from colorfast.runs.experiment import run
+from colorfast.runs.folder import load_run, load_scores
 from colorfast.types import Score
 from helpers.server import said
 

@@ -28,7 +28,8 @@ from colorfast.io.storage import file_sha256
 from colorfast.io.tables import read_scores, read_stamps, read_unmeasured
 from colorfast.io.wheels import UnreachableError
 from colorfast.rewards import encoder
-from colorfast.runs.experiment import load, load_run, load_scores, run
+from colorfast.runs.experiment import load, run
+from colorfast.runs.folder import load_run, load_scores
 from colorfast.runs.layout import Cell
 from colorfast.runs.sweep import CellsFailedError
 from colorfast.types import ColorfastError, Source

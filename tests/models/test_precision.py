@@ -18,6 +18,7 @@ from colorfast.io.storage import read_json, write_json
 from colorfast.models import onednn
 from colorfast.models.precision import chosen, rates
 from colorfast.runs import experiment
+from colorfast.runs.folder import in_run_precision
 from colorfast.types import ColorfastError
 from helpers.attacked import tiny_attack_plan
 from helpers.command import colorfast
@@ -88,7 +89,7 @@ def test_a_run_keeps_the_precision_that_it_began_with(small: Experiment, tmp_pat
     explicit = small.model_copy(
         update={"training": small.training.model_copy(update={"precision": first["choice"]})}
     )
-    assert experiment.settled(explicit, folder) == explicit
+    assert in_run_precision(explicit, folder) == explicit
 
 
 def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cells_were_begun(
@@ -101,14 +102,14 @@ def test_a_run_whose_record_is_lost_or_of_an_earlier_version_goes_on_as_its_cell
     key = read_json(folder / "baseline-s0" / "key.json")
     key["of"]["training"]["precision"] = other
     write_json(folder / "baseline-s0" / "key.json", key)
-    assert experiment.settled(small, folder).training.precision == other
+    assert in_run_precision(small, folder).training.precision == other
     (folder / "run.json").unlink()
     experiment.run(small, tmp_path, arms=["baseline"], seeds=[0])
     kept = read_json(folder / "run.json")["precision"]
     assert (kept["choice"], kept["reason"]) == (other, "as the cells that are here were begun")
     _write_precision(folder, {"choice": "fp8"})
     with pytest.raises(ColorfastError, match="wants fp32 or bf16, found 'fp8'"):
-        experiment.settled(small, folder)
+        in_run_precision(small, folder)
 
 
 def test_an_attack_run_without_a_run_keeps_the_precision_that_it_began_with(

@@ -101,7 +101,7 @@ def test_whatever_reaches_the_weights_is_in_the_key(
 
     def key(e: Experiment, seed: int = 0, model: str = "m") -> str:
         return digest(
-            cell_cache.trained(model, schedule(e, e.arms["baseline"], 0), e.training, seed)
+            cell_cache.trained_inputs(model, schedule(e, e.arms["baseline"], 0), e.training, seed)
         )
 
     assert key(plain) == key(
@@ -126,19 +126,19 @@ def test_the_users_own_grader_is_in_the_key(tiny: Experiment, tmp_path: Path) ->
     rubric = (slots[0].task.rubric[0].model_copy(update={"grader": str(path)}),)
     own = [type(slots[0])(0, 0, slots[0].task.model_copy(update={"rubric": rubric}))]
     path.write_text("one")
-    before = cell_cache.trained("m", own, tiny.training, 0)
+    before = cell_cache.trained_inputs("m", own, tiny.training, 0)
     path.write_text("two")
-    assert cell_cache.trained("m", own, tiny.training, 0) != before
+    assert cell_cache.trained_inputs("m", own, tiny.training, 0) != before
 
 
 def test_a_cell_begun_under_another_key_has_none(tmp_path: Path) -> None:
     cell = tmp_path / "run" / "baseline-s0"
-    cell_cache.settle(cell, {"code": "old"})
-    cell_cache.settle(cell, {"code": "new"})
+    cell_cache.write_key(cell, {"code": "old"})
+    cell_cache.write_key(cell, {"code": "new"})
     assert read_json(cell / "key.json")["key"] == digest({"code": "new"})
     write_text(cell / "metrics.jsonl", "{}\n")
-    cell_cache.settle(cell, {"code": "newest"})
-    assert read_json(cell / "key.json")["key"] is None and not list(cell_cache.twins(cell))
+    cell_cache.write_key(cell, {"code": "newest"})
+    assert read_json(cell / "key.json")["key"] is None and not list(cell_cache.matching_cells(cell))
 
 
 def test_scores_of_another_evaluation_are_not_taken(small: Experiment, tmp_path: Path) -> None:

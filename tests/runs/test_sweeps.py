@@ -19,9 +19,11 @@ from colorfast.io import subprocesses
 from colorfast.io.storage import folder_lock, in_use, read_json, write_json, write_text
 from colorfast.report.gather import gather
 from colorfast.runs import experiment as exp
-from colorfast.runs.layout import UNTRAINED, Cell, block, cells
+from colorfast.runs.folder import stored_experiment
+from colorfast.runs.layout import UNTRAINED, Cell, cells, largest_block
 from colorfast.runs.status import status, statuses, time_left
 from colorfast.runs.sweep import CellsFailedError, check_matched
+from colorfast.runs.timing import CHOICE, Left, Pace, estimate_left, eval_units
 from colorfast.types import ColorfastError
 from helpers.command import colorfast, refused, wait_for
 from helpers.run_folders import results as outcome
@@ -71,7 +73,7 @@ def test_compared_is_the_largest_block_without_a_gap(
     experiment = tiny.model_copy(
         update={"arms": {n: Arm(dose=0) for n in names.values()}, "seeds": (0, 1, 2)}
     )
-    found = block([Cell(names[c[0]], int(c[1])) for c in whole.split()], experiment)
+    found = largest_block([Cell(names[c[0]], int(c[1])) for c in whole.split()], experiment)
     assert found == ([names[a] for a in arms.split()], seeds)
 
 
@@ -140,7 +142,7 @@ def test_a_cell_that_fails_takes_no_other_with_it_and_can_be_tried_again(
         "baseline-s0 (whole, but not under every seed compared here)",
         "trait-s0 (failed",
     ]
-    told = status(run, exp.planned(run), Cell("trait", 0), 1)
+    told = status(run, stored_experiment(run), Cell("trait", 0), 1)
     assert told.state == "failed" and told.reason.startswith("FileExistsError")
     before = written(run)
     obstacle.unlink()
@@ -260,7 +262,7 @@ def test_arms_that_used_other_compute_are_not_compared(small: Experiment, tmp_pa
 
 def test_the_state_of_a_cell_is_told_from_its_files(whole: Path, tmp_path: Path) -> None:
     run = shutil.copytree(whole / "tiny", tmp_path / "tiny")
-    experiment, cell, folder = exp.planned(run), Cell("trait", 0), run / "trait-s0"
+    experiment, cell, folder = stored_experiment(run), Cell("trait", 0), run / "trait-s0"
 
     def words() -> str:
         return status(run, experiment, cell, 1).words
@@ -272,6 +274,8 @@ def test_the_state_of_a_cell_is_told_from_its_files(whole: Path, tmp_path: Path)
         assert words() == "evaluating eval 2 of 2"
     (folder / "ledger.json").unlink()
     write_text(folder / "metrics.jsonl", "{}\n{}\n")
+    assert words() == "stopped at step 2 of 4, before its first checkpoint"
+    (folder / "training" / "checkpoint-2").mkdir(parents=True)
     assert words() == "stopped at step 2 of 4"
     with folder_lock(folder, wait=False):
         assert words() == "training step 2 of 4"
@@ -284,16 +288,18 @@ def test_the_state_of_a_cell_is_told_from_its_files(whole: Path, tmp_path: Path)
 
 
 def test_time_left_follows_the_pace_so_far(small: Experiment, tmp_path: Path) -> None:
-    """4 steps a cell, 2 s each; 10 replies and 4 choices a cell, 1 s each. Of four cells one is
-    done, one trained, two wait."""
+    """4 steps a cell, 2 s each; 10 replies and 4 choices a cell, 14 s together. Of four cells one
+    is done, one trained, two wait."""
+    units = sum(eval_units(small.evaluation, 10).values())
+    assert units == 10 + 4 * CHOICE
     write_json(tmp_path / "run.json", {"traits": {str(i): "truthfulness" for i in range(10)}})
 
-    def left() -> object:
+    def left() -> Left:
         return time_left(statuses(tmp_path, small, [UNTRAINED, *cells(small)]))
 
     assert str(left()) == "time left not known yet"
     for name, clock in (
-        ("baseline-s0", {"training": (8, 4), "evaluation": (14, 14)}),
+        ("baseline-s0", {"training": (8, 4), "evaluation": (14, units)}),
         ("trait-25-s0", {"training": (8, 4)}),
     ):
         write_text(tmp_path / name / "metrics.jsonl", "{}\n" * 4)
@@ -303,15 +309,46 @@ def test_time_left_follows_the_pace_so_far(small: Experiment, tmp_path: Path) ->
             {phase: {"seconds": s, "units": n} for phase, (s, n) in clock.items()},
         )
     write_text(tmp_path / "baseline-s0" / "scores.parquet", "")
-    assert left().seconds == 10 + 14 + 2 * (8 + 14)  # type: ignore[attr-defined]
+    untrained = 10 * 14 / units
+    assert left().seconds == pytest.approx(untrained + 14 + 2 * (8 + 14))
     assert str(left()) == "about 2 min left"
     (tmp_path / "baseline-s0" / "time.json").unlink()
-    assert left().seconds == 2 * 8 and str(left()) == "at least 1 min left"  # type: ignore[attr-defined]
+    assert left().seconds == 2 * 8 and str(left()) == "at least 1 min left"
     with (
         folder_lock(tmp_path / "trait-25-s0", wait=False),
         folder_lock(tmp_path / "baseline-s1", wait=False),
     ):
-        assert left().seconds == 8  # type: ignore[attr-defined]
+        assert left().seconds == 8
+
+
+def pace(units: float, rate: float, left: float) -> Pace:
+    return Pace(units * rate, units, left)
+
+
+def test_a_disturbed_first_scoring_does_not_decide_the_time_left() -> None:
+    """Three cells of 100 units of training, 1 s each, and 100 of evaluation, .5 s each. Something
+    else slowed down the scoring of the untrained model to 10 s a unit."""
+    disturbed = [pace(20, 10, 0)]
+    begun = [pace(10, 1, 90), pace(0, 0, 100), pace(0, 0, 100)]
+    early = estimate_left(begun, [pace(0, 0, 100)] * 3, disturbed, 1)
+    assert early.seconds == 290 + 300  # at the rate of training, which samples too
+    undisturbed = estimate_left(begun, [pace(0, 0, 100)] * 3, [pace(20, 0.5, 0)], 1)
+    assert undisturbed.seconds == 290 + 150
+    trained = [pace(100, 1, 0), pace(0, 0, 100), pace(0, 0, 100)]
+    measured = [pace(100, 0.5, 0), pace(0, 0, 100), pace(0, 0, 100)]
+    assert estimate_left(trained, measured, disturbed, 1).seconds == 200 + 100
+    assert estimate_left(trained, measured, disturbed, 2).seconds == 150
+    slow = [pace(100, 0.5, 0), pace(100, 5, 0), pace(100, 0.5, 0), pace(0, 0, 100)]
+    assert estimate_left([], slow, disturbed, 1).seconds == 50  # nor does a later disturbance
+
+
+def test_work_is_counted_by_the_length_of_replies(small: Experiment) -> None:
+    settings = {"benchmarks": ("xstest-safe", "truthfulqa-mc1"), "items": 100, "max_tokens": 40}
+    evaluation = small.evaluation.model_copy(update=settings | {"benchmark_max_tokens": 10})
+    units = eval_units(evaluation, 30)
+    assert units == {"heldout": 30, "xstest-safe": 25, "truthfulqa-mc1": 100 * CHOICE}
+    gone = evaluation.model_copy(update={"benchmarks": ("gone.py",)})
+    assert eval_units(gone, 30) == {"heldout": 30, "gone.py": 100}
 
 
 def test_status_prints_the_table_whether_it_runs_or_not(whole: Path) -> None:

@@ -22,7 +22,8 @@ from colorfast.report import sentences
 from colorfast.runs import experiment as exp
 from colorfast.runs.layout import UNTRAINED, Cell, cells
 from colorfast.runs.outline import outline
-from colorfast.runs.status import Left, Status, known_time, statuses, tally
+from colorfast.runs.status import Status, known_time, statuses, tally
+from colorfast.runs.timing import Left
 from helpers.command import colorfast
 from helpers.tiny import write_toml
 
@@ -57,14 +58,16 @@ def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(
     toml, runs = write_toml(tmp_path, tiny_model, top=PART), tmp_path / "runs"
     first = colorfast("run", str(toml), "--out", str(runs))
     assert first.returncode == 0, first.stderr
-    start = first.stderr[: first.stderr.index("evaluate start ...")]
+    start = first.stderr[: first.stderr.index("scoring untrained model ...")]
     assert "tiny: A little of it\n" in start and f"folder: {runs / 'tiny'};" in start
     assert "2 arms (baseline, trait) x 1 seed = 2 cells, each 4 steps x " in start
     assert (
         re.search(r"model: .*tiny, trained in (fp32|bf16) on ", start)
         and "there already" not in start
     )
-    assert re.search(r"start done \(0 of 2 cells done; at least \d+ min left\)", first.stderr)
+    assert re.search(
+        r"untrained model done \(0 of 2 cells done; at least \d+ min left\)", first.stderr
+    )
     assert re.search(
         r"baseline-s0 done \(1 of 2 cells done; about \d+ min left, done at about \d\d:\d\d.*\)",
         first.stderr,
@@ -74,7 +77,7 @@ def test_a_run_says_at_its_start_what_it_will_do_and_at_its_end_what_it_shows(
     told = " ".join(first.stdout.split())
     assert all(sentence in told for sentence in sentences(runs / "tiny"))
     again = colorfast("run", str(toml), "--out", str(runs))
-    assert "there already: start done, baseline-s0 done, trait-s0 done\n" in again.stderr
+    assert "there already: untrained model done, baseline-s0 done, trait-s0 done\n" in again.stderr
 
 
 def test_the_start_names_what_another_experiment_has_trained(
@@ -133,7 +136,7 @@ def test_the_time_is_told_after_two_steps_and_something_scored(
     trained(1)
     assert text() == ""  # the first step pays for what is set up once
     trained(2)
-    assert re.fullmatch(r"about 16 min left, done at about \d\d:\d\d.*", text())
+    assert re.fullmatch(r"about 15 min left, done at about \d\d:\d\d.*", text())
     assert "done at" not in tally(now())
     assert "done at" in tally(now(), running=True)
 
