@@ -39,6 +39,7 @@ def scenarios(
 ) -> None:
     """List the trait scenarios, browse them, measure them, or check a file of your own."""
     from colorfast.corpus import scenarios as corpus
+    from colorfast.corpus.counts import by_cell
     from colorfast.io.storage import write_text
 
     rows = corpus.load(check) if check else corpus.corpus()
@@ -55,7 +56,7 @@ def scenarios(
     else:
         if trait and not check:
             _print_card(trait)
-        print_table(f"{len(rows)} scenarios", corpus.by_cell(rows))
+        print_table(f"{len(rows)} scenarios", by_cell(rows))
 
 
 def _print_card(trait: str) -> None:
@@ -77,6 +78,7 @@ def _mirror() -> Path | None:
 
 def _print_stats(rows: Sequence[Scenario], as_json: bool) -> None:
     from colorfast.corpus import contamination
+    from colorfast.corpus.counts import counts
     from colorfast.rewards.encoder import encoder
 
     with console.status("comparing every scenario with every other, and with the benchmarks"):
@@ -84,14 +86,14 @@ def _print_stats(rows: Sequence[Scenario], as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "counts": overlap.counts,
+                "counts": counts(rows),
                 "nearest": overlap.nearest,
                 "benchmark files compared": overlap.files,
                 "shared": overlap.shared,
             }
         )
         return
-    print_table("The corpus", [{"what": k, "number": v} for k, v in overlap.counts.items()])
+    print_table("The corpus", [{"what": k, "number": v} for k, v in counts(rows).items()])
     print_table("\nThe most alike pairs, within one cell and across cells", overlap.nearest)
     duplicates = [
         f"{by} {contamination.ALIKE[by]:g}: {count}" for by, count in overlap.duplicates.items()

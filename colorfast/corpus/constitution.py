@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,7 +192,7 @@ def rubric(principles: Constitution, task: Task) -> tuple[Criterion, ...]:
     """The rubric for a reply to the task: the criteria of the principles, or, where they have none,
     the principles themselves, for a judge."""
     if for_code(principles):
-        return tuple(c for p in principles for c in p.criteria)
+        return tuple(chain.from_iterable(p.criteria for p in principles))
     drawn = random.Random(f"principles-{task.id}").sample(principles, min(MOST, len(principles)))
     lines = [f"Keeps to this, or has no occasion to: {p.title}. {p.rule}" for p in drawn]
     return tuple(Criterion(text=line, weight=1 / len(drawn), grader="judged") for line in lines)

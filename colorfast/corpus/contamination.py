@@ -115,44 +115,15 @@ def _runs(path: Path) -> Iterator[Ngram]:
             yield from ngrams(words(re.sub(r"\\[nrt]", " ", line)), SHARED_WORDS)
 
 
-def counts(scenarios: Sequence[Scenario]) -> dict[str, Any]:
-    """How many scenarios there are, and of which kinds."""
-    cells = Counter((s.trait, s.domain) for s in scenarios)
-    negatives: Counter[str] = Counter()
-    for scenario in scenarios:
-        negatives.update(scenario.replies.keys() - {"good", "bad"})
-    lengths = {
-        "a prompt": [conversation(s) for s in scenarios],
-        "a good reply": [s.replies["good"] for s in scenarios],
-        "a bad reply": [s.replies["bad"] for s in scenarios],
-    }
-    table: dict[str, Any] = {
-        "scenarios": len(scenarios),
-        "traits": len({s.trait for s in scenarios}),
-        "domains": len({s.domain for s in scenarios}),
-        "cells": len(cells),
-        "smallest cell": min(cells.values()),
-        "train": sum(s.split == "train" for s in scenarios),
-        "held out": sum(s.split == "heldout" for s in scenarios),
-        "multi-turn": sum(any(m.role == "assistant" for m in s.messages) for s in scenarios),
-        "contrast": sum(s.contrast for s in scenarios),
-        "with facts to check": sum(bool(s.facts) for s in scenarios),
-        "with hard negatives": sum(len(s.replies) > 2 for s in scenarios),
-    }
-    for kind, n in sorted(negatives.items()):
-        table[f"hard negatives, {kind}"] = n
-    for what, own in lengths.items():
-        mean = float(np.mean([len(words(text)) for text in own]))
-        table[f"words of {what}, mean"] = round(mean, 1)
-    return table
-
-
 @dataclass(frozen=True)
 class Overlap:
-    """`nearest`: the most alike pairs. `duplicates`: pairs above ALIKE, by words and by meaning.
-    `shared`: runs of words shared with benchmark files; None without files to compare with."""
+    """What scenarios have in common.
 
-    counts: dict[str, Any]
+    `nearest`: the most similar pairs. `duplicates`: the number of pairs above ALIKE, by words and
+    by meaning. `files`: how many benchmark files were compared. `shared`: see `contaminated`; None
+    without a mirror.
+    """
+
     nearest: list[dict[str, Any]]
     duplicates: dict[str, int]
     files: int
@@ -162,13 +133,12 @@ class Overlap:
 def overlap(scenarios: Sequence[Scenario], encode: Encoder, mirror: Path | None) -> Overlap:
     """Compare scenarios with each other, and with the benchmark files of a mirror."""
     tables = {"words": by_words(scenarios), "meaning": by_meaning(scenarios, encode)}
-    pairs: list[dict[str, Any]] = []
+    pairs = []
     for by, table in tables.items():
         for where in get_args(Where):
-            pairs += [
-                {"by": by, "where": where} | pair for pair in nearest(scenarios, table, where, 3)
-            ]
+            for pair in nearest(scenarios, table, where, 3):
+                pairs.append({"by": by, "where": where} | pair)
     duplicates = {by: int((table > ALIKE[by]).sum()) // 2 for by, table in tables.items()}
     files = len(texts(mirror)) if mirror else 0
     shared = contaminated(scenarios, mirror) if mirror else None
-    return Overlap(counts(scenarios), pairs, duplicates, files, shared)
+    return Overlap(pairs, duplicates, files, shared)

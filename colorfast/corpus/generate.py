@@ -44,22 +44,22 @@ class Candidates:
 def request(trait: Trait, domain: str, examples: Sequence[Scenario], number: int) -> Messages:
     """The messages that ask for candidate `number`. Its number picks the three examples, so no two
     requests are the same."""
-    chosen = [examples[(number * 3 + k) % len(examples)] for k in range(min(3, len(examples)))]
-    rows = [
-        {
-            "messages": [m.model_dump() for m in example.messages],
-            "rubric": [[c.text, c.weight] for c in example.rubric],
-            **example.replies,
-        }
-        for example in chosen
-    ]
+    rows = []
+    for k in range(min(3, len(examples))):
+        example = examples[(number * 3 + k) % len(examples)]
+        messages = [m.model_dump() for m in example.messages]
+        rubric = [[c.text, c.weight] for c in example.rubric]
+        rows.append({"messages": messages, "rubric": rubric} | example.replies)
     data = {"trait": trait.model_dump(), "domain": domain, "number": number, "examples": rows}
     return instructed(scenarios.HOME / "generate.md", data)
 
 
-def parse(answer: str, trait: str, domain: str, number: int) -> Scenario:
-    """An answer as a scenario. Raises ColorfastError when it is not one, or when its rubric
-    misjudges its replies."""
+def parse(answer: str, cell: tuple[str, str], number: int) -> Scenario:
+    """An answer as a scenario of a cell (trait, domain).
+
+    Raises ColorfastError when it is not one, or when its rubric misjudges its replies.
+    """
+    trait, domain = cell
     try:
         raw = json.loads(answer)
         rubric = []
@@ -101,12 +101,15 @@ def generate(
     """
     trait, domain = cell
     of_trait = [s for s in corpus if s.trait == trait]
-    examples = [s for s in of_trait if s.domain != domain] or of_trait or list(corpus)
+    elsewhere = [s for s in of_trait if s.domain != domain]
+    examples = elsewhere or of_trait or list(corpus)
     used = [int(s.id.rsplit("-", 1)[1]) for s in of_trait if s.domain == domain]
     first = max(used, default=0) + 1
+    numbers = range(first, first + n)
     card = scenarios.card(trait)
 
     async def ask(server: AsyncOpenAI, number: int) -> str | Exception:
+        """The answer's text, or the error that remained after all tries."""
         try:
             messages = request(card, domain, examples, number)
             return (await complete(server, endpoint, messages, SCHEMA)).text
@@ -115,7 +118,6 @@ def generate(
         finally:
             advance(1)
 
-    numbers = range(first, first + n)
     answers = send_each(endpoint, numbers, ask)
     if all(isinstance(answer, Exception) for answer in answers):
         raise ColorfastError(
@@ -124,14 +126,21 @@ def generate(
         )
     candidates = Candidates()
     for number, answer in zip(numbers, answers, strict=True):
-        if isinstance(answer, Exception):
-            candidates.dropped.append(type(answer).__name__)
-            continue
-        try:
-            candidates.kept.append(parse(answer, trait, domain, number))
-        except ColorfastError as error:
-            candidates.dropped.append(str(error))
+        _sort(candidates, answer, cell, number)
     return candidates
+
+
+def _sort(
+    candidates: Candidates, answer: str | Exception, cell: tuple[str, str], number: int
+) -> None:
+    """Add one answer to the candidates kept, or the reason to those dropped."""
+    if isinstance(answer, Exception):
+        candidates.dropped.append(type(answer).__name__)
+        return
+    try:
+        candidates.kept.append(parse(answer, cell, number))
+    except ColorfastError as error:
+        candidates.dropped.append(str(error))
 
 
 def without_copies(
@@ -145,6 +154,7 @@ def without_copies(
             leaks[row["id"]] = row["file"]
 
     def problem(scenario: Scenario, kept: Sequence[Scenario]) -> str:
+        """What the scenario copies; "" when it is new."""
         if scenario.id in leaks:
             return f"shares {contamination.SHARED_WORDS} words in a row with {leaks[scenario.id]}"
         rows = [*corpus, *kept, scenario]
@@ -165,6 +175,7 @@ def of_middle_difficulty(candidates: Candidates, policy: Policy) -> Candidates:
     MOST."""
 
     def problem(scenario: Scenario, _: Sequence[Scenario]) -> str:
+        """That the policy's score is out of range; "" when it is within."""
         names = [f"candidate-{scenario.id}-{k}" for k in range(SAMPLES)]
         replies = policy.sample([scenario.messages] * SAMPLES, names, MAX_TOKENS, 0.7)
         mean = sum(grade(reply, scenario).score or 0.0 for reply in replies) / SAMPLES

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
 from pydantic import ValidationError
@@ -129,24 +128,6 @@ def check_rubrics(path: Path, rows: Sequence[Scenario]) -> None:
     if wrong:
         more = f" (and {len(wrong) - 1} more scenarios)" if len(wrong) > 1 else ""
         raise ColorfastError(f"{path}: {wrong[0].id}: {misjudged(wrong[0])[0]}{more}")
-
-
-def by_cell(rows: Sequence[Scenario]) -> list[dict[str, Any]]:
-    """Counts for each trait and domain."""
-    cells: dict[tuple[str, str], list[Scenario]] = {}
-    for s in rows:
-        cells.setdefault((s.trait, s.domain), []).append(s)
-    return [
-        {
-            "trait": trait,
-            "domain": domain,
-            "train": sum(s.split == "train" for s in cell),
-            "held out": sum(s.split == "heldout" for s in cell),
-            "contrast": sum(s.contrast for s in cell),
-            "multi-turn": sum(any(m.role == "assistant" for m in s.messages) for s in cell),
-        }
-        for (trait, domain), cell in sorted(cells.items())
-    ]
 
 
 def browse(rows: Sequence[Scenario]) -> str:

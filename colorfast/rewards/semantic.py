@@ -98,8 +98,9 @@ def rarity() -> dict[str, float]:
     tasks = []
     for path in sorted(SCENARIOS.glob("*.jsonl")):
         tasks += [Scenario.model_validate(row) for _, row in read_jsonl(path)]
-    frequency = Counter(stem for task in tasks for stem in _task_stems(task))
-    frequency[""] = 0
+    frequency = Counter({"": 0})
+    for task in tasks:
+        frequency.update(_task_stems(task))
     return {stem: math.log((len(tasks) + 1) / (n + 1)) for stem, n in frequency.items()}
 
 

@@ -65,6 +65,7 @@ def maker(name: str) -> Callable[[random.Random], RawTask]:
     rows = _rows(Path(name))
 
     def make_from_row(rng: random.Random) -> RawTask:
+        """A random row of the file."""
         prompt, answer = rng.choice(rows)
         return prompt, [by_answer(answer)], answer
 
