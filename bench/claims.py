@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from colorfast.analysis.claims import load, rulings
+from colorfast.analysis.claims import load
 from colorfast.analysis.results import Evidence
+from colorfast.analysis.rulings import rulings
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.evals import benchmarks
 from colorfast.stats.intervals import rng

@@ -13,7 +13,8 @@ from itertools import chain, product
 import numpy as np
 from output import print_rows, save
 
-from colorfast.analysis.dose import Point, fitted, gains, smallest
+from colorfast.analysis.dose import Point, smallest
+from colorfast.analysis.dose_curve import fitted, gains
 from colorfast.stats.intervals import mean, rng, seed_share
 
 DOSES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -52,10 +53,10 @@ def simulate(seeds: int, items: int, top: float, c: float, runs: int) -> dict[st
             smallest_doses.append(smallest(points, +1))
             fit = fitted(gains(DOSES, one, means), f"{run}-{k}")
             misfits += fit is not None and fit.kind == "monotone"
-            if fit is not None and fit.half.dose is not None:
-                covered.append(fit.half.dose.low <= half <= fit.half.dose.high)
-                lows.append(fit.half.dose.low)
-                highs.append(fit.half.dose.high)
+            if fit is not None and fit.half is not None:
+                covered.append(fit.half.low <= half <= fit.half.high)
+                lows.append(fit.half.low)
+                highs.append(fit.half.high)
     curves = runs * EVALS
     named = [dose for dose in smallest_doses if dose is not None]
     return {

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorfast.analysis import results
-from colorfast.analysis.compare import explanations, overall
+from colorfast.analysis.compare import overall
+from colorfast.analysis.explanations import explanations
 from colorfast.analysis.pairwise import Comparison, compare_models
 from colorfast.config import Evaluation, Experiment
 from colorfast.evals.one_model import (
@@ -87,14 +88,14 @@ class Run:
         """
         check_known("arm", [arm, base], self.arms)
         ours, theirs = self.evidence.scores[arm], self.evidence.scores[base]
-        estimates = results.estimates(self.evidence, arm, base)
+        compared = results.compared(self.evidence, arm, base)
         evaluation = self.evidence.experiment.evaluation
         return Comparison(
             base,
             arm,
-            estimates,
+            [d.estimate for d in compared],
             explanations(arm, ours, theirs, evaluation),
-            overall(arm, ours, theirs, estimates),
+            overall(compared),
         )
 
     def plot(self) -> Figure:

@@ -1,39 +1,25 @@
-"""Dose and response: how a gain grows with the dose, the smallest dose that shows one, and where it
-begins to pay.
-
-Known truths are simulated in `tests/test_dose.py`; docs/statistics.md has the reasons.
-"""
+"""Dose and response: how a gain grows with the dose, the smallest dose that shows one, and where a
+price begins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from scipy.optimize import isotonic_regression
-from scipy.stats import chi2
-
-from colorfast.analysis.compare import CAPABILITY, OVER_REFUSAL, Difference, Explanation
+from colorfast.analysis.compare import Difference, Metric
+from colorfast.analysis.dose_curve import FEWEST, Fit, fitted, gains
+from colorfast.analysis.explanations import CAPABILITY, OVER_REFUSAL
 from colorfast.analysis.results import Evidence, compared, explained, together
 from colorfast.config import Arm
 from colorfast.evals.evaluate import HELDOUT
-from colorfast.stats.intervals import Mean, Table, rng
 from colorfast.types import Interval
 
-Vector = npt.NDArray[np.float64]
-FEWEST = 3
-"""Doses above 0 that a curve of two parameters wants, so that one is left to contradict it."""
-MISFIT = 0.01
-"""The saturating curve is given up when its misfit is less likely than this."""
-GRID, DRAWS, BEYOND = 300, 1000, 30.0
-"""Half-saturations tried, from the smallest dose / BEYOND to the largest x BEYOND; draws of the
-bootstrap."""
-LINE = 60
 PRICES = {OVER_REFUSAL: +1, CAPABILITY: -1}
-"""What an arm may pay with, and in which direction that is."""
+"""What an arm may pay, and the direction in which it pays."""
 OVERALL = "mean over counted evals"
+Arms = tuple[tuple[float, str], ...]
+"""(dose, arm), lowest dose first."""
 
 
 @dataclass(frozen=True)
@@ -47,57 +33,30 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Gains:
-    """Differences from one baseline at rising doses [doses], the covariance of their errors, and
-    its degrees of freedom."""
-
-    doses: Vector
-    means: Vector
-    covariance: Table
-    df: float
-
-
-@dataclass(frozen=True)
-class Half:
-    """The dose with half of the gain of the largest dose (ED50), and its 95% interval; None with a
-    reason when it is not identified. An interval may begin below the smallest dose tried."""
-
-    dose: Interval | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """`line`: (dose, value, low, high) of the curve with its pointwise 95% band, without a band for
-    a monotone fit. `misfit`: p that a saturating curve strays so far from the means."""
-
-    kind: Literal["saturating", "monotone"]
-    line: tuple[tuple[float, float, float | None, float | None], ...]
-    half: Half
-    misfit: float
-
-
-@dataclass(frozen=True)
 class Response:
-    """What one eval, or a price, does over the doses. `worse`: the direction of a price, 0 for an
-    eval.
-
-    `gain`, `loss`: the smallest dose with a difference above, below zero; None where there is none.
-    """
+    """What one eval, or one price, does over the doses. `worse`: the direction of a price, 0 for an
+    eval. `reason`: why the dose of half of the gain is not identified, "" where it is not asked."""
 
     name: str
     points: tuple[Point, ...]
-    half: Half
     fit: Fit | None = None
+    reason: str = ""
     control: bool = False
     worse: int = 0
 
     @property
+    def half(self) -> Interval | None:
+        """The dose with half of the gain of the largest dose."""
+        return self.fit.half if self.fit else None
+
+    @property
     def gain(self) -> float | None:
+        """The smallest dose with a difference above zero."""
         return smallest(self.points, +1)
 
     @property
     def loss(self) -> float | None:
+        """The smallest dose with a difference below zero."""
         return smallest(self.points, -1)
 
     @property
@@ -108,18 +67,33 @@ class Response:
 
 @dataclass(frozen=True)
 class Series:
-    """Arms that differ in their dose alone, lowest first: `evals` with the held-out scenarios first
-    and controls last, all counted evals together, and prices."""
+    """Arms that differ only in dose, lowest first. `evals`: the held-out scenarios first, controls
+    last. `overall`: all counted evals together."""
 
     label: str
-    arms: tuple[tuple[float, str], ...]
+    arms: Arms
     evals: tuple[Response, ...]
     overall: Response | None
     prices: tuple[Response, ...]
 
 
+def smallest(points: Sequence[Point], sign: int) -> float | None:
+    """The smallest dose with a detectable difference in the direction of `sign`: from the largest
+    dose down, as long as each interval is clear of zero.
+
+    A fixed sequence of tests (Maurer, Hothorn and Lehmacher 1995): the chance of naming a dose
+    without such a difference is that of one interval, .025, however many doses there are.
+    """
+    dose = None
+    for point in reversed(points):
+        if point.difference.sign != sign:
+            break
+        dose = point.dose
+    return dose
+
+
 def series(e: Evidence) -> tuple[Series, ...]:
-    """Every set of two doses or more, above 0, of arms that are otherwise the same."""
+    """Every set of two or more doses above 0 of arms that are otherwise the same."""
     groups: dict[str, dict[float, str]] = {}
     for name in e.dosed:
         arm = e.experiment.arms[name]
@@ -132,228 +106,69 @@ def series(e: Evidence) -> tuple[Series, ...]:
 
 
 def _label(arm: Arm) -> str:
-    """What the arms of a series share: every setting but the dose that is not the usual one."""
-    usual, own = (a.model_dump(mode="json", exclude={"dose"}) for a in (Arm(dose=0), arm))
-    return "; ".join(
-        [
-            f"reward {arm.reward}",
-            *(
-                f"{key} {_plain(v)}"
-                for key, v in own.items()
-                if v != usual[key] and key != "reward"
-            ),
-        ]
-    )
+    """What the arms of a series share: the reward, and settings other than the default."""
+    default = Arm(dose=0).model_dump(mode="json")
+    parts = [f"reward {arm.reward}"]
+    for key, value in arm.model_dump(mode="json", exclude={"dose", "reward"}).items():
+        if value != default[key]:
+            parts.append(f"{key} {_plain(value)}")
+    return "; ".join(parts)
 
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _series(e: Evidence, label: str, arms: tuple[tuple[float, str], ...]) -> Series:
-    found = {
-        name: {d.asked.eval: d for d in compared(e, name) if d.asked.measure == "score"}
-        for _, name in arms
-    }
-    names = [d.asked for d in compared(e, arms[-1][1]) if d.asked.counted or d.asked.control]
-    evals = [
-        _response(
-            asked.eval,
-            asked.control,
-            [
-                (dose, name, found[name][asked.eval])
-                for dose, name in arms
-                if asked.eval in found[name]
-            ],
-        )
-        for asked in sorted(
-            (a for a in names if a.measure == "score"), key=lambda a: (a.control, a.eval != HELDOUT)
-        )
-    ]
-    whole = [(dose, name, together(e, name)) for dose, name in arms]
-    points = tuple(Point(dose, name, o.difference, o.detectable) for dose, name, o in whole if o)
-    prices = [
-        _price(what, worse, [(dose, name, explained(e, name)) for dose, name in arms])
-        for what, worse in PRICES.items()
-    ]
+def _series(e: Evidence, label: str, arms: Arms) -> Series:
+    metrics = [d.metric for d in compared(e, arms[-1][1]) if d.metric.measure == "score"]
+    metrics = [m for m in metrics if m.counted or m.control]
+    metrics.sort(key=lambda m: (m.control, m.eval != HELDOUT))
+    totals = []
+    for dose, arm in arms:
+        total = together(e, arm)
+        if total:
+            totals.append(Point(dose, arm, total.difference, total.detectable))
+    prices = [Response(w, tuple(_price(e, arms, w)), worse=sign) for w, sign in PRICES.items()]
     return Series(
         label,
         arms,
-        tuple(evals),
-        Response(OVERALL, points, Half()) if points else None,
-        tuple(p for p in prices if p.points),
+        tuple(_response(e, arms, metric) for metric in metrics),
+        Response(OVERALL, tuple(totals)) if totals else None,
+        tuple(price for price in prices if price.points),
     )
 
 
-def _price(
-    what: str, worse: int, arms: Sequence[tuple[float, str, Sequence[Explanation]]]
-) -> Response:
-    rows = [(dose, name, row) for dose, name, rows in arms for row in rows if row.what == what]
-    points = [
-        Point(dose, name, row.difference, row.detectable)
-        for dose, name, row in rows
-        if row.difference is not None
-    ]
-    return Response(what, tuple(points), Half(), worse=worse)
+def _price(e: Evidence, arms: Arms, what: str) -> Iterator[Point]:
+    for dose, arm in arms:
+        row = next(row for row in explained(e, arm) if row.what == what)
+        if row.difference:
+            yield Point(dose, arm, row.difference, row.detectable)
 
 
-def _response(name: str, control: bool, arms: Sequence[tuple[float, str, Difference]]) -> Response:
-    points = tuple(_point(dose, arm, d.mean) for dose, arm, d in arms)
-    usable = [
-        (dose, d) for dose, _, d in arms if d.table.shape[1] > 1
-    ]  # one item says nothing about the next
-    fit = (
-        fitted(
-            gains(
-                [dose for dose, _ in usable],
-                [d.table for _, d in usable],
-                [d.mean for _, d in usable],
-            ),
-            name,
-        )
-        if usable
-        else None
-    )
-    return Response(name, points, fit.half if fit else _unfitted(points), fit, control)
+def _response(e: Evidence, arms: Arms, metric: Metric) -> Response:
+    points: list[Point] = []
+    usable: list[tuple[float, Difference]] = []
+    for dose, arm in arms:
+        for d in compared(e, arm):
+            if d.metric == metric:
+                points.append(Point(dose, arm, d.estimate.difference, d.estimate.detectable))
+                if d.table.shape[1] > 1:  # one item says nothing about the next
+                    usable.append((dose, d))
+    fit = None
+    if usable:
+        doses = [dose for dose, _ in usable]
+        rows = [d for _, d in usable]
+        g = gains(doses, [d.table for d in rows], [d.mean for d in rows])
+        fit = fitted(g, metric.eval)
+    reason = fit.reason if fit else _no_fit(points)
+    return Response(metric.eval, tuple(points), fit, reason, metric.control)
 
 
-def _point(dose: float, arm: str, found: Mean) -> Point:
-    return Point(dose, arm, found.interval().clipped(-1.0, 1.0), found.detectable())
-
-
-def _unfitted(points: Sequence[Point]) -> Half:
+def _no_fit(points: Sequence[Point]) -> str:
     if len(points) < FEWEST:
-        return Half(reason=f"{len(points)} doses above 0; a curve wants {FEWEST}")
-    seen = points[-1].detectable
-    size = f" (a true one of {seen:.3f} would have been seen four times in five)" if seen else ""
-    alone = [f"{100 * p.dose:g}%" for p in points[:-1] if p.difference.sign]
-    lower = f"; it does at {', '.join(alone)}" if alone else ""
-    return Half(reason=f"at the largest dose no difference stands clear of zero{size}{lower}")
-
-
-def smallest(points: Sequence[Point], sign: int) -> float | None:
-    """The smallest dose with a detectable difference in the direction of `sign`: from the largest
-    dose down, as long as each interval is clear of zero.
-
-    A fixed sequence of tests (Maurer, Hothorn and Lehmacher 1995): under any truth, the chance to
-    name a dose that has no such difference is that of one interval, .025, however many doses there
-    are.
-    """
-    found = None
-    for point in reversed(points):
-        if point.difference.sign != sign:
-            break
-        found = point.dose
-    return found
-
-
-def gains(doses: Sequence[float], tables: Sequence[Table], means: Sequence[Mean]) -> Gains:
-    """What a fit needs, from the tables [seeds, items] of differences and their means.
-
-    Errors go together, as all differences share a baseline and its items. How much is read from the
-    items where all tables have the same, and is one half (equal noise in every arm) where they do
-    not. An arm in which no item moved is known to one item.
-    """
-    errors = np.array([max(m.error, 1 / t.size) for m, t in zip(means, tables, strict=True)])
-    together = np.full((len(tables), len(tables)), 0.5)
-    if len({t.shape for t in tables}) == 1:
-        columns = np.array([t.mean(0) - t.mean() for t in tables])
-        size = np.sqrt((columns**2).sum(1))
-        size[size == 0] = 1.0
-        together = (
-            0.9 * (columns @ columns.T) / np.outer(size, size)
-        )  # shrunk, so that few items cannot make it singular
-    np.fill_diagonal(together, 1.0)
-    value = np.array([m.value for m in means])
-    return Gains(
-        np.array(doses), value, together * np.outer(errors, errors), min(m.df for m in means)
-    )
-
-
-class _Curves:
-    """Saturating curves `top x d (c + D) / (D (c + d))` for a grid of half-saturations c, where D
-    is the largest dose and `top` the gain there: Emax, or Hill with exponent 1, from zero at dose
-    0. For a given c the best `top` has a formula."""
-
-    def __init__(self, g: Gains) -> None:
-        self.g, self.largest = g, float(g.doses[-1])
-        self.c = np.geomspace(g.doses[0] / BEYOND, g.doses[-1] * BEYOND, GRID)
-        self.root = np.linalg.cholesky(g.covariance)
-        self.shape = np.linalg.solve(self.root, self.at(g.doses).T)
-
-    def at(self, doses: Vector) -> Table:
-        """[c, doses], one at the largest dose."""
-        c = self.c[:, None]
-        return doses / (c + doses) * (c + self.largest) / self.largest
-
-    @property
-    def halves(self) -> Vector:
-        """The dose with half of the gain of the largest dose, for each c: from near 0 to half of
-        the largest dose (a straight line)."""
-        return self.c * self.largest / (2 * self.c + self.largest)
-
-    def best(self, whitened: Table) -> tuple[npt.NDArray[np.intp], Vector, Vector]:
-        """For each row of means over `root`: the best c's place on the grid, its `top`, and the sum
-        of squares left."""
-        along, size = whitened @ self.shape, (self.shape**2).sum(0)
-        k = (along**2 / size).argmax(1)
-        row = np.arange(len(k))
-        return k, along[row, k] / size[k], (whitened**2).sum(1) - along[row, k] ** 2 / size[k]
-
-
-def fitted(g: Gains, name: str) -> Fit | None:
-    """The curve through the gains, by generalised least squares; None with fewer than FEWEST doses,
-    or when no difference stands clear of zero at the largest dose: there is no half of nothing.
-
-    Intervals by a parametric bootstrap of that name: the means are drawn again from their estimated
-    error, items and seeds, by Student's t. Where the saturating curve misfits, a monotone one
-    stands in, without an interval.
-    """
-    top = Mean(float(g.means[-1]), float(np.sqrt(g.covariance[-1, -1])), g.df).interval()
-    if len(g.doses) < FEWEST or not top.sign:
-        return None
-    curves, draw = _Curves(g), rng(f"dose-{name}")
-    centre = np.linalg.solve(curves.root, g.means)
-    (k,), (scale,), (left,) = curves.best(centre[None, :])
-    misfit = float(chi2.sf(left, len(g.doses) - 2))
-    if misfit < MISFIT:
-        return _monotone(g, misfit)
-    noise = draw.standard_normal((DRAWS, len(g.doses)))
-    if np.isfinite(g.df):
-        noise /= np.sqrt(draw.chisquare(g.df, DRAWS) / g.df)[:, None]
-    ks, tops, _ = curves.best(centre + noise)
-    at = np.geomspace(g.doses[0], g.doses[-1], LINE)
-    shapes = curves.at(at)
-    low, high = np.quantile(tops[:, None] * shapes[ks], [0.025, 0.975], axis=0)
-    line = zip(at.tolist(), (scale * shapes[k]).tolist(), low.tolist(), high.tolist(), strict=True)
-    return Fit(
-        "saturating", tuple(line), _half(g, float(curves.halves[k]), curves.halves[ks]), misfit
-    )
-
-
-def _half(g: Gains, value: float, drawn: Vector) -> Half:
-    low, high = (float(x) for x in np.quantile(drawn, [0.025, 0.975]))
-    straight = 0.98 * float(g.doses[-1]) / 2
-    if low < g.doses[0] and high > straight:
-        return Half(
-            reason="the data fit any dose from below the smallest tried to half of the largest"
-        )
-    return Half(Interval(value, low, high))
-
-
-def _monotone(g: Gains, misfit: float) -> Fit:
-    """The nearest curve that never turns (isotonic regression), and where it passes half of its
-    last value, in log dose."""
-    found = isotonic_regression(
-        g.means, weights=1 / np.diag(g.covariance), increasing=bool(g.means[-1] > 0)
-    ).x
-    reason = f"a saturating curve does not fit (p = {misfit:.1g})"
-    passed = int((abs(found) >= abs(found[-1]) / 2).argmax()) if found[-1] else 0
-    if passed:
-        share = (found[-1] / 2 - found[passed - 1]) / (found[passed] - found[passed - 1])
-        about = float(np.exp(np.interp(share, [0, 1], np.log(g.doses[passed - 1 : passed + 1]))))
-        reason += (
-            f"; a monotone one passes half of its gain at about {about:.2g}, without an interval"
-        )
-    line = tuple((float(d), float(v), None, None) for d, v in zip(g.doses, found, strict=True))
-    return Fit("monotone", line, Half(reason=reason), misfit)
+        return f"{len(points)} doses above 0; a curve wants {FEWEST}"
+    size = points[-1].detectable
+    seen = f" (a true one of {size:.3f} would have been seen four times in five)" if size else ""
+    clear = [f"{100 * p.dose:g}%" for p in points[:-1] if p.difference.sign]
+    lower = f"; it does at {', '.join(clear)}" if clear else ""
+    return f"at the largest dose no difference stands clear of zero{seen}{lower}"

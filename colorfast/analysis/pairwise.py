@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorfast.analysis.compare import (
-    Explanation,
-    Overall,
-    estimate,
-    explanations,
-    overall,
-)
+from colorfast.analysis.compare import Overall, differences, overall
+from colorfast.analysis.explanations import Explanation, explanations
 from colorfast.config import Evaluation
 from colorfast.evals.one_model import ModelScores
 from colorfast.evals.stamps import check_stamps
@@ -64,11 +59,11 @@ def compare_models(base: ModelScores, other: ModelScores) -> Comparison:
     evaluation = Evaluation(benchmarks=tuple(name for name in common if name != "heldout"))
     ours = {0: [score for score in other.scores if score.eval in common]}
     theirs = {0: [score for score in base.scores if score.eval in common]}
-    estimates = estimate(other.name, ours, theirs, evaluation, {})
+    compared = differences(other.name, ours, theirs, evaluation, {})
     return Comparison(
         base.name,
         other.name,
-        estimates,
+        [d.estimate for d in compared],
         explanations(other.name, ours, theirs, evaluation),
-        overall(other.name, ours, theirs, estimates),
+        overall(compared),
     )

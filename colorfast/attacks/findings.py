@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from colorfast.stats.persistence import Effect, Halving, Persistence
+from colorfast.stats.intervals import Effect
+from colorfast.stats.persistence import Halving, Persistence
 from colorfast.types import Interval
 
 TRAITS, BEHAVIOUR, SUITE = "held-out traits", "attacked behaviour", "suite"

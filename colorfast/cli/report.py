@@ -54,8 +54,8 @@ def claims(
 ) -> None:
     """Test the paper's claims on a finished run: replicated, not replicated, inconclusive or not
     measured, and why."""
-    from colorfast.analysis.claims import rulings
     from colorfast.analysis.results import load
+    from colorfast.analysis.rulings import rulings
     from colorfast.report.claims import ABOUT, held, ours, plain, tally, why
 
     verdicts = rulings(load(run), arm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -120,131 +121,115 @@ def quality(
     lengths: tuple[Floats, Floats],
     training: int,
 ) -> Quality:
-    """`held`: by trait, activations of good and bad held-out replies, [scenarios, layers, width]
-    each; `lengths`: the words in those of the direction's own trait."""
-    along = {trait: tuple(d.project(x)[:, 0] for x in pair) for trait, pair in held.items()}
-    good, bad = along[d.trait]
-    others = [pair for trait, pair in along.items() if trait != d.trait]
+    """How well a direction reads its trait. `held`: by trait, activations [scenarios, layers,
+    width] of good and of bad held-out replies. `lengths`: words of those of the direction's own
+    trait. `training`: scenarios that made the direction."""
+    along = {trait: [d.project(x)[:, 0] for x in pair] for trait, pair in held.items()}
+    own = along.pop(d.trait)
     return Quality(
         d.trait,
         d.layer,
         held[d.trait][0].shape[1] - 1,
         d.gap,
-        auc=auc(good, bad).interval().clipped(0.0, 1.0),
-        others=float(np.mean([auc(*pair).value for pair in others])) if others else None,
+        auc=auc(*own).interval().clipped(0.0, 1.0),
+        others=float(np.mean([auc(*pair).value for pair in along.values()])) if along else None,
         length=auc(*lengths).value,
         training=training,
-        heldout=len(good),
+        heldout=len(own[0]),
     )
 
 
 def shifted(
     c: Contrast, moved: Mapping[str, Floats], behaviour: Mapping[str, float]
 ) -> tuple[list[Shift], dict[str, str]]:
-    """A shift for each trait, and the traits without one with the reason.
+    """A shift for each trait; and the traits with too few items, with the reason.
 
-    `moved`: by trait [seeds, items, 1 + controls], the difference of projections in gaps; an item
-    that is NaN anywhere is left out.
+    `moved`: by trait [seeds, items, 1 + controls], differences of projections in gaps; an item with
+    a NaN is left out. Run-to-run variance is pooled over traits.
     """
-    whole = {trait: x[:, ~np.isnan(x).any((0, 2))] for trait, x in moved.items()}
-    few = {
-        trait: f"{x.shape[1]} scenarios with words in every reply"
-        for trait, x in whole.items()
-        if x.shape[1] < 2
-    }
-    kept = {trait: x.astype(float) for trait, x in whole.items() if trait not in few}
+    kept: dict[str, Table] = {}
+    too_few: dict[str, str] = {}
+    for trait, x in moved.items():
+        whole = x[:, ~np.isnan(x).any((0, 2))].astype(float)
+        if whole.shape[1] < 2:
+            too_few[trait] = f"{whole.shape[1]} scenarios with words in every reply"
+        else:
+            kept[trait] = whole
     share = seed_share([x[:, :, 0] for x in kept.values()])
     shifts = []
     for trait, x in kept.items():
-        found = mean([x[:, :, 0]], share)
+        shift = mean([x[:, :, 0]], share)
         controls = np.abs(x[:, :, 1:].mean((0, 1)))
-        as_far = int((controls >= abs(found.value)).sum())
-        shifts.append(
-            Shift(
-                *c,
-                trait,
-                shift=found.interval(),
-                p=found.p(),
-                control=float(np.quantile(controls, 0.95)),
-                chance=(1 + as_far) / (1 + len(controls)),
-                behaviour=behaviour.get(trait),
-                items=x.shape[1],
-                seeds=x.shape[0],
-            )
+        as_far = int((controls >= abs(shift.value)).sum())
+        row = Shift(
+            *c,
+            trait,
+            shift=shift.interval(),
+            p=shift.p(),
+            control=float(np.quantile(controls, 0.95)),
+            chance=(1 + as_far) / (1 + len(controls)),
+            behaviour=behaviour.get(trait),
+            items=x.shape[1],
+            seeds=x.shape[0],
         )
-    return shifts, few
+        shifts.append(row)
+    return shifts, too_few
 
 
 def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
-    """Do the traits that moved most inside also move most in behaviour?"""
-    rows = {
-        (s.arm, s.trait): s
-        for s in shifts
-        if s.against == "baseline" and s.measure == measure and s.behaviour is not None
-    }
+    """Whether the traits that moved most inside also moved most in behaviour: Spearman correlation
+    with a permutation test and a bootstrap over traits (RESAMPLES draws of `agreement-MEASURE`)."""
+    rows = {(s.arm, s.trait): s for s in shifts if s.against == "baseline"}
+    rows = {k: s for k, s in rows.items() if s.measure == measure and s.behaviour is not None}
     arms = sorted({arm for arm, _ in rows})
-    traits = [
-        t for t in sorted({trait for _, trait in rows}) if all((arm, t) in rows for arm in arms)
-    ]
-    inside = np.array([[rows[a, t].shift.value for t in traits] for a in arms])
-    outside = np.array([[rows[a, t].behaviour for t in traits] for a in arms])
-    points = len(arms) * len(traits)
-    if len(traits) < FEWEST_TRAITS:
-        return Agreement(
-            measure,
-            points,
-            len(traits),
-            reason=f"{len(traits)} traits in every dosed arm, it needs {FEWEST_TRAITS}",
-        )
-    as_is = np.arange(len(traits))[None]
-    (rho,) = _spearman(_picked(inside, as_is), _picked(outside, as_is))
+    traits = sorted({trait for _, trait in rows})
+    traits = [t for t in traits if all((arm, t) in rows for arm in arms)]
+    n = len(traits)
+    none = partial(Agreement, measure, len(arms) * n, n)
+    if n < FEWEST_TRAITS:
+        return none(reason=f"{n} traits in every dosed arm, it needs {FEWEST_TRAITS}")
+    inside = np.array([[rows[arm, t].shift.value for t in traits] for arm in arms])
+    outside = np.array([[rows[arm, t].behaviour for t in traits] for arm in arms], dtype=float)
+    in_order = np.arange(n)[None]
+    (rho,) = _spearman(_pick(inside, in_order), _pick(outside, in_order))
     if np.isnan(rho):
-        return Agreement(
-            measure, points, len(traits), reason="nothing moved, inside or in behaviour"
-        )
+        return none(reason="nothing moved, inside or in behaviour")
     draw = rng(f"agreement-{measure}")
-    orders = draw.permuted(np.tile(as_is, (RESAMPLES, 1)), axis=1)
-    shuffled = _spearman(_picked(inside, as_is), _picked(outside, orders))
-    tails = [
-        (1 + int((side * shuffled >= side * rho - 1e-12).sum())) / (1 + RESAMPLES)
-        for side in (1, -1)
-    ]
-    again = draw.integers(len(traits), size=(RESAMPLES, len(traits)))
-    low, high = np.nanquantile(
-        _spearman(_picked(inside, again), _picked(outside, again)), [0.025, 0.975]
-    )
-    known = Interval(float(rho), float(low), float(high))
-    return Agreement(measure, points, len(traits), known, min(1.0, 2 * min(tails)))
+    orders = draw.permuted(np.tile(in_order, (RESAMPLES, 1)), axis=1)
+    shuffled = _spearman(_pick(inside, in_order), _pick(outside, orders))
+    tails = [(shuffled >= rho - 1e-12).sum(), (-shuffled >= -rho - 1e-12).sum()]
+    p = min(1.0, 2 * (1 + int(min(tails))) / (1 + RESAMPLES))
+    again = draw.integers(n, size=(RESAMPLES, n))
+    resampled = _spearman(_pick(inside, again), _pick(outside, again))
+    low, high = np.nanquantile(resampled, [0.025, 0.975]).tolist()
+    return none(Interval(float(rho), low, high), p)
 
 
-def _picked(table: Table, traits: npt.NDArray[np.integer]) -> Table:
+def _pick(table: Table, traits: npt.NDArray[np.integer]) -> Table:
     """[arms, traits] under each of many choices of traits [draws, chosen] -> [draws, points]."""
     return table[:, traits].swapaxes(0, 1).reshape(len(traits), -1)
 
 
 def _spearman(a: Table, b: Table) -> Table:
     """[draws, points] -> [draws]; NaN where one of the two is the same at every point."""
-    x, y = (
-        ranks - ranks.mean(-1, keepdims=True)
-        for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1))
-    )
+    x, y = (rankdata(table, axis=-1) for table in (a, b))
+    x, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in (x, y))
     size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
     return np.where(size > 0, (x * y).sum(-1) / np.where(size > 0, size, 1), np.nan)
 
 
 def load(run: Path) -> Inside | None:
-    """What `colorfast inside` found in a run; None where it was not asked. Raises ColorfastError
-    when the file is damaged."""
+    """The readings of a run; None where there are none. Raises ColorfastError when the file is
+    damaged."""
     path = run / FOLDER / "shifts.json"
     if not path.is_file():
         return None
-    found: dict[str, Any] = read_json(path)
-    parts = {"directions": Quality, "shifts": Shift, "agreements": Agreement}
+    row: dict[str, Any] = read_json(path)
+    nouns = {"directions": Quality, "shifts": Shift, "agreements": Agreement}
     try:
-        return Inside(
-            **found
-            | {key: tuple(unflat(make, row) for row in found[key]) for key, make in parts.items()}
-        )
+        for key, noun in nouns.items():
+            row[key] = tuple(unflat(noun, part) for part in row[key])
+        return Inside(**row)
     except (KeyError, TypeError):
         raise ColorfastError(
             f"{path}: damaged, or of another version; run again: colorfast inside {run}"

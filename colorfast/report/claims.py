@@ -42,7 +42,7 @@ def ours(r: Ruling) -> str:
         return f"{m.better} of {m.evals} better, {m.worse} worse"
     if r.claim.statistic == "standing":
         return f"{m.better} better, {m.worse} worse of {m.evals}, after Benjamini-Hochberg"
-    if m.said:
+    if m.details:
         return f"holds in {m.better} of {m.evals} tests; falls less by {value} where it is least"
     if m.baseline is not None and m.score is not None:
         return f"{number(m.baseline)} to {number(m.score)}: {value}"
@@ -56,7 +56,7 @@ def why(r: Ruling) -> str:
     if r.reason or m is None:
         return r.reason
     if r.verdict == "inconclusive":
-        return seen(r, m) + (f" ({m.said})" if m.said else "")
+        return seen(r, m) + (f" ({m.details})" if m.details else "")
     replicated, margin = r.verdict == "replicated", number(r.claim.margin)
     match r.claim.rule:
         case "signs" if not replicated and m.difference.high < r.claim.margin:
@@ -74,7 +74,7 @@ def why(r: Ruling) -> str:
         case "kept" | "unraised":
             return "a loss: the interval excludes none"
         case "persists":
-            return m.said
+            return m.details
         case "nothing" if replicated:
             return f"the interval lies below {margin}"
     if replicated or r.claim.rule == "nothing":

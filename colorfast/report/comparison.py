@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from colorfast.analysis.compare import Explanation
 from colorfast.analysis.dose import Response, Series
+from colorfast.analysis.explanations import Explanation
 from colorfast.analysis.transfer import Cell as Tested
 from colorfast.analysis.transfer import Transfer
 from colorfast.report.findings import PAPERS_GAIN, Findings, Row
@@ -107,9 +107,9 @@ def explanations(f: Findings) -> Table:
 
 def half(r: Response) -> str:
     """The dose with half of the gain and its interval, or why there is none."""
-    dose = r.half.dose
+    dose = r.half
     if dose is None:
-        return f"not identified: {r.half.reason}"
+        return f"not identified: {r.reason}"
     least = r.points[0].dose
     low = percent(dose.low) if dose.low >= least else f"below {percent(least)}"
     return f"{percent(dose.value)} ({low} to {percent(dose.high)})"
@@ -135,7 +135,7 @@ def response(f: Findings, s: Series) -> Table:
     for r in (*s.evals[:1], *together, *s.prices, *s.evals[1:]):
         name = f"{r.name} (control)" if r.control else r.name
         points = {p.arm: p.difference for p in r.points}
-        known = half(r) if r.half.dose or r.half.reason else ""
+        known = half(r) if r.half or r.reason else ""
         rows.append(_by_dose(name, s, points, begins(r), known))
     return Table("Dose and response", rows, ("smallest dose", "half of the gain at"))
 

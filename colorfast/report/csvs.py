@@ -42,7 +42,7 @@ def _responses(f: Findings) -> Iterator[Row]:
     effective = {arm.name: arm.effective for arm in f.arms}
     for s in f.series:
         for r in (*s.evals, *([s.overall] if s.overall else ()), *s.prices):
-            half = r.half.dose
+            half = r.half
             for p in r.points:
                 yield {
                     "series": s.label,
@@ -56,7 +56,7 @@ def _responses(f: Findings) -> Iterator[Row]:
                     "half_low": half.low if half else None,
                     "half_high": half.high if half else None,
                     "misfit": r.fit.misfit if r.fit else None,
-                    "not_identified": r.half.reason,
+                    "not_identified": r.reason,
                 }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from colorfast.analysis import claims
 from colorfast.analysis.claims import Ruling
-from colorfast.analysis.compare import Alike, Explanation, Overall
+from colorfast.analysis.compare import AATest, Overall
 from colorfast.analysis.dose import Series
+from colorfast.analysis.explanations import Explanation
 from colorfast.analysis.transfer import Transfer
 from colorfast.config import Experiment
 from colorfast.evals.evaluate import HELDOUT, SECOND
@@ -168,7 +169,7 @@ class Findings:
     corpus_changed: bool
     overall: Mapping[str, Overall | None]
     explanations: tuple[Explanation, ...]
-    alike: Alike
+    aa_test: AATest
     structure: Structure | None
     start: float | None
     unseen: Mapping[str, tuple[str, ...]]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from colorfast.analysis import results
-from colorfast.analysis.claims import rulings
-from colorfast.analysis.compare import alike
+from colorfast.analysis.compare import aa_test
 from colorfast.analysis.dose import series
+from colorfast.analysis.rulings import rulings
 from colorfast.analysis.transfer import transfer
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
@@ -27,7 +27,8 @@ from colorfast.report.samples import draw
 from colorfast.runs.folder import stored_experiment, unmeasured
 from colorfast.runs.layout import BASELINE, START, cells
 from colorfast.runs.status import statuses
-from colorfast.stats.intervals import Structure, structure, summary
+from colorfast.stats.intervals import summary
+from colorfast.stats.structure import Structure, structure
 from colorfast.training.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.training.schedule import all_scenarios, heldout, unseen
 from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure, Scores
@@ -71,7 +72,7 @@ def _gather(run: Path, e: results.Evidence) -> Findings:
         corpus_changed=scenarios != made["plan"]["scenarios_sha256"],
         overall={name: results.together(e, name) for name in others},
         explanations=tuple(row for name in dosed for row in results.explained(e, name)),
-        alike=alike(e.scores[BASELINE], experiment.evaluation),
+        aa_test=aa_test(e.scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, e.scores),
         start=_start(run),
         unseen={name: _unseen(experiment, name) for name in dosed},

@@ -125,12 +125,12 @@ def _trained(f: Findings, facts: ArmFacts) -> list[str]:
 
 def power_notes(f: Findings) -> list[str]:
     """The suite's A/A test, and what the evals have in common where there are models enough."""
-    return [_alike(f), _structure(f)] if f.structure else [_alike(f)]
+    return [_aa_test(f), _structure(f)] if f.structure else [_aa_test(f)]
 
 
-def _alike(f: Findings) -> str:
-    a = f.alike
-    if a.found is None or a.significant is None:
+def _aa_test(f: Findings) -> str:
+    a = f.aa_test
+    if a.nonzero is None or a.significant is None:
         return f"A/A test: not measured ({a.reason})."
     one = a.seeds == 1
     seeds = (
@@ -140,7 +140,7 @@ def _alike(f: Findings) -> str:
     )
     caveat = "; with one seed a side, run-to-run variance is what it shows" if one else ""
     return (
-        f"A/A test, {seeds}: {a.found} of {a.evals} evals have an interval off zero"
+        f"A/A test, {seeds}: {a.nonzero} of {a.evals} evals have an interval off zero"
         f" ({a.evals / 20:.1f} expected by chance), {a.significant} after Benjamini-Hochberg (none"
         f" expected){caveat}."
     )

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from colorfast.analysis.compare import CAPABILITY, OVER_REFUSAL
 from colorfast.analysis.dose import Response
+from colorfast.analysis.explanations import CAPABILITY, OVER_REFUSAL
 from colorfast.report.figures import (
     COLORS,
     INK,
@@ -191,7 +191,7 @@ def _response(ax: Axes, r: Response, doses: Sequence[float], look: Look, aside: 
     for p in r.points:
         x = _place(p.dose, doses) + aside
         interval(ax, x, p.difference.value, p.difference, True, look)
-    half = r.half.dose
+    half = r.half
     if half and r.fit:
         y = r.fit.line[-1][1] / 2
         ends = [_place(max(dose, doses[0] * 0.9), doses) for dose in (half.low, half.high)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from colorfast.analysis.compare import MUTE
+from colorfast.analysis.explanations import MUTE
 from colorfast.evals.evaluate import SECOND
 from colorfast.report import claims, comparison, records
 from colorfast.report.document import (

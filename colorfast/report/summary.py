@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colorfast.analysis.compare import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
+from colorfast.analysis.explanations import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
 from colorfast.report.document import note
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings
 from colorfast.report.wording import between, clear, could_see, number, percent, several, signed

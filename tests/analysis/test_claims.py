@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorfast.analysis.claims import RULES, Measured, Ruling, load, rulings
+from colorfast.analysis.claims import Measured, Ruling, load
 from colorfast.analysis.results import Evidence
+from colorfast.analysis.rulings import RULES, rulings
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.evals import benchmarks
 from colorfast.io.storage import write_json

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorfast.analysis.dose import FEWEST, Fit, Gains, Point, fitted, gains, series, smallest
+from colorfast.analysis.dose import Point, series, smallest
+from colorfast.analysis.dose_curve import FEWEST, Fit, Gains, fitted, gains
 from colorfast.analysis.results import Evidence
 from colorfast.config import Arm, Evaluation, Experiment, Training
 from colorfast.stats.intervals import Table, mean, rng, seed_share
@@ -78,7 +79,7 @@ def many(name: str, truth: list[float], runs: int) -> list[tuple[Fit | None, lis
 def test_a_saturating_curve_is_recovered_at_the_stated_rate() -> None:
     found = [fit for fit, _ in many("recovered", [saturating(d, 0.3) for d in DOSES], 40)]
     curves = [f for f in found if f and f.kind == "saturating"]
-    halves = [f.half.dose for f in curves if f.half.dose is not None]
+    halves = [f.half for f in curves if f.half]
     assert len(halves) > 0.9 * len(found)
     assert 0.91 <= np.mean([h.low <= HALF <= h.high for h in halves]) <= 0.98  # type: ignore[operator]
     assert np.median([h.value for h in halves]) == pytest.approx(HALF, rel=0.2)  # type: ignore[type-var]
@@ -93,7 +94,7 @@ def test_a_flat_curve_is_not_identified_and_names_no_dose() -> None:
         np.mean([fit is not None for fit, _ in found]) <= 0.08
     )  # the largest dose's interval errs one time in twenty
     assert np.mean([smallest(points, +1) is not None for _, points in found]) <= 0.045
-    assert np.mean([fit is not None and fit.half.dose is not None for fit, _ in found]) <= 0.05
+    assert np.mean([fit is not None and fit.half is not None for fit, _ in found]) <= 0.05
 
 
 def test_no_dose_without_a_gain_is_named_beyond_the_stated_rate() -> None:
@@ -120,7 +121,7 @@ def test_a_gain_that_is_lost_again_is_no_saturating_curve() -> None:
     tables = simulated(rng("umbrella"), [0.0, 0.0, 0.35, 0.4, 0.4, 0.4, 0.2], items=300)
     fit = fitted(gains(DOSES, tables, [mean([t]) for t in tables]), "umbrella")
     assert fit is not None and fit.kind == "monotone" and fit.misfit < 0.01
-    assert "does not fit" in fit.half.reason and "without an interval" in fit.half.reason
+    assert "does not fit" in fit.reason and "without an interval" in fit.reason
     values = [v for _, v, _, _ in fit.line]
     assert values == sorted(values)
 
@@ -132,7 +133,7 @@ def test_a_loss_has_a_curve_too() -> None:
     fit = fitted(gains(DOSES, tables, [mean([t]) for t in tables]), "loss")
     assert (
         fit is not None
-        and fit.half.dose is not None
+        and fit.half is not None
         and fit.line[-1][1] == pytest.approx(-0.3, abs=0.08)
     )
 
@@ -205,16 +206,16 @@ def test_arms_that_differ_in_dose_alone_are_one_series() -> None:
     assert (held.name, truth.name) == ("heldout", "truthfulqa-mc1") and all(
         c.control for c in controls
     )
-    assert held.gain == 0.05 and held.loss is None and held.half.dose is not None
+    assert held.gain == 0.05 and held.loss is None and held.half is not None
     assert (
         truth.gain is None
-        and "no difference stands clear" in truth.half.reason
-        and "four times in five" in truth.half.reason
+        and "no difference stands clear" in truth.reason
+        and "four times in five" in truth.reason
     )
     pays = {p.name: p.pays for p in trait.prices}
     assert pays["over-refusal of safe prompts"] in (0.05, 0.25) and pays["capability"] is None
     assert trait.overall is not None and len(trait.overall.points) == 3
-    assert helpful.evals[0].half.reason == f"2 doses above 0; a curve wants {FEWEST}"
+    assert helpful.evals[0].reason == f"2 doses above 0; a curve wants {FEWEST}"
 
 
 def test_an_experiment_without_doses_has_no_series() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from colorfast.analysis.compare import alike, estimate, explanations, overall
+from colorfast.analysis.compare import aa_test, differences, overall
+from colorfast.analysis.explanations import explanations
 from colorfast.config import Evaluation, Grading
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import evaluate
@@ -230,8 +231,9 @@ def test_a_gain_is_found_counted_and_held_against_other_explanations() -> None:
         {seed: simulated(10 * k + seed, gain) for seed in range(3)}
         for k, gain in ((1, 0.3), (2, 0.0))
     )
-    estimates = estimate("arm", ours, theirs, evaluation, {})
-    together = overall("arm", ours, theirs, estimates)
+    compared = differences("arm", ours, theirs, evaluation, {})
+    estimates = [d.estimate for d in compared]
+    together = overall(compared)
     assert together is not None
     assert (
         together.evals,
@@ -269,13 +271,13 @@ def test_refusing_everything_is_seen_as_what_it_is() -> None:
 
 def test_the_a_a_test_halves_the_baselines_seeds() -> None:
     evaluation = Evaluation(benchmarks=EVALS)
-    told = alike({seed: simulated(seed, 0.0) for seed in range(4)}, evaluation)
+    told = aa_test({seed: simulated(seed, 0.0) for seed in range(4)}, evaluation)
     assert (
         told.seeds == 2
         and told.evals == 7
-        and told.found is not None
-        and told.found <= 2
+        and told.nonzero is not None
+        and told.nonzero <= 2
         and told.significant == 0
     )
-    alone = alike({0: simulated(0, 0.0)}, evaluation)
-    assert alone.found is None and "two seeds" in alone.reason
+    alone = aa_test({0: simulated(0, 0.0)}, evaluation)
+    assert alone.nonzero is None and "two seeds" in alone.reason

@@ -3,6 +3,8 @@ refused."""
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 
@@ -10,15 +12,15 @@ from colorfast.analysis.compare import estimate
 from colorfast.config import Evaluation
 from colorfast.stats.intervals import (
     adjusted,
-    item_means,
+    by_item,
     mean,
     paired,
     rng,
     seed_share,
     sign_test,
-    structure,
     summary,
 )
+from colorfast.stats.structure import structure
 from colorfast.types import ColorfastError, Interval, Score
 
 
@@ -143,8 +145,9 @@ def scores(values: dict[str, list[float | None]], name: str = "heldout") -> list
 
 
 def test_an_item_is_the_mean_of_its_samples_and_ungraded_items_are_left_out_on_both_sides() -> None:
-    ours = {0: item_means(scores({"a": [1.0, 0.0], "b": [1.0, None], "c": [1.0, 1.0]}), "score")}
-    theirs = {0: item_means(scores({"a": [0.0, 0.0], "b": [0.0, 0.0], "c": [1.0, 0.0]}), "score")}
+    value = attrgetter("value")
+    ours = {0: by_item(scores({"a": [1.0, 0.0], "b": [1.0, None], "c": [1.0, 1.0]}), value)}
+    theirs = {0: by_item(scores({"a": [0.0, 0.0], "b": [0.0, 0.0], "c": [1.0, 0.0]}), value)}
     assert ours[0] == {"a": 0.5, "b": None, "c": 1.0}
     a, b = paired(ours, theirs)
     assert a.tolist() == [[0.5, 1.0]]

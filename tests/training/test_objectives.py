@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colorfast.analysis.compare import HEDGING, OTHERS, explanations
+from colorfast.analysis.explanations import HEDGING, OTHERS, explanations
 from colorfast.config import Arm, Endpoint, Evaluation, Experiment, Grading
 from colorfast.corpus import constitution
 from colorfast.corpus.scenarios import corpus
