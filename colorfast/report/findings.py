@@ -18,7 +18,7 @@ from colorfast.evals.evaluate import HELDOUT, SECOND
 from colorfast.interp.shift import Inside
 from colorfast.report.pairs import Pair
 from colorfast.report.samples import Sample
-from colorfast.stats.intervals import Structure
+from colorfast.stats.structure import Structure
 from colorfast.types import Estimate, Measure
 
 PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
