@@ -54,7 +54,7 @@ def write(run: Path) -> Path:
     """
     f, folder = gather(run), run / "report"
     drawings = _drawings(f)
-    parts = [part for part in (build(f) for build in SECTIONS) if part]
+    parts = list(filter(None, (build(f) for build in SECTIONS)))
     for name, svg in drawings.items():
         write_text(folder / f"{name}.svg", svg)
     for name, text in csvs.tables(f).items():

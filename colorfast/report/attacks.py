@@ -14,6 +14,7 @@ from rich.text import Text
 
 from colorfast.io.storage import read_json, write_text
 from colorfast.report.document import (
+    TEXT,
     Answer,
     Block,
     Bullets,
@@ -37,24 +38,8 @@ TITLES = {
     "attacked behaviour": "What each attack goes after",
     "suite": "The suite under attack",
 }
-PAPER = {
-    "none": ("no prefix", "0.395", "0.455", ""),
-    "bad-medical": ("bad medical", "0.144", "0.336", "+0.132 (+0.052 to +0.212)"),
-    "disallowed-mental-health": (
-        "disallowed mental health",
-        "0.184",
-        "0.423",
-        "+0.178 (+0.069 to +0.287)",
-    ),
-    "helpful-medical": (
-        "helpful medical",
-        "0.483",
-        "0.548",
-        "+0.005 (\N{MINUS SIGN}0.016 to +0.025)",
-    ),
-}
-"""Name, baseline, trait RL, and the difference in drop or lift with its 95% interval (arXiv
-2606.24014)."""
+PAPER = TEXT["paper"]
+"""By attack: the paper's numbers, and where ours stand in an outcome."""
 NOTES = tuple(map(note, ("attack_numbers", "attack_verdicts", "attack_controls")))
 
 
@@ -178,20 +163,18 @@ def in_the_papers_form(found: Persistence, arm: str, measure: str) -> list[dict[
     if not {"bad-medical", "disallowed-mental-health"} <= by_attack.keys():
         return []
     rows = []
-    for name, (prefix, baseline, trained, difference) in PAPER.items():
-        own = by_attack.get(name, by_attack["bad-medical"])
-        side, change = {"none": ("clean", ""), "helpful-medical": ("helpful", "lift")}.get(
-            name, ("harmful", "drop")
-        )
+    for attack, paper in PAPER.items():
+        own = by_attack.get(attack, by_attack["bad-medical"])
+        side, change = paper["side"], paper["change"]
         rows.append(
             {
-                "prefix": prefix,
+                "prefix": paper["prefix"],
                 "baseline": number(own["baseline"][side]),
                 "arm": number(own["arm"][side]),
                 "difference in drop or lift": _difference(own[change]) if change else "",
-                "paper: baseline": baseline,
-                "trait RL": trained,
-                "difference": difference,
+                "paper: baseline": paper["baseline"],
+                "trait RL": paper["trained"],
+                "difference": paper["difference"],
             }
         )
     return rows

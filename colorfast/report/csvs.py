@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 
 from colorfast.report import attacks, claims
 from colorfast.report.findings import Findings
@@ -64,7 +65,7 @@ def _transfer(f: Findings) -> Iterator[Row]:
     t = f.transfer
     if t is None:
         return
-    cells = [("", cell) for arm in t.arms for cell in t.cells[arm]]
+    cells = [("", cell) for cell in chain.from_iterable(t.cells[arm] for arm in t.arms)]
     for b in t.beyond:
         cells += [("mean, ", b.inside), ("mean, ", b.outside)]
     for prefix, cell in cells:

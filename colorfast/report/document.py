@@ -11,7 +11,8 @@ from colorfast.report.table import Cell, Table
 from colorfast.report.wording import LONGEST
 from colorfast.types import Message
 
-_TEXT = tomllib.loads((Path(__file__).parent / "text.toml").read_text(encoding="utf-8"))
+TEXT = tomllib.loads((Path(__file__).parent / "text.toml").read_text(encoding="utf-8"))
+"""Texts that are the same in every run."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Where a reader of the page chooses among the exchanges of a section, by these fields."""
-
-    fields: Sequence[str]
-
-
-@dataclass(frozen=True)
 class Answer:
     """One reply. `score`: in words."""
 
@@ -61,8 +55,8 @@ class Exchange:
     """A conversation and several replies to it.
 
     `change`: how the score changed, in words, and `sign` whether it rose or fell. `fields`: what a
-    Filter chooses by. `folded`: opens at a click. `everywhere`: stands in Markdown too. `longest`:
-    characters of a text that are shown.
+    reader of the page can filter by. `folded`: opens at a click. `everywhere`: stands in Markdown
+    too. `longest`: characters of a text that are shown.
     """
 
     title: str
@@ -89,22 +83,22 @@ class Section:
     folded: bool = False
 
 
-Block = str | Paragraph | Bullets | Table | Figure | Filter | Exchange | Section
+Block = str | Paragraph | Bullets | Table | Figure | Exchange | Section
 
 
 def note(name: str) -> str:
     """A text that is the same in every run."""
-    return " ".join(_TEXT["notes"][name].split())
+    return " ".join(TEXT["notes"][name].split())
 
 
 def figure(name: str) -> Figure:
     """A figure with its title and caption."""
-    return Figure(name, **_TEXT["figures"][name])
+    return Figure(name, **TEXT["figures"][name])
 
 
 def section(name: str, *blocks: Block) -> Section:
     """A section of the report, with its title and the paragraph that it begins with."""
-    text = _TEXT["sections"][name]
+    text = TEXT["sections"][name]
     opening = [text["text"]] if "text" in text else []
     closing = [Paragraph(text["note"])] if "note" in text else []
     return Section(text["title"], [*opening, *blocks, *closing], name)

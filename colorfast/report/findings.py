@@ -37,9 +37,9 @@ class Row:
     eval: str
     label: str
     family: str
-    measure: Measure
-    control: bool
     cells: Mapping[str, Estimate | None]
+    measure: Measure = "score"
+    control: bool = False
 
     @property
     def part(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def _gather(run: Path, e: results.Evidence) -> Findings:
     dosed = sorted(others, key=lambda name: (experiment.arms[name].dose, name))
     held = {s.id: s for s in heldout(experiment)}
     arms = tuple(_arm(run, experiment, name) for name in (BASELINE, *dosed))
-    estimates = [estimate for name in dosed for estimate in results.estimates(e, name)]
+    estimates = list(chain.from_iterable(results.estimates(e, name) for name in dosed))
     scenarios = digest([s.model_dump(mode="json") for s in all_scenarios(experiment)])
     return Findings(
         experiment=experiment,
@@ -71,7 +73,7 @@ def _gather(run: Path, e: results.Evidence) -> Findings:
         unmatched=tuple(key for key in MATCHED if not _is_equal(arms, key)),
         corpus_changed=scenarios != made["plan"]["scenarios_sha256"],
         overall={name: results.together(e, name) for name in others},
-        explanations=tuple(row for name in dosed for row in results.explained(e, name)),
+        explanations=tuple(chain.from_iterable(results.explained(e, name) for name in dosed)),
         aa_test=aa_test(e.scores[BASELINE], experiment.evaluation),
         structure=_structure(experiment, e.scores),
         start=_start(run),
@@ -89,8 +91,8 @@ def _gather(run: Path, e: results.Evidence) -> Findings:
 
 def _is_equal(arms: Sequence[ArmFacts], key: str) -> bool:
     """Whether all arms used the same under each seed."""
-    used = [tuple(r.used[key] for r in arm.runs) for arm in arms]
-    return len(set(used)) == 1
+    used = [[r.used[key] for r in arm.runs] for arm in arms]
+    return all(other == used[0] for other in used)
 
 
 def _unseen(experiment: Experiment, name: str) -> tuple[str, ...]:
@@ -147,10 +149,8 @@ def _arm(run: Path, experiment: Experiment, name: str) -> ArmFacts:
     folders = [run / f"{name}-s{seed}" for seed in experiment.seeds]
     metrics = [[row for _, row in read_jsonl(cell / "metrics.jsonl")] for cell in folders]
     ledgers = [read_json(cell / "ledger.json") for cell in folders]
-    sources = sorted(
-        {source for used in ledgers for source in used["sources"]},
-        key=lambda source: (source != TRAIT_SOURCE, source),
-    )
+    names = set(chain.from_iterable(used["sources"] for used in ledgers))
+    sources = sorted(names, key=lambda source: (source != TRAIT_SOURCE, source))
     trained = zip(experiment.seeds, folders, ledgers, metrics, strict=True)
     usage = []
     for source in sources:
@@ -240,28 +240,27 @@ def _rows(
 ) -> Iterator[Row]:
     """A row for every eval of the experiment, also for one that could not be graded; controls
     last."""
-    cells = {(e.eval, e.measure, e.arm): e for e in estimates}
+    known = {(e.eval, e.measure, e.arm): e for e in estimates}
 
-    def row(
-        name: str, label: str, family: str, measure: Measure = "score", control: bool = False
-    ) -> Row:
-        own = {arm: cells.get((name, measure, arm)) for arm in arms}
-        return Row(name, label, family, measure, control, own)
+    def cells(name: str, measure: Measure = "score") -> dict[str, Estimate | None]:
+        """By arm."""
+        return {arm: known.get((name, measure, arm)) for arm in arms}
 
     family = "held-out traits"
-    yield row(HELDOUT, "all traits", family)
+    yield Row(HELDOUT, "all traits", family, cells(HELDOUT))
     second = second_id(experiment.evaluation)
     if second:
-        grader = second.removeprefix(SECOND)
-        yield row(second, f"all traits, graded by {grader}, which did not reward", family)
+        label = f"all traits, graded by {second.removeprefix(SECOND)}, which did not reward"
+        yield Row(second, label, family, cells(second))
     for trait in traits:
-        part = row(f"{HELDOUT}/{trait}", trait, family)
+        own = cells(f"{HELDOUT}/{trait}")
         # a trait that joined the corpus after the run was never asked
-        if any(part.cells.values()):
-            yield part
+        if any(own.values()):
+            yield Row(f"{HELDOUT}/{trait}", trait, family, own)
     evals = [benchmarks.get(name) for name in experiment.evaluation.benchmarks]
     families = list(dict.fromkeys(b.family for b in evals))
     for b in sorted(evals, key=lambda b: (b.control, families.index(b.family))):
-        yield row(b.id, b.id, b.family, control=b.control)
+        row = Row(b.id, b.id, b.family, cells(b.id), control=b.control)
+        yield row
         if b.kind == "choice":
-            yield row(b.id, b.id, b.family, "probability", b.control)
+            yield replace(row, cells=cells(b.id, "probability"), measure="probability")

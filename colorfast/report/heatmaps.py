@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -64,12 +65,12 @@ def transfer(f: Findings) -> Figure | None:
         max(WIDTH, 2 + 0.4 * len(t.arms)),
         nrows=len(panels),
         sharex=True,
-        height_ratios=[len(rows) for rows in panels.values()],
+        height_ratios=list(map(len, panels.values())),
     )
-    shades = [s for rows in panels.values() for row in rows.values() for s in row if s]
-    reach = max([LEAST] + [abs(s.value) for s in shades])
-    for ax, (title, rows) in zip(axes, panels.items(), strict=True):
-        _heat(ax, rows, t.arms, reach)
+    lines = chain.from_iterable(panel.values() for panel in panels.values())
+    reach = max([LEAST] + [abs(s.value) for s in chain.from_iterable(lines) if s])
+    for ax, (title, panel) in zip(axes, panels.items(), strict=True):
+        _heat(ax, panel, t.arms, reach)
         ax.set_title(title, fontweight="bold")
     axes[0].tick_params(labeltop=True)
     axes[-1].tick_params(labelbottom=False)
@@ -155,7 +156,8 @@ def shift_and_behavior(f: Findings) -> Figure | None:
         return None
     figure, axes = figure_of(2.3, ncols=len(MEASURES), sharey=True)
     panels = dict(zip(MEASURES, axes, strict=True))
-    arms = {name: look for name, look in looks_of(f).items() if name in {s.arm for s in rows}}
+    names = {s.arm for s in rows}
+    arms = {name: look for name, look in looks_of(f).items() if name in names}
     for s in rows:
         dot = s.shift.value, s.behaviour or 0.0
         panels[s.measure].plot(*dot, markersize=3.6, markeredgewidth=0, **arms[s.arm])

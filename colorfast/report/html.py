@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from colorfast.report.claims import SYMBOLS
-from colorfast.report.document import Block, Figure, Section
+from colorfast.report.document import Section, figure
 from colorfast.report.figures import inline, looks_of, tint
 from colorfast.report.findings import Findings
 from colorfast.report.table import cell
@@ -29,6 +29,9 @@ def render(f: Findings, sections: Sequence[Section], drawings: Mapping[str, str]
         f"{experiment.model}, {experiment.training.steps} optimizer steps, {len(f.arms)} arms,"
         f" {seeds} {'seed' if seeds == 1 else 'seeds'}"
     )
+    inlined = {
+        name: Markup(inline(svg, name, figure(name).title)) for name, svg in drawings.items()
+    }
     environment = Environment(
         loader=FileSystemLoader(HOME),
         autoescape=True,
@@ -49,7 +52,7 @@ def render(f: Findings, sections: Sequence[Section], drawings: Mapping[str, str]
         title=experiment.name,
         subtitle=subtitle,
         sections=sections,
-        drawings=_inline(sections, drawings),
+        drawings=inlined,
         colors={name: tint(look["color"]) for name, look in looks_of(f).items()},
         symbols=SYMBOLS,
         style=Markup((HOME / "style.css").read_text(encoding="utf-8").strip()),
@@ -68,13 +71,3 @@ def linked(text: str) -> Markup:
     """Escaped text, in which a paper like `arXiv 2606.24014` is a link."""
     link = r'<a href="https://arxiv.org/abs/\1" rel="noreferrer">\g<0></a>'
     return Markup(re.sub(r"\barXiv (\d{4}\.\d{4,5})\b", link, str(escape(clean(text)))))
-
-
-def _inline(blocks: Sequence[Block], drawings: Mapping[str, str]) -> dict[str, Markup]:
-    found: dict[str, Markup] = {}
-    for block in blocks:
-        if isinstance(block, Section):
-            found |= _inline(block.blocks, drawings)
-        elif isinstance(block, Figure) and block.name in drawings:
-            found[block.name] = Markup(inline(drawings[block.name], block.name, block.title))
-    return found

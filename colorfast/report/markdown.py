@@ -10,7 +10,6 @@ from colorfast.report.document import (
     Bullets,
     Exchange,
     Figure,
-    Filter,
     Paragraph,
     Section,
 )
@@ -59,7 +58,7 @@ def _blocks(blocks: Sequence[Block], drawings: Drawings, level: int) -> Iterator
                 yield from _exchange(block)
             case Section():
                 yield from _section(block, drawings, level)
-            case Figure() | Filter() | Exchange():
+            case Figure() | Exchange():
                 pass
 
 

@@ -56,7 +56,8 @@ def choose(e: Evidence, arms: Sequence[str], held: Mapping[str, Scenario]) -> tu
     picked: list[Pair] = []
     for arm in arms:
         picked += sorted(_spread(_pairs(e, arm))[:room], key=_rank)
-    prompts = {name: _prompts(name) for name in {p.eval for p in picked} - {HELDOUT}}
+    evals = {p.eval for p in picked} - {HELDOUT}
+    prompts = {name: _prompts(name) for name in evals}
     return tuple(_completed(p, held, prompts.get(p.eval, {})) for p in picked)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,9 +37,9 @@ Differences = Mapping[float, Interval]
 def overview(f: Findings) -> Figure | None:
     """What a dose gains and what it costs, side by side: held-out trait scores by each grader,
     over-refusal and capability, each by dose. None without arms that differ in their dose alone."""
-    panels = {title: points for title, points in _panels(f).items() if points}
-    if not panels:
+    if not f.series:
         return None
+    panels = {title: points for title, points in _panels(f).items() if points}
     figure, axes = figure_of(2.5, 8.6, ncols=len(panels), sharey=True)
     for k, (title, points) in enumerate(panels.items()):
         axes[k].set_title(title)
@@ -50,7 +51,7 @@ def overview(f: Findings) -> Figure | None:
 
 def _panels(f: Findings) -> dict[str, Differences]:
     """By title: the differences of the arms that differ in their dose alone."""
-    names = {name for s in f.series[:1] for _, name in s.arms}
+    names = {name for _, name in f.series[0].arms}
     arms = [arm for arm in f.dosed if arm.name in names]
     panels: dict[str, Differences] = {}
     for row in f.rows:
@@ -86,7 +87,7 @@ def power(f: Findings) -> Figure | None:
     """How many of the counted evals would have shown a difference of a given size; the paper's mean
     gain as a rule."""
     detectable = {arm.name: f.detectable(arm) for arm in f.dosed}
-    values = [value for own in detectable.values() for value in own]
+    values = list(chain.from_iterable(detectable.values()))
     if not values:
         return None
     figure, (ax,) = figure_of(2.1)
@@ -145,12 +146,12 @@ def response(f: Findings) -> Figure | None:
     series = [s for s in f.series if s.evals]
     if not series:
         return None
-    prices = dict.fromkeys(p.name for s in series for p in s.prices)
+    prices = dict.fromkeys(p.name for p in chain.from_iterable(s.prices for s in series))
     titles = ["held-out traits: difference from the baseline", *prices]
     figure, axes = figure_of(
         2 + 1.3 * len(titles), nrows=len(titles), sharex=True, height_ratios=[2] + [1] * len(prices)
     )
-    doses = sorted({dose for s in series for dose, _ in s.arms})
+    doses = sorted({dose for dose, _ in chain.from_iterable(s.arms for s in series)})
     styles = list(looks(["", *(s.label for s in series)]).values())[1:]
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title[:1].upper() + title[1:])

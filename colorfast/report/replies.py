@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def replies(
     tables = _tables(run, name, arms, _seed(experiment, seed))
     items = _items(experiment, evals.get(name))
     found = []
-    for item, sample in dict.fromkeys(key for table in tables.values() for key in table):
+    for item, sample in dict.fromkeys(chain.from_iterable(tables.values())):
         task = items.get(item)
         scores = {arm: t[item, sample] for arm, t in tables.items() if (item, sample) in t}
         own = tuple(_graded(arm, score, task) for arm, score in scores.items())

@@ -14,7 +14,6 @@ from colorfast.report.document import (
     Block,
     Bullets,
     Exchange,
-    Filter,
     Paragraph,
     Section,
     figure,
@@ -160,7 +159,7 @@ def replies(f: Findings) -> Section:
     if not f.pairs:
         return section("replies", "No reply of an arm scored otherwise than the baseline's.")
     kind = f.experiment.evaluation.grading.kind
-    pairs: list[Block] = [Filter(("arm", "eval", "trait", "change")), *_pairs(f)]
+    pairs: list[Block] = [*_pairs(f)]
     if kind != "code":
         text = f"The scores are by {GRADERS[kind]}, and may differ from what code says."
         return section("replies", *pairs, Paragraph(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from colorfast.config import Evaluation
 from colorfast.evals import benchmarks
 from colorfast.types import Benchmark, Source
@@ -12,7 +14,7 @@ KINDS = {"choice": "choices, by log-likelihood", "generated": "replies, scored b
 def sources(evaluation: Evaluation) -> list[dict[str, object]]:
     """A row for every repository and commit that an eval's files come from."""
     evals = [benchmarks.get(name) for name in evaluation.benchmarks]
-    return [row for b in evals for row in _rows(b)]
+    return list(chain.from_iterable(map(_rows, evals)))
 
 
 def _rows(b: Benchmark) -> list[dict[str, object]]:

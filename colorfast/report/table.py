@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal
 
 import rich.table
@@ -85,7 +85,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Headings, without the group's."""
-        names = dict.fromkeys(name for row in self.rows for name in row)
+        names = dict.fromkeys(chain.from_iterable(self.rows))
         return [name for name in names if name != self.group]
 
     def holds_words(self, column: str) -> bool:

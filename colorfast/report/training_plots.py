@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -21,7 +24,7 @@ PERCENT = FuncFormatter(lambda share, _: percent(round(share, 4)))
 def curves(f: Findings) -> Figure:
     """Mean reward by step, a panel for each source, and the effective dose so far: raw points
     faint, a light smoothing over them."""
-    sources = _sources({source for arm in f.arms for source in arm.rewards})
+    sources = _sources(f)
     rows = math.ceil((len(sources) + 1) / 2)
     figure, axes = figure_of(0.7 + 1.35 * rows, nrows=rows, ncols=2, sharex=True)
     arms, width = looks_of(f), max(1.0, f.experiment.training.steps / 20)
@@ -46,8 +49,9 @@ def curves(f: Findings) -> Figure:
     return figure
 
 
-def _sources(names: set[str]) -> list[str]:
+def _sources(f: Findings) -> list[str]:
     """The trait first."""
+    names = set(chain.from_iterable(arm.rewards for arm in f.arms))
     return sorted(names, key=lambda name: (name != TRAIT_SOURCE, name))
 
 
@@ -62,20 +66,17 @@ def _steps(ax: Axes, title: str, most: float) -> None:
     ax.grid(visible=False, axis="x")
 
 
-def _smooth(curve: Curve, width: float) -> list[float]:
+def _smooth(curve: Curve, width: float) -> npt.NDArray[np.float64]:
     """A Gaussian-weighted mean over steps; some steps held no such prompt."""
-    smoothed = []
-    for step, _ in curve:
-        weights = [math.exp(-(((other - step) / width) ** 2) / 2) for other, _ in curve]
-        total = sum(w * value for w, (_, value) in zip(weights, curve, strict=True))
-        smoothed.append(total / sum(weights))
-    return smoothed
+    steps, values = np.array(curve, dtype=float).reshape(-1, 2).T
+    weights = np.exp(-(((steps[:, None] - steps) / width) ** 2) / 2)
+    return weights @ values / weights.sum(1)
 
 
 def dose(f: Findings) -> Figure:
     """Above, the dose as planned and as weighed in the gradient; below, replies cut off at the
     cap, by source."""
-    sources = _sources({u.source for arm in f.arms for u in arm.usage})
+    sources = _sources(f)
     names, arms = [arm.name for arm in f.arms], looks_of(f)
     rows = [len(names), len(sources)]
     figure, (doses, cut) = figure_of(0.27 * sum(rows) + 1.4, nrows=2, height_ratios=rows)

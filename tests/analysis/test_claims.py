@@ -380,7 +380,7 @@ def test_the_table_stands_in_the_report_first_and_on_the_command_line(tmp_path: 
     )
     plain = colorfast("claims", str(run)).stdout
     assert (
-        "A verdict is on this model and suite" in " ".join(plain.split())
+        "A verdict holds for this model and suite" in " ".join(plain.split())
         and "44 of 53 better" in plain
     )
     refused(

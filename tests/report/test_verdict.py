@@ -237,9 +237,7 @@ def with_another_grader(f: Findings, shift: float) -> Findings:
         d = e.difference
         moved = Interval(d.value + shift, d.low + shift, d.high + shift)
         cells[arm] = replace(e, eval=name, difference=moved, q=None)
-    other = Row(
-        name, "all traits, by a grader that did not reward", first.family, "score", False, cells
-    )
+    other = Row(name, "all traits, by a grader that did not reward", first.family, cells)
     return replace(f, rows=(first, other, *f.rows[1:]))
 
 
