@@ -100,7 +100,7 @@ class Endpoint(Frozen):
     file does.
 
     `price_in`, `price_out`: per million tokens, in any currency. `tries`: requests before giving
-    up. `pause`: the scale of the waits between them, in seconds.
+    up. `pause`: seconds before a body that is not JSON is requested again.
     """
 
     base_url: str = Field(pattern=r"^https?://")

@@ -39,7 +39,7 @@ def is_revision(objective: Objective, sample: int, size: int) -> bool:
     return objective.name == "constitution-sft" and sample >= drafts(size)
 
 
-def asked(task: Task, objective: Objective) -> tuple[Message, ...]:
+def prompt_messages(task: Task, objective: Objective) -> tuple[Message, ...]:
     """The messages that replies are sampled from: the task's, after the guide where the objective
     shows it to the model."""
     if objective.name != "deliberative":
@@ -71,7 +71,7 @@ def _prompt(name: str) -> str:
     return (HOME / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def dealt(rewards: Sequence[float | None], name: str) -> list[float | None]:
+def permuted(rewards: Sequence[float | None], name: str) -> list[float | None]:
     """The group's rewards in an order drawn by name: the same set, without a relation to the
     replies.
 
@@ -92,34 +92,34 @@ def rewards(
 ) -> list[float | None]:
     """The rewards of whole groups of `size` replies: their scores, permuted in placebo slots and
     inverted in inverted ones."""
-    given: list[float | None] = []
+    values: list[float | None] = []
     for start in range(0, len(rows), size):
         objective, group = objective_of(rows[start]), verdicts[start : start + size]
         scores = inverted(group) if objective.inverted else [v.score for v in group]
         if objective.shuffled:
-            scores = dealt(scores, f"placebo-{seed}-{rows[start]['slot']}")
-        given += scores
-    return given
+            scores = permuted(scores, f"placebo-{seed}-{rows[start]['slot']}")
+        values += scores
+    return values
 
 
 def chosen(
-    objective: Objective, verdicts: Sequence[Verdict], given: Sequence[float | None]
+    objective: Objective, verdicts: Sequence[Verdict], values: Sequence[float | None]
 ) -> list[int]:
-    """The replies of a group that are trained on, by their rewards `given`: all revisions that are
+    """The replies of a group that are trained on, by their rewards `values`: all revisions that are
     not degenerate; else the best reply and its ties, unless all rewards are equal or the best is
     0."""
     if objective.name == "constitution-sft":
         size = len(verdicts)
         return [i for i in range(drafts(size), size) if not verdicts[i].degenerate]
-    known = [r for r in given if r is not None]
+    known = [r for r in values if r is not None]
     best = max(known, default=0.0)
-    return [i for i, r in enumerate(given) if r == best] if best > min(known, default=0.0) else []
+    return [i for i, r in enumerate(values) if r == best] if best > min(known, default=0.0) else []
 
 
 def advantages(
-    objective: Objective, verdicts: Sequence[Verdict], given: Sequence[float | None]
+    objective: Objective, verdicts: Sequence[Verdict], values: Sequence[float | None]
 ) -> list[float]:
     """The advantages of one group that make a policy-gradient step a step of fine-tuning on its
     chosen replies."""
-    members = chosen(objective, verdicts, given)
+    members = chosen(objective, verdicts, values)
     return [MASS / len(members) if i in members else 0.0 for i in range(len(verdicts))]

@@ -72,16 +72,16 @@ def graded(*scores: float | None) -> list[Verdict]:
 def test_a_placebo_keeps_the_set_of_rewards_and_who_has_none(
     rewards: list[float | None], name: str
 ) -> None:
-    dealt = objectives.dealt(rewards, name)
+    dealt = objectives.permuted(rewards, name)
     assert Counter(dealt) == Counter(rewards)
     assert [r is None for r in dealt] == [r is None for r in rewards]
-    assert dealt == objectives.dealt(rewards, name)
+    assert dealt == objectives.permuted(rewards, name)
 
 
 def test_a_placebos_rewards_say_nothing_about_the_replies() -> None:
     """Over many groups no reply, the shown first one included, can expect more than another."""
     rows = [[0.9, 0.5, 0.1, 0.0]] * 4000
-    dealt = np.array([objectives.dealt(row, f"placebo-0-{i}") for i, row in enumerate(rows)])
+    dealt = np.array([objectives.permuted(row, f"placebo-0-{i}") for i, row in enumerate(rows)])
     assert abs(np.corrcoef(np.array(rows).ravel(), dealt.ravel())[0, 1]) < 0.02
     assert np.allclose(dealt.mean(0), np.mean(rows[0]), atol=0.02)
 
@@ -223,14 +223,14 @@ def test_a_guide_is_read_while_sampling_and_absent_from_what_is_trained_on() -> 
     task = corpus()[0].model_copy(
         update={"messages": (Message(role="system", content="Be brief."), *corpus()[0].messages)}
     )
-    guided = objectives.asked(task, Objective("deliberative", guide="Keep to it."))
+    guided = objectives.prompt_messages(task, Objective("deliberative", guide="Keep to it."))
     assert guided[0].content == "Keep to it.\n\nBe brief." and guided[1:] == task.messages[1:]
     assert (
-        objectives.asked(corpus()[0], Objective("deliberative", guide="Keep to it."))[1:]
+        objectives.prompt_messages(corpus()[0], Objective("deliberative", guide="Keep to it."))[1:]
         == corpus()[0].messages
     )
     for how in (PLAIN, BEST, Objective("constitution-sft", guide="Keep to it.")):
-        assert objectives.asked(task, how) == task.messages
+        assert objectives.prompt_messages(task, how) == task.messages
     asked = objectives.revision(
         task, Objective("constitution-sft", guide="Keep {principle} to it."), "", "Too long."
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from colorfast.config import Endpoint, Training
 from colorfast.models import Conversation
 from colorfast.models.local import LocalPolicy
-from colorfast.training.objectives import asked, critique, drafts, is_revision, revision
+from colorfast.training.objectives import critique, drafts, is_revision, prompt_messages, revision
 from colorfast.types import Slot
 
 Tokens = list[int]
@@ -48,7 +48,7 @@ def replies(
     prompts: dict[int, Tokens] = {}
     guide_tokens: dict[int, int] = {}
     for slot in {p.slot.index: p.slot for p in planned}.values():
-        prompt = policy.encode(asked(slot.task, slot.objective))
+        prompt = policy.encode(prompt_messages(slot.task, slot.objective))
         prompts[slot.index] = prompt
         guide_tokens[slot.index] = len(prompt) - len(policy.encode(slot.task.messages))
     first: list[PlannedReply] = []

@@ -86,18 +86,18 @@ def pack(
     table = torch.zeros(3, len(rows), length, dtype=torch.long)
     table[2] = -1
     reads: list[int] = []
-    wanted: list[tuple[int, int, int]] = []
+    entries: list[tuple[int, int, int]] = []
     for r, row in enumerate(rows):
         prompt = prompts[row[0]]
         tokens = [(token, position, 0) for position, token in enumerate(prompt)]
         for part, i in enumerate(row, 1):
             start = r * length + len(tokens)
             reads += [r * length + len(prompt) - 1, *range(start, start + len(replies[i]) - 1)]
-            wanted += [(token, i, k) for k, token in enumerate(replies[i])]
+            entries += [(token, i, k) for k, token in enumerate(replies[i])]
             tokens += [(t, p, part) for p, t in enumerate(replies[i][:-1], len(prompt))]
         table[:, r, : len(tokens)] = torch.tensor(tokens).T
     ids, positions, parts = table
-    targets, reply, token = torch.tensor(wanted).T
+    targets, reply, token = torch.tensor(entries).T
     return Packed(ids, positions, _seen(parts), torch.tensor(reads), targets, reply, token)
 
 

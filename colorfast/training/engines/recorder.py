@@ -90,19 +90,19 @@ class Recorder:
             for p in planned
         ]
         self.shown = [bool(ids) for ids in completions]
-        wanted = [i for i, shown in enumerate(self.shown) if not shown]
+        to_sample = [i for i, shown in enumerate(self.shown) if not shown]
         model = trainer.accelerator.unwrap_model(trainer.model)
         self.vllm_logprobs = {}
         model.eval()
-        with packed_linears(model, len(wanted), self.precision):
+        with packed_linears(model, len(to_sample), self.precision):
             replies = context_distillation.replies(
                 self.policy,
                 training,
-                [planned[i] for i in wanted],
+                [planned[i] for i in to_sample],
                 partial(self._complete, trainer, model),
             )
         model.train()
-        self.sampled = dict(zip(wanted, replies, strict=True))
+        self.sampled = dict(zip(to_sample, replies, strict=True))
         for i, reply in self.sampled.items():
             completions[i] = reply.ids
         logprobs = [
