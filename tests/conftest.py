@@ -18,9 +18,11 @@ import torch
 from colorfast.config import Experiment
 from colorfast.corpus import scenarios
 from colorfast.io.downloads import cache_dir, fetch, pinned
+from colorfast.rewards import semantic
 from colorfast.runs.experiment import run
 from colorfast.types import ColorfastError
 from helpers import small_files
+from helpers.bag import Bag
 from helpers.server import Behave, Server
 from helpers.tiny import make_tiny_model, tiny_experiment
 
@@ -111,6 +113,14 @@ def forget() -> None:
             for value in list(vars(module).values()):
                 if callable(getattr(value, "cache_clear", None)):
                     value.cache_clear()
+
+
+@pytest.fixture
+def bag(monkeypatch: pytest.MonkeyPatch) -> Bag:
+    """Texts are near each other when they share words."""
+    stand_in = Bag()
+    monkeypatch.setattr(semantic, "encoder", lambda: stand_in)
+    return stand_in
 
 
 @pytest.fixture(scope="session")
