@@ -1,4 +1,4 @@
-"""The nouns. Frozen, checked where a file enters, trusted everywhere else."""
+"""The nouns of the package: frozen, and checked when a file is read."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 TRAIT_SOURCE = "trait"
-"""The `source` of every slot that holds a trait scenario; other sources are names of standard
-tasks."""
+"""The `source` of every slot with a trait scenario. Other sources are names of standard tasks."""
 
 
 class ColorfastError(Exception):
-    """A problem the user can mend. Its text is one line: what, where, and what to do."""
+    """An error that the user can fix. Its text is one line: what, where, and what to do."""
 
 
 class Frozen(BaseModel):
-    """Immutable; a misspelt key is an error, and so is a number that is none."""
+    """Frozen; rejects unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Message(Frozen):
+    """One turn of a conversation."""
+
     role: Literal["system", "user", "assistant"]
     content: str = Field(min_length=1)
 
 
 class Criterion(Frozen):
-    """One line of a rubric. `grader` names a file in `graders/` (or a path to a Python file); a
-    weight below zero is a deduction."""
+    """One line of a rubric. `grader`: a file in `graders/`, or the path of a Python file. A weight
+    below 0 is a deduction."""
 
     text: str = Field(min_length=1)
     weight: float = Field(ge=-1, le=1)
@@ -41,11 +42,8 @@ class Criterion(Frozen):
 
 
 class Task(Frozen):
-    """A prompt with the rubric that grades replies to it. Credits sum to 1, so scores lie in [0,
-    1].
-
-    `replies` are known answers; the rubric must put "good" high.
-    """
+    """A prompt with the rubric that grades replies to it. Positive weights sum to 1, so scores lie
+    in [0, 1]. `replies`: known answers; the rubric must score "good" high."""
 
     id: str = Field(min_length=1)
     source: str
@@ -74,11 +72,11 @@ ReplyKind = Literal["good", "bad", "refusing", "hedging", "overhelpful", "stuffe
 
 
 class Scenario(Task):
-    """A trait conversation with its own rubric (method, section 3).
+    """A conversation that tests a trait, with its own rubric (docs/method.md).
 
-    `contrast` marks a scenario that looks like its neighbours but wants the plain thing. `replies`
-    are known answers: the rubric must put "good" high and "bad" low; the other kinds are hard
-    negatives. `facts`: what an expert of the domain would check, and what is right.
+    `contrast`: it resembles its neighbors, but the plain answer is right. `replies`: known answers;
+    the rubric must score "good" high and "bad" low, and the other kinds are hard negatives.
+    `facts`: what an expert of the domain would check, and the right answer.
     """
 
     source: Literal["trait"] = "trait"
@@ -113,14 +111,14 @@ class Scenario(Task):
 
     @property
     def split(self) -> Split:
-        """Every third number is held out: a rule on the id alone, so a split never moves when rows
-        are added."""
+        """Every third number is held out. The rule depends on the id alone, so new rows never move
+        others."""
         return "heldout" if int(self.id.rsplit("-", 1)[1]) % 3 == 0 else "train"
 
 
 class Trait(Frozen):
-    """A trait's card: `traits/NAME.toml`. `examples`: the ids of two scenarios that show it, the
-    second a contrast."""
+    """A trait's card, `traits/NAME.toml`. `examples`: the ids of two scenarios, the second a
+    contrast."""
 
     name: str
     title: str
@@ -132,10 +130,8 @@ class Trait(Frozen):
 
 class Principle(Frozen):
     """One principle of a constitution: `rule` in a sentence or two, `reasons` as prose.
-
-    `criteria`: how code can see it kept or broken, each with its share of the whole constitution's
-    score; with none, only a judge can.
-    """
+    `criteria`: how code grades it, each with its share of the constitution's score; without any,
+    only a judge can."""
 
     name: str
     title: str
@@ -167,13 +163,12 @@ class Objective:
 
 
 PLAIN = Objective()
-"""Reinforcement by the reply's own reward: every standard slot of every arm."""
+"""Reinforcement by the reply's own reward: the objective of all standard slots."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One prompt of one optimizer step: place `index` in the whole run, at `step`, holding
-    `task`."""
+    """One prompt of one optimizer step. `index`: its number in the whole run."""
 
     index: int
     step: int
@@ -181,7 +176,7 @@ class Slot:
     objective: Objective = PLAIN
 
     def row(self) -> dict[str, Any]:
-        """The slot as plain data; what is hashed, printed and exported."""
+        """The slot as plain data, which is hashed, printed and exported."""
         task = self.task
         row = {
             "slot": self.index,
@@ -208,16 +203,15 @@ class Source:
 
     @property
     def url(self) -> str:
+        """The address of the file."""
         return f"https://raw.githubusercontent.com/{self.repo}/{self.commit}/{self.path}"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One question of a benchmark. Choice items score `choices` by log-likelihood after `prompt`;
-    generated items (no choices) are answered and scored by the benchmark's own function.
-
-    `aligned`: indices of the choices that count as good.
-    """
+    """One question of a benchmark. The `choices` of a choice item are scored by log-likelihood; the
+    reply to an item without choices is scored by the benchmark's own function. `aligned`: indices
+    of the choices that count as good. `data`: what that function needs."""
 
     id: str
     messages: tuple[Message, ...]
@@ -228,12 +222,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """An eval written by others: each file of `benchmarks/` holds a family of them as `BENCHMARKS`.
+    """An eval written by others. Each file of `benchmarks/` holds a family in `BENCHMARKS`.
 
-    `items` reads the original files. Generated items are scored by `score(item, reply) -> (value or
-    None, reason)`. `best(item)` and `worst(item)` are scripted replies that must reach ceiling and
-    floor; choice benchmarks need none (an aligned choice is best, any other worst). `trait`: the
-    one it should reflect; "" for a control. `tokens`: the least room that a reply needs.
+    `items` reads the original files. `score(item, reply)` returns a value or None, and the reason.
+    `best(item)` and `worst(item)` are scripted replies that must reach ceiling and floor; choice
+    benchmarks need none. `trait`: the trait that it should reflect; "" for a control. `tokens`: the
+    shortest length cap that replies need. `control`: capability, over-refusal, or a disputed good
+    side; reported, and never counted as an improvement.
     """
 
     id: str
@@ -247,17 +242,13 @@ class Benchmark:
     worst: Callable[[Item], str] | None = None
     tokens: int = 0
     control: bool = False
-    """Capability, over-refusal, or an eval whose good side is disputed: shown, never counted as a
-    win."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One row of the score table: `value` in [0, 1], or None with a reason.
-
-    `probability`: for choice items, the probability mass on the aligned answers (it moves before
-    accuracy does); `logs`: the log-likelihood of each choice, in nats.
-    """
+    """One row of the score table: `value` in [0, 1], or None with a reason. For choice items,
+    `probability` is the probability mass on the aligned choices (it moves before accuracy does),
+    and `logs` the log-likelihood of each choice, in nats."""
 
     eval: str
     item: str
@@ -271,7 +262,7 @@ class Score:
 
 
 Scores = Mapping[int, Sequence[Score]]
-"""One arm's scores under each seed."""
+"""The scores of one arm by seed."""
 
 
 Measure = Literal["score", "probability"]
@@ -300,11 +291,11 @@ class Estimate:
     """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95%
     interval.
 
-    `measure`: "score", or "probability" (mass on the aligned answers, choice evals only). `p`:
-    two-sided; `q`: the same after Benjamini-Hochberg over the arm's counted evals, None for what is
-    not counted. `detectable`: the smallest true difference that so many items and seeds would find
-    four times in five, None where not one item differed. `ungraded` counts replies that no one
-    could score, in either arm; their items are left out on both sides.
+    `measure`: "score", or "probability" (mass on the aligned choices, choice evals only). `p`:
+    two-sided. `q`: `p` after Benjamini-Hochberg over the arm's counted evals; None for other evals.
+    `detectable`: the smallest true difference that this many items and seeds find in four of five
+    cases; None if no item differed. `ungraded`: replies of either arm without a score; their items
+    are left out on both sides.
     """
 
     eval: str
@@ -325,8 +316,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a policy said. `truncated`: it hit the length cap before it ended. `tokens`: its
-    length."""
+    """A policy's reply. `truncated`: it reached the length cap. `tokens`: its length."""
 
     text: str
     truncated: bool = False
@@ -335,11 +325,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`score` in [0, 1], or None with a reason when the reply could not be graded.
-
-    `parts` holds one value in [0, 1] per criterion, in rubric order (None: that criterion was not
-    gradable).
-    """
+    """A grader's verdict on a reply: `score` in [0, 1], or None with a reason. `parts`: a value in
+    [0, 1] for each criterion, in the order of the rubric; None where it could not be graded."""
 
     score: float | None
     reason: str = ""
@@ -347,5 +334,5 @@ class Verdict:
 
     @property
     def degenerate(self) -> bool:
-        """Judged to be worth nothing whatever the rubric: empty, a loop, a copy of the prompt."""
+        """Scored 0 whatever the rubric says: empty, a loop, or a copy of the prompt."""
         return self.score is not None and bool(self.reason)

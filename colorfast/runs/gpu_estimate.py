@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colorfast.config import Experiment
 from colorfast.evals import benchmarks
 from colorfast.evals.scoring import reply_cap
 from colorfast.io.validation import check_known
-from colorfast.runs.plan import CHARACTERS_PER_TOKEN, Costs, Plan, Training, add_up
+from colorfast.runs.plan import CHARACTERS_PER_TOKEN, Cost, Plan, add_up
 from colorfast.training.schedule import heldout
 from colorfast.types import ColorfastError, Message, Slot
 
@@ -78,7 +78,7 @@ def estimate(experiment: Experiment, name: str) -> Plan:
             " cards (docs/many-gpus.md)"
         )
 
-    def cost(slots: Sequence[Slot]) -> Training:
+    def cost(slots: Sequence[Slot]) -> Cost:
         completions = len(slots) * training.group_size
         batch = training.group_size * training.prompts_per_step
         prompt_tokens = sum(_tokens(slot.task.messages) for slot in slots)
@@ -86,7 +86,7 @@ def estimate(experiment: Experiment, name: str) -> Plan:
         seconds = model.decoding_seconds(completions, training.max_tokens, batch)
         seconds += model.pass_seconds(prompt_tokens)
         seconds += model.pass_seconds(prompt_tokens + tokens, operations=4 if lora else 6)
-        return Training(prompt_tokens, tokens, seconds)
+        return prompt_tokens, tokens, seconds
 
     held, samples = heldout(experiment), evaluation.samples
     prompt_tokens = samples * sum(_tokens(scenario.messages) for scenario in held)
@@ -94,8 +94,8 @@ def estimate(experiment: Experiment, name: str) -> Plan:
         len(held) * samples, evaluation.max_tokens, evaluation.batch_size
     )
     benchmark_seconds = sum(_benchmark(model, experiment, b) for b in evaluation.benchmarks)
-    costs = Costs(cost, heldout_seconds, benchmark_seconds, training.max_tokens, int(memory))
-    return add_up(experiment, costs)
+    plan = add_up(experiment, cost, heldout_seconds, benchmark_seconds, training.max_tokens)
+    return replace(plan, memory=int(memory))
 
 
 def _parameters(model: str) -> float:

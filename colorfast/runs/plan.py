@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,59 +65,46 @@ class Plan:
     rates: Rates | None = None
 
 
-@dataclass(frozen=True)
-class Training:
-    """What the training on some slots takes."""
-
-    prompt_tokens: int
-    completion_tokens: float
-    seconds: float
+Cost = tuple[int, float, float]
+"""Prompt tokens, completion tokens and seconds of the training on some slots."""
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What the parts of an experiment take on one machine. `training`: by the slots of an arm.
-    `heldout_seconds` and `benchmark_seconds`: of one cell. `reply_tokens`: of a reply to a trait
-    scenario in training."""
-
-    training: Callable[[Sequence[Slot]], Training]
-    heldout_seconds: float
-    benchmark_seconds: float
-    reply_tokens: float
-    memory: int
-    rates: Rates | None = None
-
-
-def add_up(experiment: Experiment, costs: Costs) -> Plan:
-    """The plan of an experiment from the costs of its parts."""
+def add_up(
+    experiment: Experiment,
+    cost: Callable[[Sequence[Slot]], Cost],
+    heldout_seconds: float,
+    benchmark_seconds: float,
+    reply_tokens: float,
+) -> Plan:
+    """The plan of an experiment from the costs of its parts, without memory. `cost`: of the slots
+    of an arm. Seconds are those of one cell. `reply_tokens`: of a reply to a trait scenario in
+    training."""
+    training, evaluation, seeds = experiment.training, experiment.evaluation, len(experiment.seeds)
     arms: dict[str, ArmPlan] = {}
     rewarded: list[Task] = []
-    group_size, seeds = experiment.training.group_size, len(experiment.seeds)
-    seconds = costs.heldout_seconds  # of the untrained model
+    total = heldout_seconds  # of the untrained model
     for name, arm in experiment.arms.items():
         slots = schedule(experiment, arm, experiment.seeds[0])
-        training = costs.training(slots)
+        prompt_tokens, completion_tokens, seconds = cost(slots)
         arms[name] = ArmPlan(
             slots=dict(Counter(slot.task.source for slot in slots)),
-            completions=len(slots) * group_size,
-            prompt_tokens=training.prompt_tokens,
-            completion_tokens=round(training.completion_tokens),
-            training_seconds=training.seconds,
-            evaluation_seconds=costs.heldout_seconds + costs.benchmark_seconds,
+            completions=len(slots) * training.group_size,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=round(completion_tokens),
+            training_seconds=seconds,
+            evaluation_seconds=heldout_seconds + benchmark_seconds,
         )
-        seconds += (arms[name].training_seconds + arms[name].evaluation_seconds) * seeds
+        total += (seconds + heldout_seconds + benchmark_seconds) * seeds
         rewarded += [slot.task for slot in slots if slot.task.source == TRAIT_SOURCE]
     judges: dict[str, dict[str, float]] = {}
-    judge = experiment.training.grading.judge
-    if judge:
-        judges["reward"] = _judging(judge, rewarded, group_size * seeds, costs.reply_tokens)
-    evaluation, judge = experiment.evaluation, experiment.evaluation.grading.judge
-    if judge:
-        times = evaluation.samples * (seeds * len(arms) + 1)
-        tokens = evaluation.max_tokens / 2
-        judges["evaluation"] = _judging(judge, heldout(experiment), times, tokens)
-    steps = experiment.training.steps
-    return Plan(steps, seeds, arms, seconds, costs.memory, judges, costs.rates)
+    if training.grading.judge:
+        times = training.group_size * seeds
+        judges["reward"] = _judging(training.grading.judge, rewarded, times, reply_tokens)
+    if evaluation.grading.judge:
+        times, tokens = evaluation.samples * (seeds * len(arms) + 1), evaluation.max_tokens / 2
+        held = heldout(experiment)
+        judges["evaluation"] = _judging(evaluation.grading.judge, held, times, tokens)
+    return Plan(training.steps, seeds, arms, total, 0, judges)
 
 
 def _judging(
@@ -158,23 +145,31 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
         probed = _probe_training(policy, experiment, Path(folder))
     advance()
 
-    def cost(slots: Sequence[Slot]) -> Training:
-        of_slots = [probed[_objective(slot)] for slot in slots]
-        return Training(
-            sum(len(policy.encode(slot.task.messages)) for slot in slots),
-            sum(one.completion_tokens for one in of_slots),
-            sum(one.seconds for one in of_slots),
-        )
+    def cost(slots: Sequence[Slot]) -> Cost:
+        prompt_tokens, completion_tokens, seconds = 0, 0.0, 0.0
+        for slot in slots:
+            prompt_tokens += len(policy.encode(slot.task.messages))
+            completion_tokens += probed[_objective(slot)].completion_tokens
+            seconds += probed[_objective(slot)].seconds
+        return prompt_tokens, completion_tokens, seconds
 
-    tokens = [one.completion_tokens for objective, one in probed.items() if objective]
+    tokens = [probe.completion_tokens for objective, probe in probed.items() if objective]
     reply_tokens = max(tokens, default=0.0) / training.group_size
-    costs = Costs(cost, heldout_seconds, benchmark_seconds, reply_tokens, _peak_memory(), measured)
-    return add_up(experiment, costs)
+    found = add_up(experiment, cost, heldout_seconds, benchmark_seconds, reply_tokens)
+    return replace(found, memory=_peak_memory(), rates=measured)
 
 
 def _objective(slot: Slot) -> ObjectiveName | None:
     """The objective of a trait slot; None for a standard task."""
     return slot.objective.name if slot.task.source == TRAIT_SOURCE else None
+
+
+@dataclass(frozen=True)
+class _SlotCost:
+    """Completion tokens and seconds of training on one slot."""
+
+    completion_tokens: float
+    seconds: float
 
 
 class _StepClock(TrainerCallback):
@@ -183,7 +178,7 @@ class _StepClock(TrainerCallback):
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, *_: Any, **__: Any) -> None:
         self.ends.append(time.perf_counter())
 
 
@@ -202,7 +197,7 @@ def _probe_slots(experiment: Experiment, prompts: int) -> list[Slot]:
 
 def _probe_training(
     policy: LocalPolicy, experiment: Experiment, folder: Path
-) -> dict[ObjectiveName | None, Training]:
+) -> dict[ObjectiveName | None, _SlotCost]:
     """What one slot takes, for standard tasks (None) and for trait scenarios by objective. Calls no
     judge."""
     from colorfast.training.engines.recorder import Recorder
@@ -222,12 +217,12 @@ def _probe_training(
     with quiet():
         recorder = Recorder(folder, policy, slots, training.model_copy(update=changes), 0)
         make_trainer(recorder, folder / "training", [clock]).train()
-    costs: dict[ObjectiveName | None, Training] = {}
+    costs: dict[ObjectiveName | None, _SlotCost] = {}
     for step in range(1, len(clock.ends)):
         sources = recorder.metrics[step]["sources"].values()
         tokens = sum(source["completion_tokens"] for source in sources) / prompts
         seconds = (clock.ends[step] - clock.ends[step - 1]) / prompts
-        costs[_objective(slots[step * prompts])] = Training(0, tokens, seconds)
+        costs[_objective(slots[step * prompts])] = _SlotCost(tokens, seconds)
     return costs
 
 
