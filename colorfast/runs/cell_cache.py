@@ -19,7 +19,7 @@ from colorfast import __version__
 from colorfast.config import Training
 from colorfast.evals import ingredients
 from colorfast.evals.evaluate import HELDOUT
-from colorfast.io.console import console
+from colorfast.io.console import note
 from colorfast.io.storage import digest, file_sha256, load_or_quarantine, read_json, write_json
 from colorfast.io.tables import read_stamps
 from colorfast.models.resolve import weights_sha256
@@ -109,7 +109,7 @@ def reuse_weights(cell: Path) -> None:
             _reuse_training(other, cell)
         except (ColorfastError, OSError):  # not trained to its end, damaged, or being deleted
             continue
-        console.print(f"{cell.name}: reuses the identical cell {other}", markup=False)
+        note(f"{cell.name}: reuses the identical cell {other}")
         return
 
 

@@ -15,7 +15,7 @@ from colorfast.config import Arm, Experiment
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks, reach
 from colorfast.evals.evaluate import EvalPlan, short_benchmarks, work
-from colorfast.io.console import console
+from colorfast.io.console import note
 from colorfast.io.folders import Folder
 from colorfast.io.storage import folder_lock, write_json
 from colorfast.io.validation import check_known, one_line, read_toml
@@ -154,8 +154,10 @@ def run(
     for grading in (experiment.training.grading, evaluation.grading, evaluation.second_grading):
         if grading is not None:
             make_ready(grading)
-    _print(reach.skipped(missing, len(names)))
-    _print([f"note: {line}" for line in short_benchmarks(evaluation)])
+    for line in reach.skipped(missing, len(names)):
+        note(line)
+    for line in short_benchmarks(evaluation):
+        note(f"note: {line}")
     work(EvalPlan(evaluation, ()))  # reads all benchmark files, to find bad ones now
     with folder_lock(folder, wait=False):
         model = resolve(experiment.model)
@@ -166,17 +168,13 @@ def run(
         _prepare(experiment, folder, chosen, model_sha256)
         _check_disk(experiment, folder, model, chosen, jobs)
         reachable = experiment.model_copy(update={"evaluation": evaluation})
-        _print(outline(folder, reachable, chosen, jobs))
+        for line in outline(folder, reachable, chosen, jobs):
+            note(line)
         failed = sweep(folder, experiment, chosen, jobs, missing)
     if failed:
         raise CellsFailedError(folder, failed)
-    _print([f"done: {folder}"])
+    note(f"done: {folder}")
     return folder
-
-
-def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
 
 
 def _prepare(

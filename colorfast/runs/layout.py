@@ -107,7 +107,5 @@ def largest_block(
         arms = [arm for arm in seeds_of if seeds_of[arm] >= seeds]
         in_order = sorted(seeds, key=experiment.seeds.index)
         blocks.append(((len(arms) - 1) * len(seeds), len(arms), in_order, arms))
-    if not blocks:
-        return [], []
-    *_, seeds_, arms = max(blocks)
-    return arms, seeds_
+    *_, seeds_in_order, arms = max(blocks, default=([], []))
+    return arms, seeds_in_order

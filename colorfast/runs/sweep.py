@@ -18,7 +18,7 @@ from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import EvalPlan, evaluate, stamps, work
 from colorfast.evals.reach import without
 from colorfast.io import subprocesses
-from colorfast.io.console import console, live, progress
+from colorfast.io.console import console, live, note, progress
 from colorfast.io.storage import folder_lock, read_json, write_json
 from colorfast.models.resolve import resolve
 from colorfast.runs import cell_cache
@@ -180,7 +180,7 @@ def sweep(
 def _print(line: str) -> None:
     """Print a line where no live table shows the same."""
     if not console.is_terminal:
-        console.print(line, markup=False, soft_wrap=True)
+        note(line)
 
 
 def _in_turn(
