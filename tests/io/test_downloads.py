@@ -432,7 +432,7 @@ def test_arms_are_compared_on_what_each_was_asked(
         run(load(str(toml)), tmp_path / "runs")
     assert error.value.failed.keys() == {
         Cell("trait", 0)
-    } and "gone, so that no more evals can be asked" in str(error.value)
+    } and "gone, so that no more evals can be run" in str(error.value)
     assert not read_unmeasured(folder / "baseline-s0" / "scores.parquet")
     found = load_run(folder)
     assert found.evaluation.benchmarks == (LITTLE,)
