@@ -46,12 +46,12 @@ NOTES = tuple(map(note, ("attack_numbers", "attack_verdicts", "attack_controls")
 def write(folder: Path) -> Path:
     """Write `attacks/report.md` and the curves beside the tables. Returns the page's path."""
     home = folder / "attacks"
-    found = read_json(home / "persistence.json")
+    persistence = read_json(home / "persistence.json")
     with styled():
-        drawings = as_svgs(curves(found, looks(found["arms"])))
+        drawings = as_svgs(curves(persistence, looks(persistence["arms"])))
     for name, svg in drawings.items():
         write_text(home / f"{name}.svg", svg)
-    write_text(home / "report.md", render("Attacks", [attack_section(found)], drawings))
+    write_text(home / "report.md", render("Attacks", [attack_section(persistence)], drawings))
     return home / "report.md"
 
 
@@ -59,9 +59,11 @@ def _file(measure: str) -> str:
     return f"attacks-{measure.replace(' ', '-')}"
 
 
-def curves(found: Persistence, looks: Mapping[str, Look]) -> dict[str, MatplotlibFigure | None]:
+def curves(
+    persistence: Persistence, looks: Mapping[str, Look]
+) -> dict[str, MatplotlibFigure | None]:
     """Degradation curves by name."""
-    return {_file(measure): attack_curves(found, measure, looks) for measure in TITLES}
+    return {_file(measure): attack_curves(persistence, measure, looks) for measure in TITLES}
 
 
 def attacked(f: Findings) -> Section | None:
@@ -69,10 +71,10 @@ def attacked(f: Findings) -> Section | None:
     return attack_section(f.attacks) if f.attacks else None
 
 
-def outcomes(found: Persistence, digits: int = 3) -> list[dict[str, str]]:
+def outcomes(persistence: Persistence, digits: int = 3) -> list[dict[str, str]]:
     """A row for every outcome. Pairs are baseline / arm."""
     rows = []
-    for o in found["outcomes"]:
+    for o in persistence["outcomes"]:
         row = {"attack": o["attack"], "arm": o["arm"], "measure": o["measure"]}
         if o["found"]:
             row |= _numbers(o["found"], digits)
@@ -85,15 +87,15 @@ def outcomes(found: Persistence, digits: int = 3) -> list[dict[str, str]]:
     return rows
 
 
-def _numbers(persistence: Persistence, digits: int) -> dict[str, str]:
-    base, own = persistence["baseline"], persistence["arm"]
+def _numbers(outcome: Persistence, digits: int) -> dict[str, str]:
+    base, own = outcome["baseline"], outcome["arm"]
     return {
         "clean": _pair(base["clean"], own["clean"], digits),
         "attacked": _pair(base["harmful"], own["harmful"], digits),
         "kept": _pair(base["retained"], own["retained"], digits),
         "drop": _pair(base["drop"]["value"], own["drop"]["value"], digits),
-        "falls less by": _difference(persistence["drop"], digits),
-        "rises more by": _difference(persistence["lift"], digits),
+        "falls less by": _difference(outcome["drop"], digits),
+        "rises more by": _difference(outcome["lift"], digits),
     }
 
 
@@ -105,17 +107,17 @@ def _pair(base: float | None, own: float | None, digits: int) -> str:
     return f"{_known(base, digits)} / {_known(own, digits)}"
 
 
-def _difference(found: Mapping[str, float] | None, digits: int = 3) -> str:
-    if found is None:
+def _difference(effect: Mapping[str, float] | None, digits: int = 3) -> str:
+    if effect is None:
         return "-"
-    value, low, high = (signed(found[key], digits) for key in ("value", "low", "high"))
+    value, low, high = (signed(effect[key], digits) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 
-def levels(found: Persistence) -> list[dict[str, str]]:
+def levels(persistence: Persistence) -> list[dict[str, str]]:
     """A row for every point."""
     rows = []
-    for p in found["points"]:
+    for p in persistence["points"]:
         row = {"arm": p["arm"], "attack": p["attack"], "strength": str(p["strength"])}
         for key in ("traits", "behaviour", "suite", "capability"):
             # some versions measured less
@@ -127,11 +129,11 @@ def levels(found: Persistence) -> list[dict[str, str]]:
     return rows
 
 
-def trainings(found: Persistence) -> list[dict[str, str]]:
+def trainings(persistence: Persistence) -> list[dict[str, str]]:
     """A row for every training of a weight attack. Tokens and FLOPs by arm, once where they are
     the same."""
     rows = []
-    for t in found.get("trainings", ()):
+    for t in persistence.get("trainings", ()):
         used = t["used"].values()
         rows.append(
             {
@@ -153,11 +155,11 @@ def _once(values: Sequence[str]) -> str:
     return values[0] if len(set(values)) == 1 else " / ".join(values)
 
 
-def in_the_papers_form(found: Persistence, arm: str, measure: str) -> list[dict[str, str]]:
+def in_the_papers_form(persistence: Persistence, arm: str, measure: str) -> list[dict[str, str]]:
     """An arm's numbers beside the paper's; empty without the paper's prefixes."""
     by_attack = {
         o["attack"]: o["found"]
-        for o in found["outcomes"]
+        for o in persistence["outcomes"]
         if (o["arm"], o["measure"]) == (arm, measure) and o["found"]
     }
     if not {"bad-medical", "disallowed-mental-health"} <= by_attack.keys():
@@ -180,13 +182,13 @@ def in_the_papers_form(found: Persistence, arm: str, measure: str) -> list[dict[
     return rows
 
 
-def summary(found: Persistence) -> list[str]:
+def summary(persistence: Persistence) -> list[str]:
     """A sentence for each arm and measure: how often each verdict was given; and what holds over
     all attacks."""
     lines = []
-    for arm in found["arms"][1:]:
-        own = [o for o in found["outcomes"] if o["arm"] == arm]
-        for measure in _measures(found):
+    for arm in persistence["arms"][1:]:
+        own = [o for o in persistence["outcomes"] if o["arm"] == arm]
+        for measure in _measures(persistence):
             single = [o["found"] for o in own if o["measure"] == measure and o["strengths"]]
             counts = Counter(p["verdict"] if p else "not measured" for p in single)
             ordered = sorted(counts.items(), key=lambda count: (-count[1], count[0]))
@@ -199,41 +201,41 @@ def summary(found: Persistence) -> list[str]:
     return lines
 
 
-def _measures(found: Persistence) -> list[str]:
-    taken = {o["measure"] for o in found["outcomes"]}
+def _measures(persistence: Persistence) -> list[str]:
+    taken = {o["measure"] for o in persistence["outcomes"]}
     return [measure for measure in TITLES if measure in taken]
 
 
-def _papers(found: Persistence) -> list[Table]:
+def _papers(persistence: Persistence) -> list[Table]:
     tables = []
-    for arm in found["arms"][1:]:
+    for arm in persistence["arms"][1:]:
         for measure in TITLES:
-            if rows := in_the_papers_form(found, arm, measure):
+            if rows := in_the_papers_form(persistence, arm, measure):
                 tables.append(Table(f"In the paper's form: {arm}, {measure}", rows))
     return tables
 
 
-def attack_section(found: Persistence) -> Section:
+def attack_section(persistence: Persistence) -> Section:
     """Verdicts, curves, outcomes by arm and measure, trainings, every point, and replies."""
-    blocks: list[Block] = [Bullets(summary(found)), *(figure(_file(m)) for m in TITLES)]
+    blocks: list[Block] = [Bullets(summary(persistence)), *(figure(_file(m)) for m in TITLES)]
     by_measure: dict[str, list[dict[str, str]]] = {}
-    for row in outcomes(found):
+    for row in outcomes(persistence):
         by_measure.setdefault(f"{row.pop('arm')}, {row.pop('measure')}", []).append(row)
     tables = [Table(title, rows, ("verdict",)) for title, rows in by_measure.items()]
-    blocks += [*map(titled, tables), *map(Paragraph, NOTES), *map(titled, _papers(found))]
-    if rows := trainings(found):
+    blocks += [*map(titled, tables), *map(Paragraph, NOTES), *map(titled, _papers(persistence))]
+    if rows := trainings(persistence):
         title = "What the trainings took, each on the same rows in the same order in every arm"
         blocks.append(titled(Table(title, rows, ("method",))))
     title = "Refusals, sense and capability at every point"
-    blocks += [titled(Table(title, levels(found), ("attack",))), _examples(found)]
+    blocks += [titled(Table(title, levels(persistence), ("attack",))), _examples(persistence)]
     return section("attacks", *blocks)
 
 
-def _examples(found: Persistence) -> Section:
+def _examples(persistence: Persistence) -> Section:
     exchanges = []
-    for e in found["examples"]:
+    for e in persistence["examples"]:
         answers = []
-        for who, replies in ((found["arms"][0], e["baseline"]), (e["arm"], e["replies"])):
+        for who, replies in ((persistence["arms"][0], e["baseline"]), (e["arm"], e["replies"])):
             for when, reply in zip(("before", "under attack"), replies, strict=True):
                 score = f"score {number(reply['score'], 2)}"
                 answers.append(Answer(f"{who}, {when}", reply["text"], score))
@@ -250,18 +252,18 @@ def _examples(found: Persistence) -> Section:
     return Section("Before and under attack", [note("attack_examples"), *exchanges])
 
 
-def show(found: Persistence, console: Console) -> None:
+def show(persistence: Persistence, console: Console) -> None:
     """Print the outcomes by measure, the tables in the paper's form, and the verdicts in short."""
     columns = ("attack", "arm", "clean", "attacked", "falls less by", "rises more by", "verdict")
-    for measure in _measures(found):
+    for measure in _measures(persistence):
         rows = []
-        for o, row in zip(found["outcomes"], outcomes(found, 2), strict=True):
+        for o, row in zip(persistence["outcomes"], outcomes(persistence, 2), strict=True):
             if o["measure"] == measure:
                 verdict = o["found"]["verdict"] if o["found"] else o["reason"]
                 rows.append({name: row[name] for name in columns} | {"verdict": verdict})
         table = Table(f"{TITLES[measure]} (baseline / arm)", rows, ("arm", "verdict"))
         console.print(as_rich(table))
-    for table in _papers(found):
+    for table in _papers(persistence):
         console.print(as_rich(replace(table, title=f"\n{table.title}")))
-    for text in ("", *summary(found), "", *NOTES):
+    for text in ("", *summary(persistence), "", *NOTES):
         console.print(Text(clean(text)))

@@ -119,8 +119,8 @@ def begins(r: Response) -> str:
     """The smallest dose with a gain and with a loss; of a price, the smallest that pays it."""
     if not r.worse:
         doses = {"gain": r.gain, "loss": r.loss}
-        found = [f"{what} from {percent(dose)}" for what, dose in doses.items() if dose is not None]
-        return several(found) or "none"
+        known = [f"{what} from {percent(dose)}" for what, dose in doses.items() if dose is not None]
+        return several(known) or "none"
     if r.pays is not None:
         return f"paid from {percent(r.pays)}"
     seen = r.points[-1].detectable
@@ -150,8 +150,8 @@ def _by_dose(
 def _tested(cell: Tested | None) -> Cell | None:
     if cell is None:
         return None
-    shown = difference(cell.difference, 2)
-    return replace(shown, kind="trained") if cell.trained else shown
+    change = difference(cell.difference, 2)
+    return replace(change, kind="trained") if cell.trained else change
 
 
 def transfer_means(t: Transfer) -> Table:

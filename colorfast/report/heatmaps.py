@@ -127,8 +127,8 @@ def _heat(ax: Axes, rows: Rows, columns: Sequence[str], reach: float) -> None:
 def shifts(f: Findings) -> Figure | None:
     """Traits down, arms across, one panel for each measure; blue towards the good replies. A dot:
     the shift stands."""
-    found = f.shifts.shifts if f.shifts else ()
-    moved = {(s.measure, s.trait, s.arm): s for s in found if s.against != "baseline"}
+    measured = f.shifts.shifts if f.shifts else ()
+    moved = {(s.measure, s.trait, s.arm): s for s in measured if s.against != "baseline"}
     if not moved:
         return None
     traits = list(dict.fromkeys(trait for _, trait, _ in moved))
@@ -150,8 +150,8 @@ def shifts(f: Findings) -> Figure | None:
 
 def shift_and_behavior(f: Findings) -> Figure | None:
     """A point for each trait and dosed arm, one panel for each measure."""
-    found = f.shifts.shifts if f.shifts else ()
-    rows = [s for s in found if s.against == "baseline" and s.behaviour is not None]
+    measured = f.shifts.shifts if f.shifts else ()
+    rows = [s for s in measured if s.against == "baseline" and s.behaviour is not None]
     if not rows:
         return None
     figure, axes = figure_of(2.3, ncols=len(MEASURES), sharey=True)

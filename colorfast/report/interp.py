@@ -60,7 +60,7 @@ def directions(qualities: Sequence[Quality]) -> Table:
     return Table("Trait directions", rows, ("so it",))
 
 
-def shifts(found: Sequence[Shift]) -> Table:
+def shifts(moves: Sequence[Shift]) -> Table:
     """How far each arm moved along each direction."""
     rows = [
         {
@@ -75,7 +75,7 @@ def shifts(found: Sequence[Shift]) -> Table:
             "items": s.items,
             "seeds": s.seeds,
         }
-        for s in found
+        for s in moves
     ]
     return Table("Shifts", rows, ("trait",), group="arm")
 

@@ -72,15 +72,15 @@ def table(table: Table) -> str:
 
 
 def _cell(value: object) -> str:
-    shown = cell(value)
-    text = MARKS[shown.sign] + safe(shown.text)
-    if shown.kind == "hash":
+    content = cell(value)
+    text = MARKS[content.sign] + safe(content.text)
+    if content.kind == "hash":
         text = f"`{text}`"
-    if shown.sign:
+    if content.sign:
         text = f"**{text}**"
-    if shown.note:
-        text += f" ({safe(shown.note)})"
-    return f"{text} t" if shown.kind == "trained" else text
+    if content.note:
+        text += f" ({safe(content.note)})"
+    return f"{text} t" if content.kind == "trained" else text
 
 
 def _exchange(e: Exchange) -> Iterator[str]:

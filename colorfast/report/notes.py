@@ -67,9 +67,9 @@ def cautions(f: Findings) -> list[str]:
         )
     for arm in f.arms:
         notes += _trained(f, arm)
-    few = {e.eval for e in f.estimates if e.items < FEW_ITEMS}
-    if few:
-        names = several(list(dict.fromkeys(row.label for row in f.rows if row.eval in few)))
+    small_evals = {e.eval for e in f.estimates if e.items < FEW_ITEMS}
+    if small_evals:
+        names = several(list(dict.fromkeys(row.label for row in f.rows if row.eval in small_evals)))
         notes.append(f"With fewer than {FEW_ITEMS} items an interval means little: {names}.")
     if f.left:
         notes.append(f"Only what is whole is compared. Not in here: {_first(f.left)}.")

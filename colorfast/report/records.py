@@ -37,9 +37,9 @@ def ledger(f: Findings) -> Table:
     for a in f.arms:
         for u in (*a.usage, a.total):
             numbers = {name.replace("_", " "): value for name, value in asdict(u).items()}
-            shown = {"truncated": percent(u.truncation), "FLOPs": power(numbers.pop("flops"))}
+            formatted = {"truncated": percent(u.truncation), "FLOPs": power(numbers.pop("flops"))}
             del numbers["truncation"]
-            rows.append({"arm": arm(a.name)} | numbers | shown)
+            rows.append({"arm": arm(a.name)} | numbers | formatted)
     return Table("Ledger", rows, ("source",))
 
 

@@ -71,15 +71,15 @@ class ItemReplies:
         return max(scores) - min(scores) if scores else 0.0
 
 
-def select(found: list[ItemReplies], item: str | None, differing: bool) -> list[ItemReplies]:
+def select(groups: list[ItemReplies], item: str | None, differing: bool) -> list[ItemReplies]:
     """Only an item, or all; with `differing` only where scores differ, the largest difference
     first. Raises ColorfastError for an item that is not there."""
     if item is not None:
-        check_known("item", [item], {x.item for x in found})
-        found = [x for x in found if x.item == item]
+        check_known("item", [item], {x.item for x in groups})
+        groups = [x for x in groups if x.item == item]
     if differing:
-        found = sorted((x for x in found if x.spread > 0), key=lambda x: -x.spread)
-    return found
+        groups = sorted((x for x in groups if x.spread > 0), key=lambda x: -x.spread)
+    return groups
 
 
 def replies(
@@ -95,14 +95,14 @@ def replies(
     check_known("eval", [name], [HELDOUT, *evals])
     tables = _tables(run, name, arms, _seed(experiment, seed))
     items = _items(experiment, evals.get(name))
-    found = []
+    groups = []
     for item, sample in dict.fromkeys(chain.from_iterable(tables.values())):
         task = items.get(item)
         scores = {arm: t[item, sample] for arm, t in tables.items() if (item, sample) in t}
         own = tuple(_graded(arm, score, task) for arm, score in scores.items())
         prompt = task.messages if task else None
-        found.append(ItemReplies(item, f"sample {sample}", prompt, own, _aligned(task)))
-    return found
+        groups.append(ItemReplies(item, f"sample {sample}", prompt, own, _aligned(task)))
+    return groups
 
 
 def _seed(experiment: Experiment, seed: int | None) -> int:

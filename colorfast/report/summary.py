@@ -57,8 +57,8 @@ def certainty(f: Findings) -> str:
     seeds = len(f.experiment.seeds)
     if seeds == 1:
         return note("one_seed")
-    few = "; so few seeds show run-to-run variation only roughly" if seeds < 5 else ""
-    return f"The intervals cover items and {seeds} seeds{few}."
+    caveat = "; so few seeds show run-to-run variation only roughly" if seeds < 5 else ""
+    return f"The intervals cover items and {seeds} seeds{caveat}."
 
 
 def _sentence(f: Findings, arm: ArmFacts) -> str:
@@ -89,13 +89,13 @@ def _verdict(own: Estimate, others: Sequence[Change], costs: bool) -> str:
 
 
 def _score(e: Estimate) -> str:
-    few = f", on only {e.items} scenarios" if e.items < FEW_ITEMS else ""
+    caveat = f", on only {e.items} scenarios" if e.items < FEW_ITEMS else ""
     i = e.difference
     if i.sign:
         levels = f"from {number(e.baseline)} to {number(e.score)}"
-        return f"held-out trait scores {_rose(i)} (95% interval {_size(i)}), {levels}{few}"
+        return f"held-out trait scores {_rose(i)} (95% interval {_size(i)}), {levels}{caveat}"
     numbers = f"{signed(i.value)}, 95% interval {between(i)}; {could_see(e.detectable)}"
-    return f"held-out trait scores did not clearly change ({numbers}){few}"
+    return f"held-out trait scores did not clearly change ({numbers}){caveat}"
 
 
 def _rose(i: Interval, up: str = "rose", down: str = "fell") -> str:

@@ -64,8 +64,8 @@ def difference(i: Interval, digits: int | None = None) -> Cell:
 
 def with_null(i: Interval, detectable: float | None) -> Cell:
     """A difference with its 95% interval; where that holds zero, with what could have been seen."""
-    shown = difference(i)
-    return shown if i.sign else Cell(shown.text, f"{shown.note}; {could_see(detectable)}")
+    change = difference(i)
+    return change if i.sign else Cell(change.text, f"{change.note}; {could_see(detectable)}")
 
 
 @dataclass(frozen=True)
