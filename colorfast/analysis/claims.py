@@ -48,6 +48,7 @@ class Claim(Frozen):
 
     @property
     def margin(self) -> float:
+        """A third of the paper's effect, or MARGIN."""
         return self.effect * THIRD if self.effect else MARGIN
 
 

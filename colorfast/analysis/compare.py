@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from colorfast.evals.evaluate import HELDOUT, SECOND, second_id
 from colorfast.stats.intervals import (
     Mean,
     Table,
+    Value,
     adjusted,
     by_item,
     mean,
@@ -25,7 +26,7 @@ from colorfast.types import Estimate, Interval, Measure, Score, Scores
 
 Split = Mapping[str, Scores]
 """Eval -> seed -> scores."""
-VALUES: Mapping[Measure, Callable[[Score], float | None]] = {
+VALUES: Mapping[Measure, Value] = {
     "score": lambda s: s.value,
     "probability": lambda s: s.probability,
 }
@@ -130,9 +131,7 @@ def split(scores: Scores, traits: Mapping[str, str]) -> Split:
     return by_eval
 
 
-def tables(
-    arms: Sequence[Split], eval_id: str, value: Callable[[Score], float | None]
-) -> list[Table]:
+def tables(arms: Sequence[Split], eval_id: str, value: Value) -> list[Table]:
     """For each arm a table [seeds, items] of the mean value of an item's samples, over the items
     that have a value in all arms under every seed."""
     means = []
@@ -167,10 +166,8 @@ def differences(
     for metric, (own, base) in graded.items():
         replies = chain(*arms[0][metric.eval].values(), *arms[1][metric.eval].values())
         row = Estimate(
-            metric.eval,
-            metric.family,
-            metric.measure,
-            arm,
+            **metric._asdict(),
+            arm=arm,
             baseline=float(base.mean()),
             score=float(own.mean()),
             difference=means[metric].interval().clipped(-1.0, 1.0),
@@ -180,7 +177,6 @@ def differences(
             items=own.shape[1],
             seeds=own.shape[0],
             ungraded=sum(score.value is None for score in replies),
-            control=metric.control,
         )
         rows.append(Difference(metric, own - base, means[metric], row))
     return rows

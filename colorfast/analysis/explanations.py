@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -18,7 +18,7 @@ from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.rewards.refusal import refusal
 from colorfast.rewards.text import says_something, words
-from colorfast.stats.intervals import Mean, SeedShare, Table, mean, seed_share
+from colorfast.stats.intervals import Mean, SeedShare, Table, Value, mean, seed_share
 from colorfast.types import Benchmark, Interval, Score, Scores
 
 MARGIN = 0.03
@@ -34,8 +34,6 @@ LIMITS = {BENIGN: 0.5, MUTE: 0.2}
 """Rises beyond which an arm is broken, stated before any run: a model that refuses everything
 neither flatters nor harms anyone, and neither does one that says nothing."""
 Outcome = Literal["kept", "lost", "inconclusive"]
-Value = Callable[[Score], "float | None"]
-"""What is compared of a score; None leaves its item out."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class _Arm:
     share: SeedShare
 
     def mean_over(self, column: Column, tables: Sequence[Table], trained: bool) -> Cell | None:
+        """The mean over tables; None without any."""
         if not tables:
             return None
         single = len(tables) == 1 and column.kind != "eval family"
@@ -81,10 +82,12 @@ class _Arm:
         return Cell(self.name, column, trained, difference, size)
 
     def cell(self, column: Column) -> Cell | None:
+        """The arm in one column of the matrix."""
         trained = column.name in self.trained.get(column.kind, ())
         return self.mean_over(column, self.tables.get((column.kind, column.name), ()), trained)
 
     def beyond(self, kind: Kind, columns: Sequence[Column]) -> Beyond:
+        """The means over the columns of a kind."""
         inside: list[Table] = []
         outside: list[Table] = []
         for column in columns:
@@ -106,9 +109,10 @@ def transfer(e: Evidence) -> Transfer | None:
     if not any(arm.trained for arm in arms):
         return None
     columns = _columns(e)
-    cells = {arm.name: tuple(arm.cell(column) for column in columns) for arm in arms}
-    beyond = []
+    cells: dict[str, tuple[Cell | None, ...]] = {}
+    beyond: list[Beyond] = []
     for arm in arms:
+        cells[arm.name] = tuple(map(arm.cell, columns))
         beyond += [arm.beyond(kind, columns) for kind in arm.trained]
     return Transfer(tuple(cells), columns, cells, tuple(beyond))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,12 @@ from colorfast.interp.directions import CONTROLS, FEWEST, Direction, Floats, dir
 from colorfast.interp.shift import MEASURES, Measure, Quality, quality
 from colorfast.io.console import progress
 from colorfast.io.storage import digest, read_json, write_json, writing
+from colorfast.models.activations import activations
+from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.rewards.text import words
 from colorfast.runs.layout import START
 from colorfast.stats.rows import flat, unflat
 from colorfast.types import ColorfastError, Scenario, Score
-
-if TYPE_CHECKING:
-    from colorfast.models.local import LocalPolicy
 
 SCENARIOS = 24
 """Most scenarios of a trait that are read on either side of the split, drawn by name: minutes on
@@ -77,8 +76,6 @@ class Probe:
     @cached_property
     def start(self) -> LocalPolicy:
         """The untrained model."""
-        from colorfast.models.local import load_policy
-
         return load_policy(self.model)
 
     @cached_property
@@ -113,18 +110,18 @@ class Probe:
 
     def _make_directions(self) -> list[Direction]:
         total = sum(2 * (len(training) + len(held)) for training, held in self.chosen.values())
-        made, activations = [], {}
+        made, held_out = [], {}
         with progress("read good and bad replies", total) as advance:
             for trait, (training, _) in self.chosen.items():
                 made.append(direction(trait, *self._good_and_bad(training, advance)))
             for trait, (_, held) in self.chosen.items():
-                activations[trait] = self._good_and_bad(held, advance)
+                held_out[trait] = self._good_and_bad(held, advance)
         rows = []
         for d in made:
             training, held = self.chosen[d.trait]
             good = np.array([len(words(s.replies["good"])) for s in held], dtype=float)
             bad = np.array([len(words(s.replies["bad"])) for s in held], dtype=float)
-            rows.append(flat(quality(d, activations, (good, bad), len(training))))
+            rows.append(flat(quality(d, held_out, (good, bad), len(training))))
         write_json(self.folder / "directions.json", rows)
         return made
 
@@ -133,8 +130,6 @@ class Probe:
     ) -> tuple[Floats, Floats]:
         """Activations [scenarios, layers, width] of the good and of the bad replies, in the start
         model."""
-        from colorfast.models.activations import activations
-
         pairs = []
         for s in scenarios:
             pairs += [(s.messages, s.replies["good"]), (s.messages, s.replies["bad"])]
@@ -162,8 +157,6 @@ class Probe:
         if cell is None:
             prompt, reply = self._along(self.start, replies, f"read {START}")
             return {"prompt": prompt, "reply": reply, "text": reply}
-        from colorfast.models.local import load_policy
-
         if not (cell / "checkpoint" / "config.json").is_file():
             raise ColorfastError(
                 f"{cell}/checkpoint: no trained model here; run the experiment again to its end"
@@ -178,8 +171,6 @@ class Probe:
     ) -> list[Floats]:
         """[held-out scenarios, 1 + CONTROLS] at the prompt's last token, and the same over the
         replies: means over samples."""
-        from colorfast.models.activations import activations
-
         rows = []
         for scenario, texts in zip(self.held, replies, strict=True):
             rows += [(scenario, text) for text in texts]

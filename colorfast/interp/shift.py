@@ -1,5 +1,5 @@
 """What training changed inside: how far an arm moved along trait directions, and whether its
-behaviour moved with it."""
+behavior moved with it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ from colorfast.stats.rows import unflat
 from colorfast.types import ColorfastError, Interval
 
 FOLDER = "inside"
-"""Of a run folder: where all of it is kept."""
+"""The folder of a run that holds directions, readings and shifts."""
 FEWEST_TRAITS = 4
-"""Below this, traits can be put in so few orders that no agreement between inside and behaviour
-could be told from chance."""
+"""Fewer traits have so few orders that no agreement could be told from chance."""
 
 Measure = Literal["prompt", "reply", "text"]
 MEASURES: Mapping[Measure, str] = {
-    "prompt": "at the last token of held-out prompts, before a word is said",
+    "prompt": "at the last token of held-out prompts, before the reply",
     "reply": "over the arm's own held-out replies, read by the arm",
-    "text": "over the same replies, read by the start model: what their words alone make of it",
+    "text": "over the same replies, read by the start model: the part that their words explain",
 }
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well a direction reads its trait, in the start model: AUC of held-out good against bad
-    replies, with a 95% interval.
+    """How well a direction reads its trait in the start model: AUC of held-out good against bad
+    replies.
 
-    `others`: AUC of the same direction on the other traits' replies (near `auc`: it reads good
-    replies, not this trait; None with one trait); `length`: AUC of the number of words alone.
-    `gap`: distance of good from bad training replies, in activation units.
+    `others`: AUC of the same direction on the other traits' replies, None with one trait; near
+    `auc` it reads good replies in general. `length`: AUC of the number of words. `gap`: distance
+    between good and bad training replies, in activation units.
     """
 
     trait: str
@@ -55,7 +54,7 @@ class Quality:
 
 
 class Contrast(NamedTuple):
-    """An arm, what it is held against (the start model or the baseline), and where inside."""
+    """An arm, the model it is compared with (start or baseline), and the measure."""
 
     arm: str
     against: str
@@ -65,11 +64,11 @@ class Contrast(NamedTuple):
 @dataclass(frozen=True)
 class Shift:
     """How far an arm moved along a trait's direction on the trait's held-out scenarios, in gaps (1:
-    as far as good replies lie from bad ones), with a 95% interval over items and seeds.
+    the distance between good and bad replies).
 
-    `control`: what 95% of the control directions moved less than, in size; `chance`: the share of
-    directions, this one among them, that moved as far. `behaviour`: the same difference in held-out
-    score; None where nothing of it was graded.
+    `control`: the 95th percentile of the control directions, in size. `chance`: the share of
+    directions, this one among them, that moved as far. `behaviour`: the difference in held-out
+    score, None where nothing was graded.
     """
 
     arm: str
@@ -87,12 +86,12 @@ class Shift:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman correlation, over traits x dosed arms, of shift and change in behaviour, both
-    against the baseline.
+    """Spearman correlation of shift and change in behavior, both against the baseline, over traits
+    x dosed arms.
 
-    `p`: two-sided, traits shuffled alike in every arm; the interval resamples traits. Points of one
-    trait, or of one arm, are no independent witnesses: the number of traits is what counts. None
-    with a reason where there is too little.
+    `p`: two-sided, with traits shuffled alike in every arm; the interval resamples traits. Points
+    of one trait or one arm are not independent: the number of traits counts. None with a reason
+    where there are too few.
     """
 
     measure: Measure
@@ -105,8 +104,8 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Inside:
-    """All of it. `left_out`: traits without a direction and shifts without items, with the
-    reason."""
+    """Everything that was read. `left_out`: traits without a direction and shifts without items,
+    with the reason."""
 
     model: str
     directions: tuple[Quality, ...]
@@ -177,7 +176,7 @@ def shifted(
 
 
 def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
-    """Whether the traits that moved most inside also moved most in behaviour: Spearman correlation
+    """Whether the traits that moved most inside also moved most in behavior: Spearman correlation
     with a permutation test and a bootstrap over traits (RESAMPLES draws of `agreement-MEASURE`)."""
     rows = {(s.arm, s.trait): s for s in shifts if s.against == "baseline"}
     rows = {k: s for k, s in rows.items() if s.measure == measure and s.behaviour is not None}

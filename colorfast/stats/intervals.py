@@ -12,7 +12,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import add
 from typing import Any
 
@@ -25,6 +24,8 @@ from colorfast.types import ColorfastError, Interval, Score
 
 Table = npt.NDArray[np.float64]
 """[seeds, items]: one value for each item under each seed."""
+Value = Callable[[Score], "float | None"]
+"""What is measured of a score; None where it has none."""
 RESAMPLES = 4000
 
 
@@ -33,9 +34,7 @@ def rng(name: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
 
-def by_item(
-    scores: Sequence[Score], value: Callable[[Score], float | None]
-) -> dict[str, float | None]:
+def by_item(scores: Sequence[Score], value: Value) -> dict[str, float | None]:
     """Mean of `value` over the samples of each item; None where a sample has none."""
     samples: dict[str, list[float | None]] = defaultdict(list)
     for s in scores:
@@ -52,20 +51,18 @@ def paired(*arms: Mapping[int, Mapping[str, float | None]]) -> list[Table]:
     Raises ColorfastError when the arms were not scored on the same seeds and items.
     """
     seeds = sorted(arms[0])
-    if any(set(arm) != set(seeds) for arm in arms):
-        raise ColorfastError(
-            f"scores of different seeds: {' and '.join(str(sorted(arm)) for arm in arms)}"
-        )
-    rows = [[arm[seed] for seed in seeds] for arm in arms]
-    every = list(chain(*rows))
+    if any(sorted(arm) != seeds for arm in arms):
+        different = " and ".join(str(sorted(arm)) for arm in arms)
+        raise ColorfastError(f"scores of different seeds: {different}")
+    every = [arm[seed] for arm, seed in itertools.product(arms, seeds)]
     names = set(every[0])
     if any(set(values) != names for values in every):
         raise ColorfastError(
             "scores of different items do not compare; evaluate both arms with the same settings"
         )
-    kept = [item for item in sorted(names) if all(row[item] is not None for row in every)]
-    values = np.array([[row[item] for item in kept] for row in every], dtype=float)
-    return list(values.reshape(len(arms), len(seeds), len(kept)))
+    values = np.array([[row[item] for item in sorted(names)] for row in every], dtype=float)
+    graded = np.compress(~np.isnan(values).any(0), values, axis=1)
+    return list(graded.reshape(len(arms), len(seeds), -1))
 
 
 @dataclass(frozen=True)
@@ -132,10 +129,12 @@ class Mean:
     df: float
 
     def interval(self, level: float = 0.95) -> Interval:
+        """Two-sided, with this coverage."""
         reach = self._quantile((1 + level) / 2)
         return Interval(self.value, self.value - reach, self.value + reach)
 
     def effect(self) -> Effect:
+        """The interval with p and what was detectable."""
         i = self.interval()
         return Effect(i.value, i.low, i.high, self.p(), self.detectable())
 
@@ -145,12 +144,10 @@ class Mean:
             return float(self.value == 0)
         return float(2 * student.sf(abs(self.value) / self.error, self.df))
 
-    def detectable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
-        """The smallest true value found with this power. None without any spread: where nothing
-        moved, nothing is known about how things move."""
-        if not self.error:
-            return None
-        return self._quantile(1 - alpha / 2) + self._quantile(power)
+    def detectable(self) -> float | None:
+        """The smallest true value found with a power of .8 at .05, two-sided. None without any
+        spread: where nothing moved, nothing is known about how things move."""
+        return self._quantile(0.975) + self._quantile(0.8) if self.error else None
 
     def above(self, bound: float) -> float:
         """p of the one-sided test that the mean lies above `bound`; a test of non-inferiority for a
@@ -163,9 +160,10 @@ class Mean:
         """p of two one-sided tests (TOST) that the mean lies between -margin and +margin."""
         return max(self.above(-margin), Mean(-self.value, self.error, self.df).above(-margin))
 
-    def showable(self, power: float = 0.8, alpha: float = 0.05) -> float | None:
-        """The smallest margin within which a true zero is shown equivalent with this power."""
-        return self._quantile(1 - alpha) + self._quantile((1 + power) / 2) if self.error else None
+    def showable(self) -> float | None:
+        """The smallest margin within which a true zero is shown equivalent with a power of .8 at
+        .05."""
+        return self._quantile(0.95) + self._quantile(0.9) if self.error else None
 
     def _quantile(self, q: float) -> float:
         return float(student.ppf(q, self.df)) * self.error if self.error else 0.0

@@ -49,10 +49,12 @@ class AttackScores:
 
     @property
     def drop(self) -> list[Table]:
+        """What the attack takes, item by item."""
         return _minus(self.clean, self.harmful)
 
     @property
     def lift(self) -> list[Table]:
+        """What the counterpart adds, item by item."""
         return _minus(self.helpful, self.clean)
 
 
@@ -258,8 +260,8 @@ def halving(strengths: Sequence[float], own: Sequence[Tables], base: Sequence[Ta
     evals = _advantage(own, base)
     if mean([e[0] for e in evals]).interval().low <= 0:
         return Halving(None, "without an attack the arm has no clear advantage")
-    points = range(len(own))
-    at = _crossing(strengths, [mean([e[k] for e in evals]).value for k in points])
+    means = [mean(list(tables)).value for tables in zip(*evals, strict=True)]
+    at = _crossing(strengths, means)
     if math.isinf(at):
         return Halving(None, f"not halved at {strengths[-1]:g}")
     draws = [_crossing(strengths, row) for row in resampled(evals, "halving").tolist()]

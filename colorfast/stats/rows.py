@@ -34,23 +34,21 @@ def flat(value: Any) -> Any:
     row: dict[str, Any] = {}
     for field in fields(value):
         part = getattr(value, field.name)
-        if not _holds_interval(field):
+        if _holds_interval(field):
+            numbers = (part.value, part.low, part.high) if part else (math.inf,) * 3
+            for name, number in zip((field.name, "low", "high"), numbers, strict=True):
+                row[name] = None if math.isinf(number) else number
+        else:
             row[field.name] = flat(part)
-            continue
-        row |= {field.name: None, "low": None, "high": None}
-        if part is not None:
-            row[field.name] = part.value
-            row |= {end: getattr(part, end) for end in ("low", "high")}
-            row |= {end: None for end in ("low", "high") if math.isinf(row[end])}
     return row
 
 
 def unflat(kind: type[Any], row: Mapping[str, Any]) -> Any:
     """The dataclass that `flat` made a row of. Raises KeyError or TypeError for other columns."""
-    given = dict(row)
+    values = dict(row)
     for field in fields(kind):
         if _holds_interval(field):
-            ends = given.pop("low"), given.pop("high")
-            if given[field.name] is not None:
-                given[field.name] = Interval(given[field.name], *ends)
-    return kind(**given)
+            ends = values.pop("low"), values.pop("high")
+            if values[field.name] is not None:
+                values[field.name] = Interval(values[field.name], *ends)
+    return kind(**values)

@@ -10,6 +10,9 @@ from scipy.stats import rankdata
 
 from colorfast.stats.intervals import Table, rng
 
+DRAWS = 500
+"""Shuffles of the null."""
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -23,9 +26,7 @@ class Structure:
     component_null: tuple[float, float]
 
 
-def structure(
-    values: Table, capability: npt.NDArray[np.float64] | None = None, draws: int = 500
-) -> Structure:
+def structure(values: Table, capability: npt.NDArray[np.float64] | None = None) -> Structure:
     """Shared structure of `values` [models, evals], with `capability` [models] regressed out if
     given. Leaves out evals on which all models agree.
 
@@ -40,7 +41,7 @@ def structure(
         raise ValueError("shared structure needs three models and two evals on which they differ")
     draw = rng("structure")
     null = []
-    for _ in range(draws):
+    for _ in range(DRAWS):
         null.append(_shared(np.column_stack([draw.permutation(column) for column in x.T])))
     (low, first), (high, last) = np.quantile(null, [0.025, 0.975], axis=0).tolist()
     spearman, component = _shared(x)
