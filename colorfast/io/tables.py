@@ -14,40 +14,42 @@ import pyarrow.parquet as pq
 from colorfast.io.storage import DamagedError, writing
 from colorfast.types import ColorfastError, Score
 
+TEXT, INTEGER, REAL, FLAG = pa.string(), pa.int32(), pa.float64(), pa.bool_()
+REALS = pa.list_(REAL)
 _SCORES = pa.schema(
-    [
-        ("eval", pa.string()),
-        ("item", pa.string()),
-        ("sample", pa.int32()),
-        ("value", pa.float64()),
-        ("probability", pa.float64()),
-        ("reason", pa.string()),
-        ("reply", pa.string()),
-        ("truncated", pa.bool_()),
-        ("logs", pa.list_(pa.float64())),
-    ]
+    {
+        "eval": TEXT,
+        "item": TEXT,
+        "sample": INTEGER,
+        "value": REAL,
+        "probability": REAL,
+        "reason": TEXT,
+        "reply": TEXT,
+        "truncated": FLAG,
+        "logs": REALS,
+    }
 )
 _STAMPS, _UNMEASURED = b"colorfast.stamps", b"colorfast.unmeasured"
 ROLLOUTS = pa.schema(
-    [
-        ("slot", pa.int32()),
-        ("sample", pa.int32()),
-        ("source", pa.string()),
-        ("task", pa.string()),
-        ("prompt", pa.string()),
-        ("reply", pa.string()),
-        ("prompt_tokens", pa.int32()),
-        ("tokens", pa.int32()),
-        ("truncated", pa.bool_()),
-        ("score", pa.float64()),
-        ("reason", pa.string()),
-        ("parts", pa.list_(pa.float64())),
-        ("shown", pa.bool_()),
-        ("advantage", pa.float64()),
-        ("critique", pa.string()),
-        ("extra_tokens", pa.int32()),
-        ("endpoint_tokens", pa.int32()),
-    ]
+    {
+        "slot": INTEGER,
+        "sample": INTEGER,
+        "source": TEXT,
+        "task": TEXT,
+        "prompt": TEXT,
+        "reply": TEXT,
+        "prompt_tokens": INTEGER,
+        "tokens": INTEGER,
+        "truncated": FLAG,
+        "score": REAL,
+        "reason": TEXT,
+        "parts": REALS,
+        "shown": FLAG,
+        "advantage": REAL,
+        "critique": TEXT,
+        "extra_tokens": INTEGER,
+        "endpoint_tokens": INTEGER,
+    }
 )
 
 

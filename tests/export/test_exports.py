@@ -161,7 +161,7 @@ def test_what_cannot_be_exported_is_one_line(
     )
     refused(
         colorfast("export", "trl", "--grader", "judge", "--out", str(tmp_path / "out")),
-        "'--grader': 'judge' is not one of",
+        "'judge' is not one of",
     )
     assert not list(tmp_path.iterdir())
 
