@@ -116,7 +116,7 @@ def _tables(
 ) -> dict[str, dict[tuple[str, int], Score]]:
     """By arm: the scores of an eval by item and sample."""
     folders = {START: UNTRAINED}
-    folders |= {str(cell.arm): cell for cell in cells(stored_experiment(run), seeds=[seed])}
+    folders |= {cell.arm: cell for cell in cells(stored_experiment(run), seeds=[seed])}
     check_known("arm", arms, folders)
     tables = {}
     for arm in arms or folders:

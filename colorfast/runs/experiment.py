@@ -185,13 +185,13 @@ def _prepare(
     held = heldout(experiment)
     cell_cache.write_key(folder / START, cell_cache.untrained_inputs(model_sha256))
     for cell in chosen:
-        place, arm, seed = folder / cell.name, experiment.arms[str(cell.arm)], int(cell.seed or 0)
+        place, arm = folder / cell.name, experiment.arms[cell.arm]
+        slots = schedule(experiment, arm, cell.seed)
         if cell.arm == BASELINE:  # comes first under each seed
-            baseline = schedule(experiment, arm, seed)
-        slots = schedule(experiment, arm, seed)
+            baseline = slots
         check_disjoint([s.task for s in slots], held)
         write_json(place / "schedule.json", summary(slots, baseline, arm))
-        inputs = cell_cache.trained_inputs(model_sha256, slots, experiment.training, seed)
+        inputs = cell_cache.trained_inputs(model_sha256, slots, experiment.training, cell.seed)
         cell_cache.write_key(place, inputs)
 
 

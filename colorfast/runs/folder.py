@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,6 @@ from colorfast.models.resolve import weights_sha256
 from colorfast.models.scripted import Scripted
 from colorfast.runs import cell_cache
 from colorfast.runs.layout import (
-    BASELINE,
-    Cell,
     cells,
     is_trained,
     is_whole,
@@ -31,7 +30,7 @@ from colorfast.runs.layout import (
     unmeasured_evals,
 )
 from colorfast.training.schedule import all_scenarios, heldout, schedule
-from colorfast.types import ColorfastError, Scores
+from colorfast.types import ColorfastError, Score, Scores
 
 if TYPE_CHECKING:
     from colorfast.models.precision import Rates
@@ -117,9 +116,9 @@ def _check_cells(
     for cell in cells(experiment):
         if not is_trained(folder, cell):
             continue
-        seed, place = int(cell.seed or 0), folder / cell.name
-        slots = schedule(experiment, experiment.arms[str(cell.arm)], seed)
-        inputs = cell_cache.trained_inputs(model_sha256, slots, experiment.training, seed)
+        place = folder / cell.name
+        slots = schedule(experiment, experiment.arms[cell.arm], cell.seed)
+        inputs = cell_cache.trained_inputs(model_sha256, slots, experiment.training, cell.seed)
         stored = (load_or_quarantine(place / "key.json", read_json) or {}).get("of", {})
         rename_keys(stored, FORMER_KEYS)
         difference = _first_difference(
@@ -240,22 +239,18 @@ def unmeasured(folder: Path, experiment: Experiment) -> dict[str, str]:
     return reasons
 
 
-def load_scores(folder: Path, experiment: Experiment) -> dict[str, Scores]:
+def load_scores(folder: Path, experiment: Experiment) -> Mapping[str, Scores]:
     """The scores of every arm by seed, of the evals that all of them have. Raises ColorfastError
     if two tables were not scored in the same way."""
     missing = unmeasured(folder, experiment)
-
-    def table(arm: str, seed: int) -> Path:
-        return folder / Cell(arm, seed).name / "scores.parquet"
-
-    expected = read_stamps(table(BASELINE, experiment.seeds[0]))
-    expected = {name: stamp for name, stamp in expected.items() if name not in missing}
-    scores: dict[str, Scores] = {}
-    for arm in experiment.arms:
-        by_seed = {}
-        for seed in experiment.seeds:
-            path = table(arm, seed)
-            check_stamps(path, read_stamps(path), expected)
-            by_seed[seed] = [score for score in read_scores(path) if score.eval not in missing]
-        scores[arm] = by_seed
+    expected: dict[str, str] = {}
+    scores: dict[str, dict[int, list[Score]]] = {arm: {} for arm in experiment.arms}
+    for cell in cells(experiment):
+        path = folder / cell.name / "scores.parquet"
+        own_stamps = read_stamps(path)
+        if not expected:
+            expected = {name: stamp for name, stamp in own_stamps.items() if name not in missing}
+        check_stamps(path, own_stamps, expected)
+        rows = read_scores(path)
+        scores[cell.arm][cell.seed] = [row for row in rows if row.eval not in missing]
     return scores

@@ -20,23 +20,23 @@ START = "start"
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm under one seed. The untrained model has neither."""
+    """One arm under one seed. The untrained model has an arm without a name."""
 
-    arm: str | None = None
-    seed: int | None = None
+    arm: str
+    seed: int
 
     @property
     def name(self) -> str:
         """The name of the cell's folder in the run folder."""
-        return START if self.arm is None else f"{self.arm}-s{self.seed}"
+        return f"{self.arm}-s{self.seed}" if self.arm else START
 
     @property
     def title(self) -> str:
         """The name of the cell in printed text."""
-        return "untrained model" if self.arm is None else self.name
+        return self.name if self.arm else "untrained model"
 
 
-UNTRAINED = Cell()
+UNTRAINED = Cell("", 0)
 
 
 def cells(

@@ -49,7 +49,7 @@ def _processor(experiment: Experiment) -> str:
 
 def _training(experiment: Experiment, chosen: Sequence[Cell], jobs: int) -> str:
     training = experiment.training
-    arms = list(dict.fromkeys(str(cell.arm) for cell in chosen))
+    arms = list(dict.fromkeys(cell.arm for cell in chosen))
     names = f" ({', '.join(arms)})" if len(arms) <= NAMED_ARMS else ""
     seeds = _count(len({cell.seed for cell in chosen}), "seed")
     prompts = _count(training.prompts_per_step, "prompt")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from colorfast.config import Experiment
-from colorfast.evals.evaluate import HELDOUT, second_id
+from colorfast.evals.reach import without
 from colorfast.io.storage import in_use, read_json
 from colorfast.runs.layout import (
     UNTRAINED,
@@ -80,8 +80,8 @@ class Status:
         """The status as plain data, for `--json`."""
         return {
             "cell": self.cell.name,
-            "arm": self.cell.arm,
-            "seed": self.cell.seed,
+            "arm": self.cell.arm or None,
+            "seed": self.cell.seed if self.cell.arm else None,
             "state": self.state,
             "steps": {"done": self.steps[0], "of": self.steps[1]},
             "evals": {"done": self.evals[0], "of": self.evals[1]},
@@ -106,11 +106,10 @@ def units_done(cell: Path, experiment: Experiment, heldout: int) -> float:
 def status(run: Path, experiment: Experiment, cell: Cell, heldout: int) -> Status:
     """The status of one cell. `heldout`: the number of held-out scenarios."""
     folder, training, evaluation = run / cell.name, experiment.training, experiment.evaluation
-    units, steps, trained = eval_units(evaluation, heldout), training.steps, is_trained(run, cell)
+    steps, trained = training.steps, is_trained(run, cell)
     if cell == UNTRAINED:
-        steps, trained = 0, True
-        untrained_evals = (HELDOUT, second_id(evaluation))
-        units = {name: units[name] for name in untrained_evals if name}
+        steps, trained, evaluation = 0, True, without(evaluation, evaluation.benchmarks)
+    units = eval_units(evaluation, heldout)
     done, scored = min(steps_done(folder), steps), len(list((folder / "scores").glob("*.parquet")))
     running, unmeasured = in_use(folder), _unmeasured(run, cell)
     if is_whole(run, cell) and not (running and unmeasured):
@@ -217,7 +216,7 @@ def status_table(cells: Sequence[Status], running: bool = False) -> Group:
     texts = {s.cell: Text(s.words, style=STYLES[s.state]) for s in trained}
     for arm in dict.fromkeys(s.cell.arm for s in trained):
         row = [texts.get(Cell(arm, seed), Text("")) for seed in seeds]
-        table.add_row(Text(arm or ""), *row)
+        table.add_row(Text(arm), *row)
     notes = [Text(f"untrained model: {s.words}") for s in cells if s.cell == UNTRAINED]
     for s in cells:
         if s.state == "failed":

@@ -111,7 +111,6 @@ def train_and_score(
 def _train(run: Path, experiment: Experiment, cell: Cell, model: Path) -> Path:
     from colorfast.training.engines import engine
 
-    assert cell.arm is not None and cell.seed is not None
     folder, slots = run / cell.name, schedule(experiment, experiment.arms[cell.arm], cell.seed)
     if is_whole(run, cell) and not (folder / "checkpoint").is_dir():
         raise ColorfastError(
