@@ -245,7 +245,7 @@ def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
         b'{"id": 3, "question": "2 + 2?", "choices": ["3", "4"], "answer": 1}\n' * 2, "choices"
     ):
         asked.write_bytes(text)
-        refuses(partial(custom.own, asked, True), repr(text[:200]))
+        refuses(partial(custom.read_choices, asked, True), repr(text[:200]))
 
 
 @given(st.binary(max_size=200))
@@ -257,7 +257,7 @@ def test_standard_tasks_and_choices(door: Door, tmp_path: Path) -> None:
 )
 def test_noise_is_never_a_traceback(tmp_path: Path, noise: bytes) -> None:
     readers: dict[str, Callable[[Path], object]] = {
-        "a.jsonl": lambda p: custom.own(p, True),
+        "a.jsonl": lambda p: custom.read_choices(p, True),
         "b.md": lambda p: constitution.load(str(p)),
         "c.jsonl": lambda p: tasks.check([str(p)]),
     }

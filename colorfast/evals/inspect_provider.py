@@ -1,4 +1,4 @@
-"""Models that colorfast can load, as models of Inspect; and Inspect's tasks as rows of our score
+"""Models of colorfast as models of Inspect, and results of Inspect's tasks as rows of our score
 table."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,20 +38,19 @@ except ModuleNotFoundError:
 
 GATHER = 0.02
 """Seconds that the first request of a batch waits for others."""
-ROOM = 512
+MAX_TOKENS = 512
 """Tokens of a reply where a task names no limit."""
 WORDS = ("C", "I", "P", "N", "yes", "no", "true", "false")
 """The words that Inspect reads as numbers: correct, incorrect, partly, no answer."""
 
 
 @dataclass(eq=False)
-class Asked:
-    """One request that waits for its reply."""
+class WaitingRequest:
+    """A request that waits for its reply. `settings`: the token limit and the temperature."""
 
     conversation: Conversation
     name: str
-    max_tokens: int
-    temperature: float
+    settings: tuple[int, float]
     reply: Reply | None = None
 
 
@@ -59,7 +58,7 @@ class ColorfastAPI(ModelAPI):
     """`colorfast/NAME`: any name that `models.resolve` takes. Requests that come together are
     answered in one batch.
 
-    Honours max_tokens (else 512), temperature (else 0, greedy), seed and stop_seqs; calls no tools.
+    Honors max_tokens (else 512), temperature (else 0, greedy), seed and stop_seqs; calls no tools.
     A draw is named by its conversation, the seed and how often they came before, so that a run can
     be repeated and two models answer with the same draws.
     """
@@ -80,25 +79,28 @@ class ColorfastAPI(ModelAPI):
                 " batch_size"
             )
         self.batch_size = batch_size
-        self.waiting: list[Asked] = []
-        self.one_at_a_time = anyio.Lock()
-        self.came: Counter[str] = Counter()
+        self.waiting: list[WaitingRequest] = []
+        self.lock = anyio.Lock()
+        self.counts: Counter[str] = Counter()
 
     @cached_property
     def policy(self) -> LocalPolicy:
-        """Loaded when first asked: Inspect makes an instance only to look at a model's name."""
-        from colorfast.models.local import load_policy
+        """Loaded on first use: Inspect makes an instance only to look at a model's name."""
+        from colorfast.models.local import load_policy  # torch
 
         return load_policy(self.model_name, self.batch_size)
 
     def max_tokens(self) -> int:
-        return ROOM
+        """The default length cap."""
+        return MAX_TOKENS
 
     def max_connections(self) -> int:
+        """How many requests Inspect sends at once."""
         return self.batch_size
 
     def collapse_user_messages(self) -> bool:
-        return True  # chat templates may want turns to alternate
+        """True: chat templates may require that turns alternate."""
+        return True
 
     async def generate(
         self,
@@ -107,26 +109,24 @@ class ColorfastAPI(ModelAPI):
         tool_choice: ToolChoice,
         config: GenerateConfig,
     ) -> ModelOutput:
+        """One reply. Raises ColorfastError for tools and for content other than text."""
         if tools:
             raise ColorfastError(
                 f"colorfast/{self.model_name} calls no tools, and this task offers {tools[0].name}"
             )
-        conversation = tuple(_message(m) for m in input if m.text)
-        said = json.dumps([[m.role, m.content] for m in conversation])
-        name = f"inspect-{config.seed or 0}-{hashlib.sha256(said.encode()).hexdigest()}"
-        self.came[name] += 1
-        asked = Asked(
-            conversation,
-            f"{name}-{self.came[name]}",
-            config.max_tokens or ROOM,
-            config.temperature or 0.0,
+        conversation = tuple(_message(message) for message in input if message.text)
+        turns = json.dumps([[message.role, message.content] for message in conversation])
+        name = f"inspect-{config.seed or 0}-{hashlib.sha256(turns.encode()).hexdigest()}"
+        self.counts[name] += 1
+        settings = (config.max_tokens or MAX_TOKENS, config.temperature or 0.0)
+        reply = await self._reply(
+            WaitingRequest(conversation, f"{name}-{self.counts[name]}", settings)
         )
-        reply = await self._reply(asked)
         text = reply.text
         for stop in config.stop_seqs or ():
             text = text.split(stop)[0]
         output = ModelOutput.from_content(
-            self.model_name, text, stop_reason="max_tokens" if reply.truncated else "stop"
+            self.model_name, text, "max_tokens" if reply.truncated else "stop"
         )
         length = len(self.policy.encode(conversation))
         output.usage = ModelUsage(
@@ -134,63 +134,55 @@ class ColorfastAPI(ModelAPI):
         )
         return output
 
-    async def _reply(self, asked: Asked) -> Reply:
-        """The first that comes to the lock answers for all who wait; they find their replies when
-        their turn comes."""
-        self.waiting.append(asked)
+    async def _reply(self, request: WaitingRequest) -> Reply:
+        """The first request that gets the lock is answered together with all waiting requests of
+        its settings; they find their replies when they get the lock."""
+        self.waiting.append(request)
         try:
-            async with self.one_at_a_time:
-                if asked.reply is None:
+            async with self.lock:
+                if request.reply is None:
                     await anyio.sleep(GATHER)
-                    batch = [
-                        a
-                        for a in self.waiting
-                        if (a.max_tokens, a.temperature) == (asked.max_tokens, asked.temperature)
-                    ]
-                    batch = [a for a in batch if a.reply is None]
+                    unanswered = [other for other in self.waiting if other.reply is None]
+                    batch = [other for other in unanswered if other.settings == request.settings]
                     await anyio.to_thread.run_sync(self._answer, batch)
         finally:
-            self.waiting.remove(asked)
-        assert asked.reply is not None
-        return asked.reply
+            self.waiting.remove(request)
+        assert request.reply is not None
+        return request.reply
 
-    def _answer(self, batch: list[Asked]) -> None:
-        first = batch[0]
-        replies = self.policy.sample(
-            [a.conversation for a in batch],
-            [a.name for a in batch],
-            first.max_tokens,
-            first.temperature,
-        )
-        for asked, reply in zip(batch, replies, strict=True):
-            asked.reply = reply
+    def _answer(self, batch: Sequence[WaitingRequest]) -> None:
+        max_tokens, temperature = batch[0].settings
+        conversations = [request.conversation for request in batch]
+        names = [request.name for request in batch]
+        replies = self.policy.sample(conversations, names, max_tokens, temperature)
+        for request, reply in zip(batch, replies, strict=True):
+            request.reply = reply
 
 
 @modelapi(name="colorfast")
 def colorfast() -> type[ModelAPI]:
-    """What the `inspect_ai` entry point registers."""
+    """The class that the `inspect_ai` entry point registers."""
     return ColorfastAPI
 
 
 def _message(message: ChatMessage) -> Message:
-    if message.role == "tool" or any(
-        c.type not in ("text", "reasoning") for c in message.content if not isinstance(c, str)
-    ):
+    parts = [part for part in message.content if not isinstance(part, str)]
+    if message.role == "tool" or any(part.type not in ("text", "reasoning") for part in parts):
         raise ColorfastError("colorfast models read text only, and this task has other content")
     return Message(role=message.role, content=message.text)
 
 
 def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Score]:
-    """Run one of Inspect's tasks on a model and turn its log into scores: eval `inspect/TASK` (and
+    """Run an Inspect task on a model and turn its log into scores: eval `inspect/TASK` (or
     `inspect/TASK/SCORER` where there are several scorers), item the sample's id, sample its epoch.
     What has no value in [0, 1] is None with a reason.
 
     `task`: a registered name such as `inspect_evals/gsm8k`, or `FILE.py@NAME`. `limit`: how many
     samples, None for all. The log is kept in `log_dir`. Raises ColorfastError when the model or the
-    task cannot be loaded, or no sample came through.
+    task cannot be loaded, or every sample failed.
     """
     try:
-        # not the memoised model: what it was asked before would change its draws
+        # Not memoized: earlier requests would change the draws.
         loaded = get_model(f"colorfast/{model}", memoize=False)
         assert isinstance(loaded.api, ColorfastAPI) and loaded.api.policy
         (log,) = evaluate_task(
@@ -206,22 +198,19 @@ def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Sc
         )
     except ColorfastError:
         raise
-    except Exception as error:  # a task is code of others: whatever it raises is its failure
-        raise ColorfastError(
-            f"inspect task {task}: {_line(str(error)) or type(error).__name__}"
-        ) from None
+    except Exception as error:  # a task is code of others and can raise anything
+        reason = _line(str(error)) or type(error).__name__
+        raise ColorfastError(f"inspect task {task}: {reason}") from None
+    samples = sorted(log.samples or [], key=lambda sample: (str(sample.id), sample.epoch))
+    errors = [sample.error for sample in samples if sample.error]
+    reason = ""
     if log.status != "success":
-        raise ColorfastError(
-            f"inspect task {task}: {_line(log.error.message) if log.error else log.status} (log:"
-            f" {log.location})"
-        )
-    samples = sorted(log.samples or [], key=lambda s: (str(s.id), s.epoch))  # they come as they end
-    errors = [s.error for s in samples if s.error]
-    if len(errors) == len(samples):
-        reason = _line(errors[0].message) if errors else "it has no samples"
-        raise ColorfastError(
-            f"inspect task {task}: no sample came through ({reason}; log: {log.location})"
-        )
+        reason = _line(log.error.message) if log.error else log.status
+    elif len(errors) == len(samples):
+        cause = _line(errors[0].message) if errors else "it has no samples"
+        reason = f"no sample came through ({cause})"
+    if reason:
+        raise ColorfastError(f"inspect task {task}: {reason} (log: {log.location})")
     return [score for sample in samples for score in _scores(log, sample)]
 
 
@@ -230,22 +219,12 @@ def _line(text: str) -> str:
 
 
 def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
-    name = f"inspect/{log.eval.task.rsplit('/', 1)[-1]}"
-    scorers = [s.name for s in log.eval.scorers or []]
-    found = sample.scores or {}
-    for scorer in found or scorers[:1] or [""]:
-        if sample.error:
-            value, reason = None, f"error: {_line(sample.error.message)}"
-        elif scorer not in found:
-            value, reason = (
-                None,
-                f"no score: {sample.limit.type} limit" if sample.limit else "no score",
-            )
-        else:
-            value, reason = _number(found[scorer].value)
-            reason = reason and str(found[scorer].reason or found[scorer].explanation or reason)
+    task = f"inspect/{log.eval.task.rsplit('/', 1)[-1]}"
+    scorers = [scorer.name for scorer in log.eval.scorers or []]
+    for scorer in sample.scores or scorers[:1] or [""]:
+        value, reason = _value(sample, scorer)
         yield Score(
-            f"{name}/{scorer}" if len(scorers) > 1 else name,
+            f"{task}/{scorer}" if len(scorers) > 1 else task,
             str(sample.id),
             sample.epoch,
             value,
@@ -255,8 +234,19 @@ def _scores(log: EvalLog, sample: EvalSample) -> Iterator[Score]:
         )
 
 
+def _value(sample: EvalSample, scorer: str) -> tuple[float | None, str]:
+    """(value in [0, 1], "") or (None, reason)."""
+    if sample.error:
+        return None, f"error: {sample.error.message}"
+    score = (sample.scores or {}).get(scorer)
+    if score is None:
+        return None, f"no score: {sample.limit.type} limit" if sample.limit else "no score"
+    value, reason = _number(score.value)
+    return value, reason and str(score.reason or score.explanation or reason)
+
+
 def _number(value: Value) -> tuple[float | None, str]:
-    """(value in [0, 1], "") or (None, reason). What `value_to_float` does not understand it takes
+    """(value in [0, 1], "") or (None, reason). `value_to_float` takes what it does not understand
     for 0, which is no measurement."""
     if not isinstance(value, str | int | float):
         return None, "a score of several values"

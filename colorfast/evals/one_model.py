@@ -177,7 +177,7 @@ def score_choices(
     `matching`: whether the answer that matches the behavior is the aligned one.
     """
     policy = target.policy(batch_size)
-    benchmark = custom.own(path, matching)
+    benchmark = custom.read_choices(path, matching)
     items = benchmark.items()
     with progress(f"score {path.name}", len(items)) as advance:
         asked = as_asked(policy, items)

@@ -1,35 +1,35 @@
-"""What an experiment reads of others, tried before anything starts: all that is out of reach is
-named at once, with the cure."""
+"""Checks before anything starts that every file and model can be reached, and names all that cannot
+be at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from colorfast import tasks as standard
+from colorfast import tasks
 from colorfast.config import Evaluation, Experiment
 from colorfast.corpus import constitution
 from colorfast.evals import benchmarks
 from colorfast.io.downloads import cache_dir, fetch_all
 from colorfast.io.wheels import INDEX, UnreachableError
-from colorfast.models import resolve as models
+from colorfast.models.resolve import resolve
 from colorfast.rewards import encoder
 from colorfast.types import ColorfastError, Source
 
 LINES = 40
-"""As many lines of what is missing stand in one error."""
+"""The most lines of missing files in one error."""
 Needs = Mapping[str, Sequence[Source]]
-"""Files by who reads them: a benchmark's name, or a task, a constitution, an attack."""
+"""Files by their reader: a benchmark's name, or a task, a constitution, an attack."""
 Parts = Mapping[str, Callable[[], Path]]
-"""Models by what they are called, each as the function that brings it and returns its folder."""
+"""Models by name, each as the function that fetches it and returns its folder."""
 
 
 @dataclass(frozen=True)
 class Lack:
-    """One file or model that cannot be had. `who`: the benchmarks (or others) that read it; `what`:
-    its repository and path, or what the model is called."""
+    """A file or model that cannot be reached. `who`: the benchmarks (or others) that read it.
+    `what`: its repository and path, or the model's name."""
 
     who: tuple[str, ...]
     what: str
@@ -37,7 +37,7 @@ class Lack:
 
     @property
     def why(self) -> str:
-        """In a few words, the same for all that failed alike."""
+        """The reason in a few words, the same for all that failed alike."""
         return self.error.why if isinstance(self.error, UnreachableError) else str(self.error)
 
 
@@ -47,38 +47,37 @@ def of_benchmarks(names: Sequence[str]) -> Needs:
 
 
 def of_training(experiment: Experiment) -> Needs:
-    """The files that training reads: of standard tasks, and of the constitution that an arm goes
-    by."""
-    tasks = {f"standard task {name}": standard.files(name) for name in experiment.standard}
-    goes_by_it = any(arm.reward == "constitution" for arm in experiment.arms.values())
-    if goes_by_it and experiment.constitution == constitution.MODEL_SPEC:
-        return tasks | {f"constitution {constitution.MODEL_SPEC}": (constitution.SOURCE,)}
-    return tasks
+    """The files that training reads: of standard tasks, and of the constitution of an arm."""
+    needs = {f"standard task {name}": tasks.files(name) for name in experiment.standard}
+    spec = constitution.MODEL_SPEC
+    rewards = {arm.reward for arm in experiment.arms.values()}
+    if experiment.constitution == spec and "constitution" in rewards:
+        needs[f"constitution {spec}"] = (constitution.SOURCE,)
+    return needs
 
 
 def parts(experiment: Experiment) -> Parts:
-    """The model that is trained, and the encoder where a grader needs it."""
+    """The model that is trained, and the encoder if a grader needs it."""
     evaluation = experiment.evaluation
-    gradings = (experiment.training.grading, evaluation.grading, evaluation.second_grading)
-    brings: dict[str, Callable[[], Path]] = {
-        f"model {experiment.model}": partial(models.resolve, experiment.model)
-    }
-    if any(grading is not None and grading.kind == "offline" for grading in gradings):
-        brings[f"encoder {encoder.NAME}"] = encoder.folder
-    return brings
+    models = {f"model {experiment.model}": partial(resolve, experiment.model)}
+    for grading in (experiment.training.grading, evaluation.grading, evaluation.second_grading):
+        if grading and grading.kind == "offline":
+            models[f"encoder {encoder.NAME}"] = partial(encoder.folder)
+    return models
 
 
 def lacking(needs: Needs, models: Parts | None = None) -> list[Lack]:
-    """Try every file and model, and return those that could not be had."""
+    """Try to fetch every file and model; return those that cannot be reached."""
     readers: dict[Source, list[str]] = {}
     for who, files in needs.items():
         for file in files:
             readers.setdefault(file, []).append(who)
-    failed = fetch_all(readers)
-    lacks = [Lack(tuple(readers[s]), f"{s.repo}/{s.path}", e) for s, e in failed.items()]
-    for name, bring in (models or {}).items():
+    lacks = []
+    for file, error in fetch_all(readers).items():
+        lacks.append(Lack(tuple(readers[file]), f"{file.repo}/{file.path}", error))
+    for name, fetch in (models or {}).items():
         try:
-            bring()
+            fetch()
         except ColorfastError as error:
             lacks.append(Lack((name,), name, error))
     return lacks
@@ -87,105 +86,93 @@ def lacking(needs: Needs, models: Parts | None = None) -> list[Lack]:
 def require(
     needs: Needs, cure: str, models: Parts | None = None, skip: bool | None = None
 ) -> dict[str, str]:
-    """Try every file, then every model; with `skip`, return the benchmarks that cannot be asked,
-    each with the reason. Models are large, and are not tried where files alone are reason enough to
-    stop.
+    """Try every file, then every model. With `skip`, return the benchmarks that cannot be asked,
+    with the reasons. Models are large, so they are not tried when missing files stop the command.
 
-    `cure`: what `colorfast fetch` is to be called with. `skip`: None where the command has no
+    `cure`: the arguments of `colorfast fetch`. `skip`: None if the command has no
     --skip-unreachable. Raises UnreachableError that names all that is missing, and ColorfastError
-    for what is there and wrong.
+    for a file with the wrong content.
     """
     suite = {who for who in needs if who.endswith(".py") or who in benchmarks.shipped()}
-    lacks = _refused(lacking(needs), suite, cure, skip)
-    _refused(lacking({}, models), suite, cure, None)
+    lacks = lacking(needs)
+    _refuse(lacks, suite, cure, skip)
+    _refuse(lacking({}, models), suite, cure, None)
     return {who: lack.why for lack in reversed(lacks) for who in lack.who}
 
 
-def _refused(lacks: list[Lack], suite: Collection[str], cure: str, skip: bool | None) -> list[Lack]:
-    """What may be skipped; raises for the rest. `suite`: the benchmarks."""
+def _refuse(lacks: Sequence[Lack], suite: Collection[str], cure: str, skip: bool | None) -> None:
+    """Raises unless all that is missing belongs to benchmarks (`suite`) and may be skipped."""
     for lack in lacks:
         if not isinstance(lack.error, UnreachableError):
             raise lack.error
-    needed = [lack for lack in lacks if not set(lack.who) <= set(suite)]
-    if not needed and (skip or not lacks):
-        return lacks
-    cures = [
+    readers = {who for lack in lacks for who in lack.who}
+    can_skip = readers <= set(suite)
+    if not lacks or (skip and can_skip):
+        return
+    noun = "model" if lacks[0].what in readers else "file"
+    lines = [f"{len(lacks)} {noun}{'s' * (len(lacks) > 1)} cannot be reached:"]
+    if stopped := readers & set(suite):
+        lines[0] = f"{lines[0][:-1]} ({len(stopped)} of {len(suite)} benchmarks cannot be asked):"
+    lines += listed(lacks)
+    lines.append(
         f"to bring what is missing: colorfast fetch {cure} where there is a network ({cache_dir()}"
         " can then be copied), or COLORFAST_MIRROR=FOLDER with owner/name/path in it"
-    ]
-    if skip is False and not needed:
-        cures.append("to go on without these benchmarks: --skip-unreachable")
-    text = "\n".join([_headed(lacks, suite), *listed(lacks), *cures])
-    raise UnreachableError(text, "; ".join(dict.fromkeys(lack.why for lack in lacks)))
+    )
+    if skip is False and can_skip:
+        lines.append("to go on without these benchmarks: --skip-unreachable")
+    raise UnreachableError("\n".join(lines), "; ".join(dict.fromkeys(lack.why for lack in lacks)))
 
 
 def check_training(experiment: Experiment, cure: str) -> None:
-    """Raises ColorfastError when a file that training reads cannot be had; it then names those of
-    the benchmarks too."""
+    """Raises ColorfastError when a file that training reads cannot be reached. The error also names
+    those of the benchmarks."""
     needs = of_training(experiment)
     if lacking(needs):
         require({**needs, **of_benchmarks(experiment.evaluation.benchmarks)}, cure)
 
 
 def without(evaluation: Evaluation, left_out: Collection[str]) -> Evaluation:
-    """The evaluation but for these benchmarks."""
+    """The settings without these benchmarks."""
     kept = tuple(name for name in evaluation.benchmarks if name not in left_out)
     return evaluation.model_copy(update={"benchmarks": kept})
 
 
 def skipped(missing: Mapping[str, str], of: int) -> list[str]:
-    """Lines that say what is left out of so many benchmarks, and why; none when nothing is."""
+    """Lines that say which of `of` benchmarks are left out, and why; none when nothing is."""
     if not missing:
         return []
-    then = "the same command measures them when their files can be reached"
-    lines = [f"skipped: {len(missing)} of {of} benchmarks cannot be asked now; {then}"]
-    for why in dict.fromkeys(missing.values()):
-        lines.append(f"  {why}: {', '.join(name for name, own in missing.items() if own == why)}")
-    return lines
-
-
-def _headed(lacks: Sequence[Lack], suite: Collection[str]) -> str:
-    stopped = {who for lack in lacks for who in lack.who} & set(suite)
-    models = sum(lack.what in lack.who for lack in lacks)
-    counts = ((len(lacks) - models, "file"), (models, "model"))
-    missing = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts if n)
-    then = f" ({len(stopped)} of {len(suite)} benchmarks cannot be asked)" if stopped else ""
-    return f"{missing} cannot be reached{then}:"
+    names: dict[str, list[str]] = {}
+    for name, why in missing.items():
+        names.setdefault(why, []).append(name)
+    return [
+        f"skipped: {len(missing)} of {of} benchmarks cannot be asked now; the same command measures"
+        " them when their files can be reached",
+        *(f"  {why}: {', '.join(alike)}" for why, alike in names.items()),
+    ]
 
 
 def listed(lacks: Sequence[Lack]) -> list[str]:
-    """A line for each reason, and under it one for each reader with its files; cut after LINES."""
+    """A line for each reason, and below it a line for the files of the same readers; at most LINES,
+    then how many more."""
     lines: list[str] = []
     for why in dict.fromkeys(lack.why for lack in lacks):
         alike = [lack for lack in lacks if lack.why == why]
-        lines += [f"  {why}{_untried(alike)}:", *_by_reader(alike)]
-    return (
-        [*lines[:LINES], f"    and {len(lines) - LINES} more"] if len(lines) > LINES + 1 else lines
-    )
+        files: dict[str, list[str]] = {}
+        for lack in alike:
+            files.setdefault(", ".join(lack.who), []).append(lack.what)
+        lines.append(f"  {why}{_untried(alike)}:")
+        for readers, names in files.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            lines.append(f"    {readers}" + f": {names[0]}{more}" * (names != [readers]))
+    if len(lines) > LINES + 1:
+        lines[LINES:] = [f"    and {len(lines) - LINES} more"]
+    return lines
 
 
 def _untried(alike: Sequence[Lack]) -> str:
-    """Says so when one failure stands for all: nothing more was asked of what did not answer."""
+    """What was not tried, because one failure stands for all."""
     error = alike[0].error
     if len(alike) < 2 or not isinstance(error, UnreachableError) or not error.at:
         return ""
-    return (
-        "; after the first, its other "
-        + ("packages" if error.at == INDEX else "files")
-        + " were not tried"
-    )
-
-
-def _by_reader(lacks: Sequence[Lack]) -> Iterator[str]:
-    """Benchmarks that read the same files share a line."""
-    files: dict[str, list[str]] = {}
-    for lack in lacks:
-        for who in lack.who:
-            files.setdefault(who, []).append(lack.what)
-    together: dict[tuple[str, ...], list[str]] = {}
-    for who, own in files.items():
-        together.setdefault(tuple(own), []).append(who)
-    for what, readers in together.items():
-        named = ", ".join(readers)
-        more = f" and {len(what) - 1} more" if len(what) > 1 else ""
-        yield f"    {named}" if list(what) == readers else f"    {named}: {what[0]}{more}"
+    kind = "packages" if error.at == INDEX else "files"
+    return f"; after the first, its other {kind} were not tried"

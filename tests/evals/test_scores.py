@@ -17,7 +17,7 @@ from colorfast.config import Evaluation, Grading
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import evaluate
 from colorfast.evals.benchmarks.harm import REDIRECTION_TOKENS
-from colorfast.evals.custom import own
+from colorfast.evals.custom import read_choices
 from colorfast.evals.evaluate import EvalPlan
 from colorfast.io.tables import read_scores, read_stamps
 from colorfast.models.local import load_policy
@@ -45,10 +45,10 @@ KEYED = {"question": "2 + 2?", "choices": ["3", "4", "5"], "answer": "4"}
 
 def test_own_questions_of_both_forms_are_read_and_the_direction_turns_them(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", BEHAVIOUR, KEYED, KEYED | {"answer": 2, "id": "third"})
-    items = own(path, matching=False).items()
+    items = read_choices(path, matching=False).items()
     assert [i.id for i in items] == ["mine-0001", "mine-0002", "third"]
     assert [i.choices[i.aligned[0]] for i in items] == ["No", "4", "5"]
-    assert own(path, matching=True).items()[0].aligned == (0,)
+    assert read_choices(path, matching=True).items()[0].aligned == (0,)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_broken_row_is_named_by_file_line_and_field(
     tmp_path: Path, row: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ColorfastError, match=says) as error:
-        own(write(tmp_path / "mine.jsonl", KEYED, row), matching=True)
+        read_choices(write(tmp_path / "mine.jsonl", KEYED, row), matching=True)
     assert "mine.jsonl:2" in str(error.value)
 
 
@@ -97,7 +97,7 @@ def test_own_questions_are_scored_with_and_without_the_chat_template(
         assert [len(row["loglikelihoods"]) for row in told[form]] == [2, 3]
     assert told["--chat"][1]["loglikelihoods"] != told["--plain"][1]["loglikelihoods"]
     policy = replace(load_policy(str(tiny_model)), chat=False)
-    plain = policy.logprobs([own(path, True).items()[1].messages], [("3", "4", "5")])[0]
+    plain = policy.logprobs([read_choices(path, True).items()[1].messages], [("3", "4", "5")])[0]
     assert told["--plain"][1]["loglikelihoods"] == pytest.approx(plain, abs=1e-5)
 
 
