@@ -33,18 +33,12 @@ def letters(question: str, options: Sequence[str]) -> str:
     return "\n".join([question, *lines, "Answer with the letter only."])
 
 
-def shuffled(name: str, choices: Sequence[str], right: int) -> tuple[tuple[str, ...], int]:
-    """The choices in an order drawn by the item's name, and the new index of the right one."""
-    order = list(range(len(choices)))
-    random.Random(f"order-{name}").shuffle(order)
-    return tuple(choices[i] for i in order), order.index(right)
-
-
 def question(name: str, text: str, options: Sequence[str], right: int = 0) -> Item:
     """A question with one right option. The choices are the options, in an order drawn by the
     item's name, so that a position tells nothing."""
-    choices, right = shuffled(name, options, right)
-    return Item(name, user(text), choices, (right,))
+    order = list(range(len(options)))
+    random.Random(f"order-{name}").shuffle(order)
+    return Item(name, user(text), tuple(options[i] for i in order), (order.index(right),))
 
 
 def lettered(asked: Item) -> Item:

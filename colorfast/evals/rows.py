@@ -45,12 +45,8 @@ class Row:
 
     def error(self, problem: str) -> ColorfastError:
         """The error to raise for a problem in this row."""
-        return file_error(self.source, f"row {self.number}: {problem}")
-
-
-def file_error(source: Source, problem: str) -> ColorfastError:
-    """The error to raise for a problem in a source file."""
-    return ColorfastError(f"{source.repo}/{source.path}: {problem}")
+        file = f"{self.source.repo}/{self.source.path}"
+        return ColorfastError(f"{file}: row {self.number}: {problem}")
 
 
 def rows(
@@ -59,7 +55,8 @@ def rows(
     """The rows of a CSV, JSONL (also gzipped) or JSON file.
 
     `columns`: the column names of a CSV file without a header. `key`: where a JSON file holds an
-    object, the field with the list of rows. Raises ColorfastError for rows that cannot be read.
+    object, the field with the list of rows. Raises ColorfastError or ValueError for rows that
+    cannot be read.
     """
     path = fetch(source)
     values: Iterable[Any]
@@ -68,21 +65,19 @@ def rows(
     elif path.suffix == ".json":
         values = _json_values(source, key)
     elif path.suffix == ".gz":
-        values = _gzip_values(source, path)
+        values = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
     else:
         values = (row for _, row in read_jsonl(path))
     for number, value in enumerate(values, 1):
+        row = Row(source, number, value)
         if not isinstance(value, dict):
-            raise file_error(source, f"row {number}: wants an object")
-        yield Row(source, number, value)
+            raise row.error("wants an object")
+        yield row
 
 
 def read_json(source: Source) -> Any:
-    """The content of a JSON file. Raises ColorfastError when it is not JSON."""
-    try:
-        return json.loads(fetch(source).read_text(encoding="utf-8"))
-    except ValueError:
-        raise file_error(source, "not JSON") from None
+    """The content of a JSON file. Raises ValueError when it is not JSON."""
+    return json.loads(fetch(source).read_text(encoding="utf-8"))
 
 
 def _csv_values(path: Path, columns: Sequence[str] | None) -> Iterator[dict[str, str]]:
@@ -97,15 +92,5 @@ def _json_values(source: Source, key: str | None) -> list[Any]:
     if key and isinstance(content, dict):
         content = content.get(key)
     if not isinstance(content, list):
-        where = f" under {key!r}" if key else ""
-        raise file_error(source, f"wants a JSON list of objects{where}")
+        raise ColorfastError(f"{source.repo}/{source.path}: wants a JSON list of objects")
     return content
-
-
-def _gzip_values(source: Source, path: Path) -> Iterator[Any]:
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            raise file_error(source, f"row {number}: not JSON") from None

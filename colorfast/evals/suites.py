@@ -33,7 +33,6 @@ QUICK = (
 )
 """Ten families, from packages alone. Short questions come first: a laptop answers them."""
 HEALTH = ("health", "mental health")
-DISPUTED = "direction disputed"
 COPIES = ("rho-gsm8k-flattered",)
 """Evals that repeat the questions of another eval. They are in `packaged`, and left out of
 `standard`, where those questions would count twice."""
@@ -84,35 +83,21 @@ def get(name: str) -> Benchmark:
 
 def suite(name: str) -> tuple[str, ...]:
     """The ids of the benchmarks in a suite (one of SUITES)."""
-    if name == "quick":
-        return QUICK
-    return tuple(b.id for b in shipped().values() if _holds(name, b))
-
-
-def _holds(name: str, benchmark: Benchmark) -> bool:
-    family = benchmark.family
-    match name:
-        case "standard":
-            return family != DISPUTED and benchmark.id not in _left_out()
-        case "health":
-            return family in HEALTH
-        case "nonhealth":
-            return _holds("standard", benchmark) and family not in HEALTH and not benchmark.control
-        case "capability":
-            return family == "capability"
-        case "refusal":
-            return family in ("harm refusal", "over-refusal")
-        case "packaged":
-            return all(source.repo.startswith(WHEEL) for source in benchmark.sources)
-        case "all":
-            return True
-    raise KeyError(name)
-
-
-@cache
-def _left_out() -> frozenset[str]:
-    personas = [b.id for b in shipped().values() if b.family == "personas"]
-    return frozenset([*personas[-PERSONAS_LEFT_OUT:], *COPIES])
+    every = shipped().values()
+    personas = [b.id for b in every if b.family == "personas"]
+    left_out = {*personas[-PERSONAS_LEFT_OUT:], *COPIES}
+    standard = [b for b in every if b.family != "direction disputed" and b.id not in left_out]
+    benchmarks = {
+        "standard": standard,
+        "quick": [shipped()[name] for name in QUICK],
+        "health": [b for b in every if b.family in HEALTH],
+        "nonhealth": [b for b in standard if b.family not in HEALTH and not b.control],
+        "capability": [b for b in every if b.family == "capability"],
+        "refusal": [b for b in every if b.family in ("harm refusal", "over-refusal")],
+        "packaged": [b for b in every if all(s.repo.startswith(WHEEL) for s in b.sources)],
+        "all": every,
+    }
+    return tuple(benchmark.id for benchmark in benchmarks[name])
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from colorfast.types import ColorfastError, Reply, Scenario
 
 Scores = npt.NDArray[np.float64]
 Pairs = Sequence[tuple[Reply, Scenario]]
+Table = list[dict[str, Any]]
 LABELED = (
     source("pypi/pyrit-1.1.0", "refusal.csv"),
     source("pypi/pyrit-1.1.0", "refusal_extra.csv"),
@@ -54,14 +55,10 @@ def _scores(pairs: Pairs) -> dict[str, Scores]:
     code = [verdict.score or 0.0 for verdict in verdicts]
     meanings = [semantic.SemanticScore(0.0, 0.0)] * len(pairs)
     for half, weights in enumerate(_halves()):
-        indices = [
-            i
-            for i, (_, scenario) in enumerate(pairs)
-            if _half(scenario) == half and not verdicts[i].reason
-        ]
-        for i, meaning in zip(
-            indices, semantic.score([pairs[i] for i in indices], weights), strict=True
-        ):
+        graded = [i for i, verdict in enumerate(verdicts) if not verdict.reason]
+        indices = [i for i in graded if _half(pairs[i][1]) == half]
+        scored = semantic.score([pairs[i] for i in indices], weights)
+        for i, meaning in zip(indices, scored, strict=True):
             meanings[i] = meaning
     return {
         "code": np.array(code),
@@ -82,20 +79,11 @@ def _halves() -> tuple[semantic.Weights, ...]:
     )
 
 
-def by_kind(
-    scenarios: Sequence[Scenario], principles: constitution.Constitution = ()
-) -> list[dict[str, Any]]:
+def by_kind(scenarios: Sequence[Scenario]) -> Table:
     """A row for each kind of known reply: how many, and for each way of grading their mean score
-    and the AUC of good replies over them. With `principles`, a constitution replaces the rubrics of
-    the scenarios."""
+    and the AUC of good replies over them."""
     known = semantic.known_replies(scenarios)
-    pairs = [(reply, scenario) for _, reply, scenario in known]
-    if principles:
-        pairs = [
-            (reply, s.model_copy(update={"rubric": constitution.rubric(principles, s)}))
-            for reply, s in pairs
-        ]
-    scores = _scores(pairs)
+    scores = _scores([(reply, scenario) for _, reply, scenario in known])
     kinds = np.array([reply.kind for reply in known])
     good = kinds == "good"
     groups = {"all poor": ~good & (kinds != "stray")}
@@ -107,7 +95,7 @@ def by_kind(
     return table
 
 
-def by_domain(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+def by_domain(scenarios: Sequence[Scenario]) -> Table:
     """A row for each domain: the AUC of good replies over poor ones, for each way of grading."""
     known = [reply for reply in semantic.known_replies(scenarios) if reply.kind != "stray"]
     scores = _scores([(reply, scenario) for _, reply, scenario in known])
@@ -121,7 +109,7 @@ def by_domain(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
     return table
 
 
-def degenerates(scenarios: Sequence[Scenario]) -> list[dict[str, Any]]:
+def degenerates(scenarios: Sequence[Scenario]) -> Table:
     """A row for each kind of reply that says nothing on the topic: the mean and the highest offline
     score, and the share at .2 or above."""
     known = semantic.known_replies(scenarios)
@@ -171,33 +159,29 @@ def agreement(scenarios: Sequence[Scenario], judge: Grade, n: int) -> dict[str, 
     return table | {"graded": int(graded.sum()), "asked": len(pairs)}
 
 
-def refusals() -> list[dict[str, Any]]:
+def refusals() -> Table:
     """The refusal detector against people's labels: accuracy and the four counts, by the reply
     alone and with the prompt."""
     table = []
     for file in LABELED:
         replies = list(rows(file))
+        texts = [row.values["assistant_response"] for row in replies]
         refused = np.array([row["human_score"] == "1" for row in replies])
         for sees in ("reply", "reply and prompt"):
-            detected = np.array(
-                [
-                    refusal(
-                        row.values["assistant_response"],
-                        row["objective"] if "prompt" in sees else "",
-                    )
-                    != "none"
-                    for row in replies
-                ]
+            prompts = [row["objective"] if sees != "reply" else "" for row in replies]
+            detected = np.array([kind != "none" for kind in map(refusal, texts, prompts)])
+            table.append(
+                {
+                    "file": file.path,
+                    "sees": sees,
+                    "n": len(texts),
+                    "accuracy": float((refused == detected).mean()),
+                    "refusals found": int((refused & detected).sum()),
+                    "refusals missed": int((refused & ~detected).sum()),
+                    "false alarms": int((~refused & detected).sum()),
+                    "answers passed": int((~refused & ~detected).sum()),
+                }
             )
-            counts = {
-                "refusals found": refused & detected,
-                "refusals missed": refused & ~detected,
-                "false alarms": ~refused & detected,
-                "answers passed": ~refused & ~detected,
-            }
-            accuracy = float((refused == detected).mean())
-            row = {"file": file.path, "sees": sees, "n": len(replies), "accuracy": accuracy}
-            table.append(row | {name: int(cells.sum()) for name, cells in counts.items()})
     return table
 
 
@@ -230,7 +214,7 @@ def everything(judge: Endpoint | None, replies: int) -> dict[str, Any]:
     return measured
 
 
-def by_constitution(name: str) -> dict[str, list[dict[str, Any]]]:
+def by_constitution(name: str) -> dict[str, Table]:
     """How well a constitution tells good replies from poor ones by code and meaning, on all
     scenarios and on the held-out ones. Raises ColorfastError when it has no criteria for code."""
     principles = constitution.load(name)
@@ -239,5 +223,8 @@ def by_constitution(name: str) -> dict[str, list[dict[str, Any]]]:
             f"constitution {name}: it has no criteria for code, so that only a judge can grade"
             " by it"
         )
-    held = [s for s in corpus() if s.split == "heldout"]
-    return {"all": by_kind(corpus(), principles), "held out": by_kind(held, principles)}
+    scenarios = [
+        s.model_copy(update={"rubric": constitution.rubric(principles, s)}) for s in corpus()
+    ]
+    held = [s for s in scenarios if s.split == "heldout"]
+    return {"all": by_kind(scenarios), "held out": by_kind(held)}

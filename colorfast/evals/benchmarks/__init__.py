@@ -7,7 +7,6 @@ from colorfast.evals.items import (
     fingerprint,
     letters,
     question,
-    shuffled,
     user,
     yes_no,
 )
@@ -38,7 +37,6 @@ __all__ = [
     "question",
     "rows",
     "shipped",
-    "shuffled",
     "suite",
     "user",
     "yes_no",

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from colorfast.evals.items import choice, shuffled
+from colorfast.evals.items import choice, question
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
@@ -49,8 +50,8 @@ def harmless(file: Source) -> Iterator[Item]:
         replies = chosen[-1].content, rejected[-1].content
         if _alike(*replies):
             name = f"harmless-{row.number:04d}"
-            choices, right = shuffled(name, replies, 0)
-            yield Item(name, tuple(chosen[:-1]), choices, (right,))
+            item = question(name, chosen[-2].content, replies)
+            yield replace(item, messages=tuple(chosen[:-1]))
 
 
 BENCHMARKS = (
