@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,11 +60,11 @@ def heldout_asker(
     folder: Path | None = None,
 ) -> Asker[list[Score]]:
     """`score_heldout` as an asker (see `models.request_batcher`)."""
-    asked = [(s, sample) for s in scenarios for sample in range(evaluation.samples)]
+    draws = list(itertools.product(scenarios, range(evaluation.samples)))
     grade = graders(evaluation.grading)
     scores = []
-    for start in range(0, len(asked), evaluation.batch_size):
-        part = asked[start : start + evaluation.batch_size]
+    for start in range(0, len(draws), evaluation.batch_size):
+        part = draws[start : start + evaluation.batch_size]
         replies = yield SampleRequest(
             [scenario.messages for scenario, _ in part],
             [f"heldout-{scenario.id}-{sample}" for scenario, sample in part],

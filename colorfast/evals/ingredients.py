@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from colorfast.config import Grading
@@ -154,4 +155,4 @@ def rarity_digest(rarity: Mapping[str, float]) -> str:
 
 def listed() -> Collection[str]:
     """Every file and folder that is an ingredient of some result."""
-    return {*ANSWERS, *TRAINS, *(name for names in GRADES.values() for name in names)}
+    return {*ANSWERS, *TRAINS, *chain.from_iterable(GRADES.values())}

@@ -211,7 +211,10 @@ def run_task(model: str, task: str, limit: int | None, log_dir: Path) -> list[Sc
         reason = f"no sample came through ({cause})"
     if reason:
         raise ColorfastError(f"inspect task {task}: {reason} (log: {log.location})")
-    return [score for sample in samples for score in _scores(log, sample)]
+    scores: list[Score] = []
+    for sample in samples:
+        scores += _scores(log, sample)
+    return scores
 
 
 def _line(text: str) -> str:

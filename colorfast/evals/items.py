@@ -41,10 +41,10 @@ def question(name: str, text: str, options: Sequence[str], right: int = 0) -> It
     return Item(name, user(text), tuple(options[i] for i in order), (order.index(right),))
 
 
-def lettered(asked: Item) -> Item:
+def lettered(item: Item) -> Item:
     """A question whose options are lettered, to be answered by the letter."""
-    prompt = letters(asked.messages[-1].content, asked.choices)
-    return replace(asked, messages=user(prompt), choices=tuple(LETTERS[: len(asked.choices)]))
+    prompt = letters(item.messages[-1].content, item.choices)
+    return replace(item, messages=user(prompt), choices=tuple(LETTERS[: len(item.choices)]))
 
 
 def in_letters(read: Reader) -> Reader:
@@ -124,7 +124,7 @@ def chosen(benchmark: Benchmark, n: int) -> tuple[Item, ...]:
 def fingerprint(benchmark: Benchmark, items: Sequence[Item]) -> str:
     """Twelve hex digits of the items and how they are scored. Scores with different fingerprints do
     not compare."""
-    asked = [
+    content = [
         [i.id, [m.model_dump() for m in i.messages], i.choices, i.aligned, i.data] for i in items
     ]
-    return digest([VERSION, benchmark.id, benchmark.kind, asked])[:12]
+    return digest([VERSION, benchmark.id, benchmark.kind, content])[:12]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from colorfast import tasks
@@ -97,7 +98,10 @@ def require(
     lacks = lacking(needs)
     _refuse(lacks, suite, cure, skip)
     _refuse(lacking({}, models), suite, cure, None)
-    return {who: lack.why for lack in reversed(lacks) for who in lack.who}
+    reasons: dict[str, str] = {}
+    for lack in reversed(lacks):
+        reasons |= dict.fromkeys(lack.who, lack.why)
+    return reasons
 
 
 def _refuse(lacks: Sequence[Lack], suite: Collection[str], cure: str, skip: bool | None) -> None:
@@ -105,7 +109,7 @@ def _refuse(lacks: Sequence[Lack], suite: Collection[str], cure: str, skip: bool
     for lack in lacks:
         if not isinstance(lack.error, UnreachableError):
             raise lack.error
-    readers = {who for lack in lacks for who in lack.who}
+    readers = set(chain.from_iterable(lack.who for lack in lacks))
     can_skip = readers <= set(suite)
     if not lacks or (skip and can_skip):
         return

@@ -4,6 +4,7 @@ different stamps never compare."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def heldout_stamp(scenarios: Sequence[Scenario], evaluation: Evaluation) -> str:
     """The stamp of the held-out scenarios."""
     settings = evaluation.model_dump(mode="json", exclude=UNSTAMPED) | _precision(evaluation)
     settings["grading_code"] = ingredients.grading(evaluation.grading)
-    own_graders = {c.grader for s in scenarios for c in s.rubric if c.grader.endswith(".py")}
+    criteria = chain.from_iterable(scenario.rubric for scenario in scenarios)
+    own_graders = {c.grader for c in criteria if c.grader.endswith(".py")}
     if own_graders:
         settings["graders"] = [file_sha256(Path(path)) for path in sorted(own_graders)]
     return digest([[s.model_dump(mode="json") for s in scenarios], settings])[:12]
