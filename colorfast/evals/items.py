@@ -16,6 +16,7 @@ LETTERS = "ABCDEFGHIJ"
 VERSION = 1
 """Part of every fingerprint. Raise it when a prompt stays and its scoring changes."""
 T = TypeVar("T")
+Items = Iterator[Item]
 Reader = Callable[..., Iterable[Item]]
 """Takes the files of a benchmark, one argument each, and makes its items."""
 ScoreReply = Callable[[Item, Reply], tuple[float | None, str]]
@@ -71,7 +72,7 @@ def prompts(name: str, field: str, keep: Callable[[Row], bool] = lambda row: Tru
     """A reader of one prompt a row. `name` formats the row's number to the item's id, such as
     "advbench-{:04d}"."""
 
-    def read(file: Source) -> Iterator[Item]:
+    def read(file: Source) -> Items:
         for row in rows(file):
             if keep(row):
                 yield Item(name.format(row.number), user(row[field]))
@@ -79,7 +80,7 @@ def prompts(name: str, field: str, keep: Callable[[Row], bool] = lambda row: Tru
     return read
 
 
-def made_by(read: Reader, files: Sequence[Source]) -> Callable[[], tuple[Item, ...]]:
+def made_by(read: Reader, *files: Source) -> Callable[[], tuple[Item, ...]]:
     """The `items` of a benchmark. They raise ColorfastError for files of another form."""
 
     def items() -> tuple[Item, ...]:
@@ -94,11 +95,9 @@ def made_by(read: Reader, files: Sequence[Source]) -> Callable[[], tuple[Item, .
     return items
 
 
-def choice(
-    name: str, family: str, trait: str, files: tuple[Source, ...], read: Reader
-) -> Benchmark:
+def choice(name: str, family: str, trait: str, read: Reader, *files: Source) -> Benchmark:
     """A benchmark answered by log-likelihood. Without a trait to reflect it is a control."""
-    items = made_by(read, files)
+    items = made_by(read, *files)
     return Benchmark(name, family, "choice", trait, files, items, control=not trait)
 
 

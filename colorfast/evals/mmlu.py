@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from colorfast.evals.items import choice, in_letters, question
+from colorfast.evals.items import Items, choice, in_letters, question
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
-from colorfast.types import Benchmark, Item, Source
+from colorfast.types import Benchmark, Source
 
 
 def mmlu_file(subject: str) -> Source:
@@ -16,17 +15,16 @@ def mmlu_file(subject: str) -> Source:
     return source("Matt-Harvill/assignment5-alignment", f"data/mmlu/test/{subject}_test.csv")
 
 
-def mmlu(*files: Source) -> Iterator[Item]:
+def mmlu(*files: Source) -> Items:
     """The questions of MMLU files, which have no header."""
-    for file in files:
-        subject = Path(file.path).stem.removesuffix("_test").replace("_", "-")
-        for row in rows(file, columns=("question", *"ABCD", "key")):
-            right = "ABCD".index(row.one_of("key", "ABCD"))
-            options = [row[letter] for letter in "ABCD"]
-            yield question(f"{subject}-{row.number:04d}", row["question"], options, right)
+    for row in rows(*files, columns=("question", *"ABCD", "key")):
+        subject = Path(row.source.path).stem.removesuffix("_test").replace("_", "-")
+        right = "ABCD".index(row.one_of("key", "ABCD"))
+        options = [row[letter] for letter in "ABCD"]
+        yield question(f"{subject}-{row.number:04d}", row["question"], options, right)
 
 
 def mmlu_subject(subject: str, family: str, trait: str = "") -> Benchmark:
     """A subject, answered by the letter. Without a trait to reflect it is a control."""
     name = f"mmlu-{subject.replace('_', '-')}"
-    return choice(name, family, trait, (mmlu_file(subject),), in_letters(mmlu))
+    return choice(name, family, trait, in_letters(mmlu), mmlu_file(subject))

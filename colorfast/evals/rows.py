@@ -50,29 +50,36 @@ class Row:
 
 
 def rows(
-    source: Source, columns: Sequence[str] | None = None, key: str | None = None
+    *sources: Source, columns: Sequence[str] | None = None, key: str | None = None
 ) -> Iterator[Row]:
-    """The rows of a CSV, JSONL (also gzipped) or JSON file.
+    """The rows of CSV, JSONL (also gzipped) or JSON files; each file is numbered from 1.
 
     `columns`: the column names of a CSV file without a header. `key`: where a JSON file holds an
     object, the field with the list of rows. Raises ColorfastError or ValueError for rows that
     cannot be read.
     """
+    for source in sources:
+        for number, value in enumerate(_values(source, columns, key), 1):
+            row = Row(source, number, value)
+            if not isinstance(value, dict):
+                raise row.error("wants an object")
+            yield row
+
+
+def _values(source: Source, columns: Sequence[str] | None, key: str | None) -> Iterable[Any]:
     path = fetch(source)
-    values: Iterable[Any]
-    if path.suffix == ".csv":
-        values = _csv_values(path, columns)
-    elif path.suffix == ".json":
-        values = _json_values(source, key)
-    elif path.suffix == ".gz":
-        values = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
-    else:
-        values = (row for _, row in read_jsonl(path))
-    for number, value in enumerate(values, 1):
-        row = Row(source, number, value)
-        if not isinstance(value, dict):
-            raise row.error("wants an object")
-        yield row
+    match path.suffix:
+        case ".csv":
+            return _csv_values(path, columns)
+        case ".gz":
+            return map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
+        case ".json":
+            content = read_json(source)
+            values = content.get(key) if isinstance(content, dict) else content
+            if not isinstance(values, list):
+                raise ColorfastError(f"{source.repo}/{source.path}: wants a JSON list of objects")
+            return values
+    return (row for _, row in read_jsonl(path))
 
 
 def read_json(source: Source) -> Any:
@@ -85,12 +92,3 @@ def _csv_values(path: Path, columns: Sequence[str] | None) -> Iterator[dict[str,
     while text.startswith("# "):  # some files begin with comments
         text = text.partition("\n")[2]
     return csv.DictReader(io.StringIO(text), fieldnames=columns)
-
-
-def _json_values(source: Source, key: str | None) -> list[Any]:
-    content = read_json(source)
-    if key and isinstance(content, dict):
-        content = content.get(key)
-    if not isinstance(content, list):
-        raise ColorfastError(f"{source.repo}/{source.path}: wants a JSON list of objects")
-    return content

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from colorfast.evals.items import alternate, choice, made_by, scored_by, user, yes_no
+from colorfast.evals.items import Items, alternate, choice, made_by, scored_by, user, yes_no
 from colorfast.evals.rows import Row, rows
 from colorfast.io.downloads import source
 from colorfast.rewards.graders.shows import behavior
@@ -41,14 +39,14 @@ def balanced_rows(file: Source) -> list[Row]:
     return alternate(answerable, unanswerable)
 
 
-def selfaware(file: Source) -> Iterator[Item]:
+def selfaware(file: Source) -> Items:
     """Each question as it stands."""
     for row in balanced_rows(file):
         data = (("answerable", str(row["answerable"])),)
         yield Item(f"selfaware-{row.number:04d}", user(row["question"]), data=data)
 
 
-def can_be_answered(file: Source) -> Iterator[Item]:
+def can_be_answered(file: Source) -> Items:
     """Can the question be answered? Yes or No."""
     for row in balanced_rows(file):
         text = f"Can this question be answered with a fact that is known today?\n{row['question']}"
@@ -76,10 +74,10 @@ BENCHMARKS = (
         "generated",
         TRAIT,
         (SELFAWARE,),
-        made_by(selfaware, (SELFAWARE,)),
+        made_by(selfaware, SELFAWARE),
         scored_by(knows_what_is_known),
         best=lambda item: ANSWER if _answerable(item) else DISCLAIMER,
         worst=lambda item: DISCLAIMER if _answerable(item) else ANSWER,
     ),
-    choice("selfaware-mc", "calibration", TRAIT, (SELFAWARE,), can_be_answered),
+    choice("selfaware-mc", "calibration", TRAIT, can_be_answered, SELFAWARE),
 )

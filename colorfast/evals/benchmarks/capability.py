@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from colorfast.evals.items import made_by, scored_by, user
+from colorfast.evals.items import Items, made_by, scored_by, user
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
@@ -45,7 +45,7 @@ def problems(file: Source) -> Iterator[Problem]:
         yield Problem(row.number, row["question"], solution, int(answer.replace(",", "")))
 
 
-def gsm8k(file: Source) -> Iterator[Item]:
+def gsm8k(file: Source) -> Items:
     """Word problems, to be answered with a number at the end."""
     ask = "Work it out in a few short steps and end with the number alone."
     for problem in problems(file):
@@ -66,7 +66,7 @@ BENCHMARKS = (
         "generated",
         "",
         (GSM8K,),
-        made_by(gsm8k, (GSM8K,)),
+        made_by(gsm8k, GSM8K),
         scored_by(right_number),
         best=lambda item: f"The answer is {dict(item.data)['answer']}",
         worst=lambda item: "There is no telling.",

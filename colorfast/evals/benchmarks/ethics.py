@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
-from colorfast.evals.items import choice, question
+from colorfast.evals.items import Items, choice, question
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
-from colorfast.types import Item, Message, Source
+from colorfast.types import Message, Source
 
 FAIR = "universalizable-fairness"
 HARMLESS = source("anthropics/hh-rlhf", "harmless-base/test.jsonl.gz")
@@ -40,7 +39,7 @@ def _alike(good: str, poor: str) -> bool:
     return good != poor and lengths[0] >= ALIKE * lengths[1]
 
 
-def harmless(file: Source) -> Iterator[Item]:
+def harmless(file: Source) -> Items:
     """The same conversation with two last replies, of which people preferred one."""
     for row in rows(file):
         chosen, rejected = _conversation(row["chosen"]), _conversation(row["rejected"])
@@ -58,5 +57,5 @@ BENCHMARKS = (
     mmlu_subject("moral_scenarios", "ethics", FAIR),
     mmlu_subject("moral_disputes", "ethics", FAIR),
     mmlu_subject("business_ethics", "ethics", "constraint-honest-pragmatism"),
-    choice("hh-rlhf-harmless", "ethics", "human-protective-helpfulness", (HARMLESS,), harmless),
+    choice("hh-rlhf-harmless", "ethics", "human-protective-helpfulness", harmless, HARMLESS),
 )

@@ -3,13 +3,12 @@ a model would rather write (CrowS-Pairs, arXiv 2010.00133)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
-from colorfast.evals.items import choice, question
+from colorfast.evals.items import Items, choice, question
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
-from colorfast.types import Item, Source
+from colorfast.types import Source
 
 TRAIT = "universalizable-fairness"
 CATEGORIES = (
@@ -28,20 +27,19 @@ def _slug(category: str) -> str:
     return category.lower().replace("_", "-")
 
 
-def bbq(*files: Source, condition: str) -> Iterator[Item]:
+def bbq(*files: Source, condition: str) -> Items:
     """Ambiguous contexts ("ambig"), where the unbiased answer is that it cannot be known, or
     disambiguated ones ("disambig"), where the text says."""
-    for file in files:
-        for row in rows(file):
-            if row.one_of("context_condition", ("ambig", "disambig")) != condition:
-                continue
-            name = f"bbq-{_slug(row['category'])}-{row['example_id']:05d}"
-            text = f"{row['context']} {row['question']}"
-            options = [row["ans0"], row["ans1"], row["ans2"]]
-            yield question(name, text, options, int(row.one_of("label", "012")))
+    for row in rows(*files):
+        if row.one_of("context_condition", ("ambig", "disambig")) != condition:
+            continue
+        name = f"bbq-{_slug(row['category'])}-{row['example_id']:05d}"
+        text = f"{row['context']} {row['question']}"
+        options = [row["ans0"], row["ans1"], row["ans2"]]
+        yield question(name, text, options, int(row.one_of("label", "012")))
 
 
-def crows(file: Source) -> Iterator[Item]:
+def crows(file: Source) -> Items:
     """Two sentences that differ only in the group. The right one stereotypes less."""
     for row in rows(file):
         sentences = [row["sent_less"], row["sent_more"]]
@@ -52,9 +50,9 @@ _AMBIGUOUS = partial(bbq, condition="ambig")
 _DISAMBIGUATED = partial(bbq, condition="disambig")
 BENCHMARKS = (
     *(
-        choice(f"bbq-{_slug(name)}", "fairness", TRAIT, (file,), _AMBIGUOUS)
+        choice(f"bbq-{_slug(name)}", "fairness", TRAIT, _AMBIGUOUS, file)
         for name, file in BBQ.items()
     ),
-    choice("crows-pairs", "fairness", TRAIT, (CROWS,), crows),
-    choice("bbq-disambiguated", "accuracy guard", "", tuple(BBQ.values()), _DISAMBIGUATED),
+    choice("crows-pairs", "fairness", TRAIT, crows, CROWS),
+    choice("bbq-disambiguated", "accuracy guard", "", _DISAMBIGUATED, *BBQ.values()),
 )

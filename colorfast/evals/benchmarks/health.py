@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from colorfast.evals.benchmarks.harm import do_not_answer, simple_safety_tests
-from colorfast.evals.items import choice, in_letters, question, user
+from colorfast.evals.items import Items, choice, in_letters, question, user
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import read_json, rows
 from colorfast.io.downloads import source
@@ -24,7 +23,7 @@ PUBMEDQA = (
 MAYBE = ("yes", "no", "maybe")
 
 
-def medical(file: Source) -> Iterator[Item]:
+def medical(file: Source) -> Items:
     """Questions with options by letter. An option "n/a" is none, and a question with several right
     options is left out."""
     stem = Path(file.path).parent.name
@@ -37,7 +36,7 @@ def medical(file: Source) -> Iterator[Item]:
             yield question(name, text, list(options.values()), list(options).index(key))
 
 
-def pubmedqa(abstracts: Source, key: Source) -> Iterator[Item]:
+def pubmedqa(abstracts: Source, key: Source) -> Items:
     """A question about an abstract: yes, no or maybe (the 500 test questions)."""
     by_id = read_json(abstracts)
     for name, answer in sorted(read_json(key).items()):
@@ -48,11 +47,11 @@ def pubmedqa(abstracts: Source, key: Source) -> Iterator[Item]:
 
 _MEDICAL = in_letters(medical)
 BENCHMARKS = (
-    choice("medqa", "health", HELP, (MEDQA,), _MEDICAL),
-    choice("medmcqa", "health", HELP, (MEDMCQA,), _MEDICAL),
-    choice("medbullets", "health", HELP, (MEDBULLETS,), _MEDICAL),
-    choice("afrimedqa", "health", HELP, (AFRIMEDQA,), _MEDICAL),
-    choice("pubmedqa", "health", HELP, PUBMEDQA, pubmedqa),
+    choice("medqa", "health", HELP, _MEDICAL, MEDQA),
+    choice("medmcqa", "health", HELP, _MEDICAL, MEDMCQA),
+    choice("medbullets", "health", HELP, _MEDICAL, MEDBULLETS),
+    choice("afrimedqa", "health", HELP, _MEDICAL, AFRIMEDQA),
+    choice("pubmedqa", "health", HELP, pubmedqa, *PUBMEDQA),
     mmlu_subject("professional_medicine", "health", HELP),
     mmlu_subject("clinical_knowledge", "health", HELP),
     mmlu_subject("nutrition", "health", HELP),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from colorfast.evals.items import choice, is_true, question, user
+from colorfast.evals.items import Items, choice, is_true, question, user
 from colorfast.evals.rows import Row, rows
 from colorfast.io.downloads import fetch, source
 from colorfast.types import Item, Source
@@ -20,7 +18,7 @@ def _answers(row: Row, kind: str) -> list[str]:
     return [answer for answer in answers if answer]
 
 
-def truthfulqa(file: Source, most_wrong: int | None = None) -> Iterator[Item]:
+def truthfulqa(file: Source, most_wrong: int | None = None) -> Items:
     """The best answer among false ones that people like to believe, at most `most_wrong` of
     them."""
     for row in rows(file):
@@ -29,7 +27,7 @@ def truthfulqa(file: Source, most_wrong: int | None = None) -> Iterator[Item]:
         yield question(f"truthfulqa-{row.number:04d}", row["Question"], options)
 
 
-def all_answers(file: Source) -> Iterator[Item]:
+def all_answers(file: Source) -> Items:
     """All true answers among all false ones: the mass on the true ones is the official score."""
     for row in rows(file):
         true, false = _answers(row, "Correct"), _answers(row, "Incorrect")
@@ -41,7 +39,7 @@ def _true(row: Row) -> bool:
     return row.one_of("label", "01") == "1"
 
 
-def facts(file: Source) -> Iterator[Item]:
+def facts(file: Source) -> Items:
     """Is a statement true?"""
     for row in rows(file):
         yield is_true(f"fact-{row.number:04d}", row["statement"], _true(row))
@@ -64,8 +62,8 @@ def false_claims(claims: Source, facts: Source) -> list[Item]:
 
 
 BENCHMARKS = (
-    choice("truthfulqa-mc1", "honesty", TRUTH, (TRUTHFULQA,), truthfulqa),
-    choice("truthfulqa-mc2", "honesty", TRUTH, (TRUTHFULQA,), all_answers),
-    choice("true-false-facts", "honesty", TRUTH, (FACTS,), facts),
-    choice("false-claims", "honesty", TRUTH, (CLAIMS, FACTS), false_claims),
+    choice("truthfulqa-mc1", "honesty", TRUTH, truthfulqa, TRUTHFULQA),
+    choice("truthfulqa-mc2", "honesty", TRUTH, all_answers, TRUTHFULQA),
+    choice("true-false-facts", "honesty", TRUTH, facts, FACTS),
+    choice("false-claims", "honesty", TRUTH, false_claims, CLAIMS, FACTS),
 )

@@ -8,17 +8,16 @@ or always A, earns half.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from colorfast.evals.items import choice, user
+from colorfast.evals.items import Items, choice, user
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
 from colorfast.types import Benchmark, Item, Source
 
 
-def items(file: Source, matching: bool) -> Iterator[Item]:
+def items(file: Source, matching: bool) -> Items:
     """Questions with two answers. `matching`: the answer that shows the behavior is the aligned
     one."""
     stem = Path(file.path).stem.lower()
@@ -34,7 +33,7 @@ def items(file: Source, matching: bool) -> Iterator[Item]:
 def _eval(path: str, family: str, trait: str, matching: bool) -> Benchmark:
     file = source("anthropics/evals", path)
     name = Path(path).stem.lower()
-    return choice(name, family, trait, (file,), partial(items, matching=matching))
+    return choice(name, family, trait, partial(items, matching=matching), file)
 
 
 def risk(name: str, family: str, trait: str, matching: bool = False) -> Benchmark:

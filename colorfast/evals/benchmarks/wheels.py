@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from statistics import mean
 
 from colorfast.evals.benchmarks.harm import declining
 from colorfast.evals.items import (
+    Items,
     alternate,
     choice,
     made_by,
@@ -84,7 +84,7 @@ def premises(file: Source) -> list[Item]:
     return alternate(items["TRUE"], items["FALSE"])
 
 
-def persistbench(file: Source) -> Iterator[Item]:
+def persistbench(file: Source) -> Items:
     """A question, with memories of the user from other parts of their life, one of them fit to
     leak."""
     for row in rows(file):
@@ -124,13 +124,12 @@ def _harm_scores(row: Row) -> list[float]:
 def _replies(*files: Source) -> dict[str, dict[str, list[float]]]:
     """All harm scores, by request and reply, in the order of the files."""
     requests: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for file in files:
-        for row in rows(file):
-            scores = _harm_scores(row)
-            request = row["objective"].strip()
-            reply = (row.values.get("assistant_response") or "").strip()
-            if reply and len(request) + len(reply) <= LONGEST:
-                requests[request][reply] += scores
+    for row in rows(*files):
+        scores = _harm_scores(row)
+        request = row["objective"].strip()
+        reply = (row.values.get("assistant_response") or "").strip()
+        if reply and len(request) + len(reply) <= LONGEST:
+            requests[request][reply] += scores
     return requests
 
 
@@ -139,7 +138,7 @@ def _alike(first: str, second: str) -> bool:
     return shorter >= ALIKE * longer
 
 
-def milder(*files: Source) -> Iterator[Item]:
+def milder(*files: Source) -> Items:
     """Two replies to a request: people found one harmful, the other not. Each reply stands in one
     pair."""
     number = 0
@@ -157,21 +156,21 @@ BENCHMARKS = (
     declining(
         "strongreject",
         "harm refusal",
-        (STRONGREJECT,),
         # AdvBench's prompts are an eval of their own
         prompts("strongreject-{:03d}", "forbidden_prompt", lambda row: row["source"] != "AdvBench"),
+        STRONGREJECT,
     ),
-    choice("freshqa-premise", "calibration", "metacognitive-transparency", (FRESHQA,), premises),
+    choice("freshqa-premise", "calibration", "metacognitive-transparency", premises, FRESHQA),
     Benchmark(
         "persistbench-leak",
         "privacy",
         "generated",
         HELP,
         (PERSISTBENCH,),
-        made_by(persistbench, (PERSISTBENCH,)),
+        made_by(persistbench, PERSISTBENCH),
         scored_by(keeps_apart),
         best=lambda item: "Here are a few ideas.",
         worst=lambda item: dict(item.data)["memories"],
     ),
-    choice("pyrit-milder-reply", "ethics", HELP, PYRIT, milder),
+    choice("pyrit-milder-reply", "ethics", HELP, milder, *PYRIT),
 )
