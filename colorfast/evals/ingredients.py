@@ -14,6 +14,7 @@ from pathlib import Path
 
 from colorfast.config import Grading
 from colorfast.io.storage import digest, file_sha256
+from colorfast.rewards.semantic import rarity
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -106,46 +107,31 @@ BESIDE = {
 """Imported by the engine or a grader, and no ingredient: why an edit changes no result."""
 
 
-def _parts(kind: str) -> tuple[str, ...]:
-    return (*GRADES["code"], *(GRADES[kind] if kind != "code" else ()))
-
-
 @cache
-def _digest(names: tuple[str, ...], root: Path) -> str:
+def _digest(names: frozenset[str], root: Path) -> str:
     paths: list[Path] = []
     for name in names:
         path = root / name
-        paths += [p for p in path.rglob("*") if _counts(p)] if path.is_dir() else [path]
-    rows = [(p.relative_to(root).as_posix(), file_sha256(p)) for p in sorted(paths)]
-    return digest(rows)
-
-
-def _counts(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
+        paths += path.rglob("*") if path.is_dir() else [path]
+    files = sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
+    return digest([(file.relative_to(root).as_posix(), file_sha256(file)) for file in files])
 
 
 def answering(root: Path = PACKAGE) -> str:
     """Digest of the code that answers, under the package's folder `root`."""
-    return _digest(ANSWERS, root)
+    return _digest(frozenset(ANSWERS), root)
 
 
 def training(root: Path = PACKAGE) -> str:
     """Digest of the code that trains, without the graders."""
-    return _digest((*ANSWERS, *TRAINS), root)
+    return _digest(frozenset((*ANSWERS, *TRAINS)), root)
 
 
 def grading(how: Grading, root: Path = PACKAGE) -> str:
-    """Digest of what a kind of grading is made of; the offline one also reads how rare each word is
-    in the corpus."""
-    own = _digest(_parts(how.kind), root)
-    return digest([own, _rarity_digest()]) if how.kind == "offline" else own
-
-
-@cache
-def _rarity_digest() -> str:
-    from colorfast.rewards.semantic import rarity
-
-    return rarity_digest(rarity())
+    """Digest of what a kind of grading is made of. The offline one also depends on how rare each
+    word is in the corpus."""
+    code = _digest(frozenset((*GRADES["code"], *GRADES[how.kind])), root)
+    return digest([code, rarity_digest(rarity())]) if how.kind == "offline" else code
 
 
 def rarity_digest(rarity: Mapping[str, float]) -> str:
