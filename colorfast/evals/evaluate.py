@@ -17,7 +17,7 @@ from colorfast.io.tables import read_scores, read_stamps, write_scores
 from colorfast.models import Policy
 from colorfast.models.request_batcher import Asker, SampleRequest, run
 from colorfast.rewards.select import graders
-from colorfast.types import Benchmark, Reply, Scenario, Score
+from colorfast.types import Reply, Scenario, Score
 
 HELDOUT = "heldout"
 SECOND = f"{HELDOUT}-by-"
@@ -118,25 +118,23 @@ def stamps(policy: Policy, plan: EvalPlan) -> dict[str, str]:
     return expected
 
 
-def _benchmarks(evaluation: Evaluation) -> list[Benchmark]:
-    return [benchmarks.get(name) for name in evaluation.benchmarks]
+def _sizes(evaluation: Evaluation) -> dict[str, int]:
+    return {name: len(benchmarks.get(name).items()) for name in evaluation.benchmarks}
 
 
 def short_benchmarks(evaluation: Evaluation) -> list[str]:
     """A line for each benchmark that has fewer items than the settings ask for."""
-    sizes = {name: len(benchmarks.get(name).items()) for name in evaluation.benchmarks}
     return [
         f"{name}: {size} items, fewer than the {evaluation.items} asked for: all are taken"
-        for name, size in sizes.items()
+        for name, size in _sizes(evaluation).items()
         if size < evaluation.items
     ]
 
 
 def work(plan: EvalPlan) -> int:
     """How many replies and choices are asked for. Reads every benchmark file."""
-    limit = plan.evaluation.items
-    sizes = [min(limit, len(benchmark.items())) for benchmark in _benchmarks(plan.evaluation)]
-    return len(plan.scenarios) * plan.evaluation.samples + sum(sizes)
+    limit, sizes = plan.evaluation.items, _sizes(plan.evaluation).values()
+    return len(plan.scenarios) * plan.evaluation.samples + sum(min(limit, n) for n in sizes)
 
 
 def evaluate(
@@ -152,7 +150,7 @@ def evaluate(
     `unmeasured`: evals left out of the plan because they cannot be asked now, with the reasons.
     That table keeps the reasons, and the scores of an earlier call.
     """
-    by_id = {benchmark.id: benchmark for benchmark in _benchmarks(plan.evaluation)}
+    by_id = {b.id: b for b in map(benchmarks.get, plan.evaluation.benchmarks)}
     table_stamps = stamps(policy, plan)
     scores: list[Score] = []
     for name, value in list(table_stamps.items()):
