@@ -63,21 +63,11 @@ class ColorfastAPI(ModelAPI):
     be repeated and two models answer with the same draws.
     """
 
-    def __init__(
-        self,
-        model_name: str,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        config: GenerateConfig = GenerateConfig(),  # noqa: B008
-        batch_size: int = 32,
-        **model_args: Any,
-    ):
-        super().__init__(model_name, base_url, api_key, [], config)
-        if model_args:
-            raise ColorfastError(
-                f"colorfast/{model_name}: unknown model argument {', '.join(model_args)}; there is"
-                " batch_size"
-            )
+    def __init__(self, model_name: str, batch_size: int = 32, **inspect_args: Any):
+        try:
+            super().__init__(model_name, **inspect_args)
+        except TypeError as error:
+            raise ColorfastError(f"colorfast/{model_name}: {error}; there is batch_size") from None
         self.batch_size = batch_size
         self.waiting: list[WaitingRequest] = []
         self.lock = anyio.Lock()
