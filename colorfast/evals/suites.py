@@ -69,16 +69,13 @@ def get(name: str) -> Benchmark:
     when there is none."""
     if name in shipped():
         return shipped()[name]
-    benchmarks = load_attribute(name, "BENCHMARKS")
-    if benchmarks is None:
-        raise ColorfastError(f"unknown benchmark {name!r}; {nearest(name, [*names(), *SUITES])}")
-    if (
-        not isinstance(benchmarks, list | tuple)
-        or len(benchmarks) != 1
-        or not isinstance(benchmarks[0], Benchmark)
-    ):
-        raise ColorfastError(f"{name}: wants BENCHMARKS with one Benchmark in it")
-    return benchmarks[0]
+    match load_attribute(name, "BENCHMARKS"):
+        case [Benchmark() as benchmark]:
+            return benchmark
+        case None:
+            known = nearest(name, [*names(), *SUITES])
+            raise ColorfastError(f"unknown benchmark {name!r}; {known}")
+    raise ColorfastError(f"{name}: wants BENCHMARKS with one Benchmark in it")
 
 
 def suite(name: str) -> tuple[str, ...]:
