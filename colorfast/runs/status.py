@@ -99,8 +99,8 @@ def steps_done(cell: Path) -> int:
 
 def units_done(cell: Path, experiment: Experiment, heldout: int) -> float:
     """The work of a cell's finished evals (see `eval_units`)."""
-    units = eval_units(experiment.evaluation, heldout)
-    return sum(units.get(path.stem, 0) for path in (cell / "scores").glob("*.parquet"))
+    units, items = eval_units(experiment.evaluation, heldout), experiment.evaluation.items
+    return sum(units.get(path.stem, items) for path in (cell / "scores").glob("*.parquet"))
 
 
 def status(run: Path, experiment: Experiment, cell: Cell, heldout: int) -> Status:

@@ -89,22 +89,18 @@ def timed(cell: Path, phase: Phase, units: Callable[[], float]) -> Iterator[None
 
 @cache
 def eval_units(evaluation: Evaluation, heldout: int) -> Mapping[str, float]:
-    """The work of each eval by its id, in replies to held-out scenarios: a benchmark's reply counts
-    by its length cap, a choice item `CHOICE`. `heldout`: the number of held-out scenarios."""
+    """The work of each eval, in replies to held-out scenarios: a benchmark's reply counts by its
+    length cap, a choice item `CHOICE`. `heldout`: the number of held-out scenarios."""
     units = {HELDOUT: float(heldout * evaluation.samples)}
     second = second_id(evaluation)
     if second:
         units[second] = 0  # grades replies that exist already
     for name in evaluation.benchmarks:
-        try:
-            benchmark = benchmarks.get(name)
-        except ColorfastError:  # a user's file that is gone
-            units[name] = evaluation.items
-            continue
-        share = CHOICE
-        if benchmark.kind == "generated":
+        units[name] = evaluation.items
+        benchmark = benchmarks.shipped().get(name)  # not a user's file: status runs no such code
+        if benchmark:
             share = reply_cap(benchmark, evaluation) / evaluation.max_tokens
-        units[benchmark.id] = evaluation.items * share
+            units[name] *= CHOICE if benchmark.kind == "choice" else share
     return units
 
 

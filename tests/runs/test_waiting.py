@@ -136,7 +136,7 @@ def test_the_time_is_told_after_two_steps_and_something_scored(
     trained(1)
     assert text() == ""  # the first step pays for what is set up once
     trained(2)
-    assert re.fullmatch(r"about 15 min left, done at about \d\d:\d\d.*", text())
+    assert re.fullmatch(r"about 16 min left, done at about \d\d:\d\d.*", text())
     assert "done at" not in tally(now())
     assert "done at" in tally(now(), running=True)
 
