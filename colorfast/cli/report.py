@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from rich.box import HORIZONTALS
 from rich.table import Table
@@ -14,9 +14,6 @@ from colorfast.cli.options import Arms, Json, RunFolder, split
 from colorfast.cli.output import out, print_json, say
 from colorfast.stats.rows import flat
 from colorfast.types import ColorfastError
-
-if TYPE_CHECKING:
-    from colorfast.report.replies import ItemReplies
 
 STYLES = {"replicated": "bold green", "not replicated": "bold red", "not measured": "dim"}
 PAGE_WIDTH = 120
@@ -112,12 +109,15 @@ def show(
     from colorfast.cli.side_by_side import drawn, plain
     from colorfast.report import replies
 
+    named = split(arms)
     if rollouts:
-        groups = _rollouts(run, split(arms), step, seed, source)
+        if len(named) != 1:
+            raise ColorfastError("--rollouts shows one arm; name it with --arm")
+        groups = replies.rollouts(run, named[0], step, seed, source)
     elif step is not None or source:
         raise ColorfastError("--step and --source go with --rollouts")
     else:
-        groups = replies.replies(run, name, split(arms), seed)
+        groups = replies.replies(run, name, named, seed)
     groups = replies.select(groups, item, differing)
     chosen = groups if item else groups[:n]
     if as_json:
@@ -128,16 +128,6 @@ def show(
         out.print(drawn(group, width), width=width)
     more = " (-n shows more)" if len(chosen) < len(groups) else ""
     say(f"{len(chosen)} of {len(groups)} shown{more}")
-
-
-def _rollouts(
-    run: RunFolder, arms: list[str], step: int | None, seed: int | None, source: str | None
-) -> list[ItemReplies]:
-    from colorfast.report import replies
-
-    if len(arms) != 1:
-        raise ColorfastError("--rollouts shows one arm; name it with --arm")
-    return replies.rollouts(run, arms[0], step, seed, source)
 
 
 @command(SCORE, "inside runs/quick", "inside runs/quick --json")
