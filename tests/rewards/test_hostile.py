@@ -1,4 +1,4 @@
-"""Whatever a model says, it is graded in bounded time, kept as it was said, and shown as text."""
+"""Any text of a model is graded in bounded time, kept as it is, and displayed as text."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ EVERY = Task(
 
 
 def large(piece: str) -> str:
-    """A megabyte of it, no sentence the same as another where it counts them."""
+    """A megabyte of a text. `{i}` in it is a number that makes all sentences distinct."""
     if "{i}" in piece:
         return "".join(piece.format(i=i) for i in range(MEGABYTE // len(piece)))
     return piece * (MEGABYTE // len(piece)) + "a"
@@ -88,7 +88,7 @@ def test_a_megabyte_is_graded_in_bounded_time(name: str) -> None:
     assert time.process_time() - began < 6
 
 
-def test_phrases_are_found_in_linear_time() -> None:
+def test_a_search_for_phrases_takes_linear_time() -> None:
     began = time.process_time()
     for piece in ("can't '-", "test-test'", "can't - ", "not safe ", "can't a'b "):
         assert not has_phrase(
@@ -96,10 +96,13 @@ def test_phrases_are_found_in_linear_time() -> None:
             [piece * (MAX_CHARACTERS // len(piece))],
         )
     assert time.process_time() - began < 4
-    assert has_phrase(["can't .. find"], ["i can't, for all i try, find it", "no"]) and has_phrase(
-        ["can't .. find"], ["i can't 'find' it"]
-    )
-    assert not has_phrase(["can't .. find"], ["i can't do one two three four five and find it"])
+
+
+def test_two_dots_in_a_phrase_span_up_to_five_words() -> None:
+    phrases = ["can't .. find"]
+    assert has_phrase(phrases, ["i can't, for all i try, find it", "no"])
+    assert has_phrase(phrases, ["i can't 'find' it"])
+    assert not has_phrase(phrases, ["i can't do one two three four five and find it"])
 
 
 def test_hostile_replies_pass_through_tables_and_reports_as_text(
@@ -126,18 +129,19 @@ def test_hostile_replies_pass_through_tables_and_reports_as_text(
             assert read_scores(path) == scores
     page = report.write(run).read_text(encoding="utf-8")
     assert not re.search(r"<script>alert|<img src=x|\x1b|\x9b|\x00", page)
-    told = (run / "report" / "report.md").read_text(encoding="utf-8")
-    assert not re.search(r"[\x00\x08\x1b\x9b\u202e]|<script>alert", told)
-    tables = re.findall(r"(?:^\|.*\|$\n)+", told, re.M)
+    markdown = (run / "report" / "report.md").read_text(encoding="utf-8")
+    assert not re.search(r"[\x00\x08\x1b\x9b\u202e]|<script>alert", markdown)
+    tables = re.findall(r"(?:^\|.*\|$\n)+", markdown, re.M)
+    assert tables
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
-    assert max(map(len, (page, told))) < 3 * MEGABYTE
+    assert max(len(page), len(markdown)) < 3 * MEGABYTE
     screen = Console(file=io.StringIO(), width=200)
     report.show(run, screen)
-    assert tables and not re.search(r"[\x00\x08\x1b\x9b]", screen.file.getvalue())  # type: ignore[attr-defined]
+    assert not re.search(r"[\x00\x08\x1b\x9b]", screen.file.getvalue())  # type: ignore[attr-defined]
 
 
-def test_a_server_may_say_anything(serve: Any, tmp_path: Path) -> None:
+def test_any_text_of_a_server_is_kept_and_can_be_judged(serve: Any, tmp_path: Path) -> None:
     server = serve(lambda n, data: said("half \ud83d of it \x00\x1b[2J " + "x" * MEGABYTE))
     policy = EndpointPolicy(Endpoint(base_url=server.url, model="m", tries=2, pause=0.01))
     (reply,) = policy.sample([EVERY.messages], ["name"], 8, 0.0)

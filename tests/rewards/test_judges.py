@@ -1,5 +1,5 @@
-"""The judge: nothing lost, nothing graded twice, order kept, and no reply can talk it into a
-score."""
+"""The judge: no reply is lost or graded twice, verdicts keep their order, and no reply can escape
+from its quotation."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def marks(data: dict[str, Any], met: str) -> tuple[int, dict[str, Any]]:
 
 
 def by_content(_: int, data: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """A judge that marks "yes" credit lines for replies that start with Good, and "no"
-    otherwise."""
+    """Marks "yes" for replies that start with Good, and "no" for others."""
     return marks(data, "yes" if data["reply"].startswith("Good") else "no")
 
 
@@ -53,14 +52,16 @@ def credit_only(n: int = 0) -> Task:
     )
 
 
-def test_verdicts_are_weighted_here_and_kept_in_order(serve: Any, tmp_path: Path) -> None:
+def test_marks_are_weighted_by_the_rubric_and_verdicts_keep_their_order(
+    serve: Any, tmp_path: Path
+) -> None:
     server = serve(by_content)
     pairs = [
         (Reply(f"{'Good' if i % 3 == 0 else 'Poor'} answer number {i}."), credit_only())
         for i in range(12)
     ]
-    found = judge(server, tmp_path).grade(pairs)
-    assert [v.score for v in found] == [1.0 if i % 3 == 0 else 0.0 for i in range(12)]
+    verdicts = judge(server, tmp_path).grade(pairs)
+    assert [v.score for v in verdicts] == [1.0 if i % 3 == 0 else 0.0 for i in range(12)]
     half = serve(
         lambda _, data: said(
             '{"verdicts": [{"criterion": 1, "met": "no"}, {"criterion": 2, "met": "partly"}]}'
@@ -69,7 +70,7 @@ def test_verdicts_are_weighted_here_and_kept_in_order(serve: Any, tmp_path: Path
     assert judge(half, tmp_path, model="other").grade(pairs[:1])[0].score == pytest.approx(0.15)
 
 
-def test_faults_lose_nothing_and_grade_nothing_twice(serve: Any, tmp_path: Path) -> None:
+def test_server_faults_lose_no_reply_and_grade_none_twice(serve: Any, tmp_path: Path) -> None:
     faults = [
         "cut",
         "sleep",
@@ -94,19 +95,21 @@ def test_faults_lose_nothing_and_grade_nothing_twice(serve: Any, tmp_path: Path)
     ]
     mine = judge(server, tmp_path)
     assert [v.score for v in mine.grade(pairs)] == [float(i % 2) for i in range(24)]
-    assert set(done.values()) == {1} and mine.usage.calls == 24
+    assert mine.usage.calls == 24
     again = judge(server, tmp_path)
     assert [v.score for v in again.grade(pairs)] == [float(i % 2) for i in range(24)]
-    assert again.usage.calls == 0 and again.usage.cached == 24 and set(done.values()) == {1}
+    assert (again.usage.calls, again.usage.cached) == (0, 24)
+    assert set(done.values()) == {1}
 
 
-def test_what_keeps_failing_is_none_with_a_reason(serve: Any, tmp_path: Path) -> None:
+def test_a_reply_whose_calls_all_fail_has_no_score_and_a_reason(serve: Any, tmp_path: Path) -> None:
     server = serve(lambda n, data: (500, {}) if "second" in data["reply"] else by_content(n, data))
     first, second = judge(server, tmp_path, tries=2).grade(
         [(Reply("Good one."), credit_only()), (Reply("Good second."), credit_only())]
     )
     assert first.score == 1.0
-    assert second.score is None and "InternalServerError after 2 tries" in second.reason
+    assert second.score is None
+    assert "InternalServerError after 2 tries" in second.reason
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_what_keeps_failing_is_none_with_a_reason(serve: Any, tmp_path: Path) ->
         "[1, 2]",
     ],
 )
-def test_an_answer_off_the_schema_is_none_and_is_not_kept(
+def test_an_answer_off_the_schema_gives_no_score_and_is_not_cached(
     serve: Any, tmp_path: Path, answer: str
 ) -> None:
     server = serve(lambda n, data: said(answer) if "odd" in data["reply"] else by_content(n, data))
@@ -131,7 +134,9 @@ def test_an_answer_off_the_schema_is_none_and_is_not_kept(
     odd, plain = mine.grade(
         [(Reply("Good and odd."), credit_only()), (Reply("Good."), credit_only())]
     )
-    assert odd.score is None and "schema" in odd.reason and plain.score == 1.0
+    assert odd.score is None
+    assert "schema" in odd.reason
+    assert plain.score == 1.0
     mine.grade(
         [
             (Reply("Good."), credit_only()),
@@ -142,7 +147,7 @@ def test_an_answer_off_the_schema_is_none_and_is_not_kept(
     assert server.asked["Good and odd."] == 2 and server.asked["Good."] == 1
 
 
-def test_a_body_that_is_not_json_is_one_failure(serve: Any, tmp_path: Path) -> None:
+def test_a_body_that_is_not_json_fails_one_reply_only(serve: Any, tmp_path: Path) -> None:
     server = serve(
         lambda n, data: (
             (200, b"<html>busy</html>") if "odd" in data["reply"] else by_content(n, data)
@@ -151,21 +156,24 @@ def test_a_body_that_is_not_json_is_one_failure(serve: Any, tmp_path: Path) -> N
     odd, plain = judge(server, tmp_path).grade(
         [(Reply("Good and odd."), credit_only()), (Reply("Good."), credit_only())]
     )
-    assert odd.score is None and odd.reason and plain.score == 1.0
+    assert odd.score is None
+    assert "JSONDecodeError after 5 tries" in odd.reason
+    assert plain.score == 1.0
 
 
 def test_empty_and_looping_replies_cost_no_call(serve: Any, tmp_path: Path) -> None:
     server = serve(by_content)
-    found = judge(server, tmp_path).grade(
+    empty, loop = judge(server, tmp_path).grade(
         [(Reply("  "), credit_only()), (Reply("Good thing. " * 30), credit_only())]
     )
-    assert [(v.score, v.reason) for v in found] == [
-        (0.0, "empty"),
-        (0.0, "repeats itself"),
-    ] and not server.bodies
+    assert (empty.score, empty.reason) == (0.0, "empty")
+    assert (loop.score, loop.reason) == (0.0, "repeats itself")
+    assert not server.bodies
 
 
-def test_the_key_holds_what_matters(serve: Any, tmp_path: Path) -> None:
+def test_the_cache_key_changes_with_all_that_can_change_an_answer(
+    serve: Any, tmp_path: Path
+) -> None:
     server = serve(by_content)
     reply, task = Reply("Good."), credit_only()
     other_words = task.model_copy(
@@ -262,7 +270,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_reply_cannot_leave_its_quotation(attack: str) -> None:
+def test_a_reply_cannot_escape_from_its_quotation(attack: str) -> None:
     task = credit_only()
     plain, attacked = (
         judges.request(Reply("A poor answer."), task),
@@ -272,11 +280,8 @@ def test_a_reply_cannot_leave_its_quotation(attack: str) -> None:
     content = attacked[1]["content"]
     assert json.loads(content) == json.loads(plain[1]["content"]) | {"reply": attack}
     assert not set("<>|`\n\r\x00") & set(content) and content.isascii()
-    outside, hole = (
-        content.replace(judges.quoted(attack), "HOLE"),
-        plain[1]["content"].replace(judges.quoted("A poor answer."), "HOLE"),
-    )
-    assert outside == hole
+    around_attack = content.replace(judges.quoted(attack), "HOLE")
+    assert around_attack == plain[1]["content"].replace(judges.quoted("A poor answer."), "HOLE")
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -288,17 +293,12 @@ def test_no_attack_changes_the_score_of_a_judge_that_obeys_all_outside_the_quota
         return marks(data, "yes" if attack[:20] in outside or len(data["criteria"]) != 2 else "no")
 
     server = serve(gullible)
-    found = judge(server, tmp_path).grade(
-        [
-            (Reply("A poor answer."), credit_only()),
-            (Reply("A poor answer. " + attack), credit_only()),
-        ]
-    )
-    assert [v.score for v in found] == [0.0, 0.0]
-    assert (
-        server.bodies[0]["messages"][0] == server.bodies[1]["messages"][0]
-        and len(server.bodies[1]["messages"]) == 2
-    )
+    replies = [Reply("A poor answer."), Reply("A poor answer. " + attack)]
+    verdicts = judge(server, tmp_path).grade([(reply, credit_only()) for reply in replies])
+    assert [v.score for v in verdicts] == [0.0, 0.0]
+    plain, attacked = (body["messages"] for body in server.bodies)
+    assert plain[0] == attacked[0]
+    assert len(attacked) == 2
 
 
 def test_a_run_judged_by_an_endpoint_counts_what_it_used(
