@@ -105,11 +105,7 @@ class AttackPlan:
     def evals(self, attack: Attack) -> list[str]:
         """What a point measures besides the held-out scenarios, written replies first. The clean
         point measures the evals of all attacks."""
-        evals = [*attack.evals]
-        if attack == CLEAN:
-            evals += chain.from_iterable(a.evals for a in self.attacks)
-        names = dict.fromkeys([*evals, *self.suite, CAPABILITY])
-        return sorted(names, key=lambda name: benchmarks.get(name).kind == "choice")
+        return _evals(self.attacks if attack == CLEAN else [attack], self.suite)
 
     def size(self, attack: Attack) -> int:
         """The number of replies and choices at a point."""
@@ -169,6 +165,11 @@ def _plan(
 
 def needs(attacks: Sequence[Attack], suite: Sequence[str] = ()) -> reach.Needs:
     """The files that the attacks, their evals and the suite read."""
-    evals = dict.fromkeys([*chain.from_iterable(a.evals for a in attacks), *suite, CAPABILITY])
     files = {f"attack {attack.id}": attack.files for attack in attacks if attack.files}
-    return {**files, **reach.of_benchmarks(tuple(evals))}
+    return {**files, **reach.of_benchmarks(_evals(attacks, suite))}
+
+
+def _evals(attacks: Sequence[Attack], suite: Sequence[str]) -> list[str]:
+    own = chain.from_iterable(attack.evals for attack in attacks)
+    names = dict.fromkeys([*own, *suite, CAPABILITY])
+    return sorted(names, key=lambda name: benchmarks.get(name).kind == "choice")

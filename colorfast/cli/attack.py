@@ -79,7 +79,7 @@ def attack(
     cell: Annotated[str, Option(hidden=True)] = "",
     as_json: Json = False,
 ) -> None:
-    """Push every arm towards harm and towards good, and say whether the trait lasts selectively.
+    """Push every arm toward harm and toward good, and say whether the trait lasts selectively.
 
     At each strength the evals of the attack have a third as many items. A stopped call continues
     with the same command.

@@ -43,7 +43,7 @@ def model(
         bool, Option("--adapter", help="The LoRA adapter alone, not the merged model.")
     ] = False,
     attacked: Annotated[
-        bool, Option("--attacked", help="Even a model that was trained towards harm.")
+        bool, Option("--attacked", help="Even a model that was trained toward harm.")
     ] = False,
     as_json: Json = False,
 ) -> None:

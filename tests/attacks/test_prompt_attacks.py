@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from colorfast.models.local import load_policy
 from colorfast.models.request_batcher import Asker, SampleRequest, run_batched
 from colorfast.models.scripted import Scripted
 from colorfast.report.attacks import show
+from colorfast.stats.rows import flat
 from colorfast.types import ColorfastError, Message
 from helpers.attacked import (
     ATTACKED,
@@ -239,7 +240,7 @@ def test_the_analysis_recovers_what_scripted_models_do() -> None:
     assert found.found is not None and found.found.baseline.drop.value == pytest.approx(
         found.found.drop.value
     )
-    assert [round(level.value or 0, 3) for level in found.baseline_curve][1:] == [
+    assert [round(level.value.value, 3) for level in found.baseline_curve if level.value][1:] == [
         round(found.found.baseline.harmful, 3)
     ] * 3
     assert found.area is not None and found.area.value > 0
@@ -380,7 +381,7 @@ def test_what_cannot_be_attacked_is_one_line(args: list[str], says: str, tmp_pat
 def test_a_run_that_was_attacked_has_a_section_safe_against_its_replies(tmp_path: Path) -> None:
     run = make_run(tmp_path, experiment(), mixed)
     assert 'id="attacks"' not in html(run)
-    told = asdict(
+    told = flat(
         told_of(baseline=Pupil(weak=True, led=True), **{"trait-50": Pupil(weak=False, led=True)})
     )
     for example in told["examples"]:
