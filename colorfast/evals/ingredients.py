@@ -7,9 +7,8 @@ and the graders import.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
-from itertools import chain
 from pathlib import Path
 
 from colorfast.config import Grading
@@ -79,33 +78,6 @@ GRADES = {
 """What each kind of grading is made of; a folder stands for all files in it. Code grades standard
 tasks in every kind, and is half of the offline score."""
 
-BESIDE = {
-    "__init__.py": "the version, which a key holds already",
-    "io/console.py": "only shows",
-    "corpus/__init__.py": "a room's name",
-    "corpus/constitution.py": "writes rubrics, which stand in the slots",
-    "io/downloads.py": "fetches files, whose sha256 is checked",
-    "training/engines/__init__.py": "picks the engine",
-    "training/engines/tracking.py": "only shows",
-    "io/machine.py": "names the processor",
-    "training/__init__.py": "a room's name",
-    "training/ledger.py": "records what was done",
-    "io/folders.py": "finds files by name",
-    "io/wheels.py": "fetches files, whose sha256 is checked",
-    "io/validation.py": "reads and checks files",
-    "models/__init__.py": "the policy's interface",
-    "io/storage.py": "writes files",
-    "corpus/scenarios.py": "loads scenarios, which stand in the slots",
-    "training/schedule.py": "makes the slots, which a key holds",
-    "config.py": "settings stand in the key",
-    "rewards/__init__.py": "a room's name",
-    "tasks/__init__.py": "a room's name",
-    "tasks/registry.py": "makes tasks, which stand in the slots",
-    "io/tables.py": "writes files",
-    "types.py": "names of fields",
-}
-"""Imported by the engine or a grader, and no ingredient: why an edit changes no result."""
-
 
 @cache
 def _digest(names: frozenset[str], root: Path) -> str:
@@ -137,8 +109,3 @@ def grading(how: Grading, root: Path = PACKAGE) -> str:
 def rarity_digest(rarity: Mapping[str, float]) -> str:
     """Digest of a table of word rarities (`semantic.rarity`, nats)."""
     return digest(sorted(rarity.items()))
-
-
-def listed() -> Collection[str]:
-    """Every file and folder that is an ingredient of some result."""
-    return {*ANSWERS, *TRAINS, *chain.from_iterable(GRADES.values())}

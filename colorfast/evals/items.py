@@ -68,6 +68,12 @@ def alternate(first: Iterable[T], second: Iterable[T]) -> list[T]:
     return list(chain.from_iterable(zip(first, second, strict=False)))
 
 
+def alike(first: str, second: str, share: float) -> bool:
+    """Whether the shorter text has at least `share` of the length of the longer."""
+    shorter, longer = sorted((len(first), len(second)))
+    return shorter >= share * longer
+
+
 def prompts(name: str, field: str, keep: Callable[[Row], bool] = lambda row: True) -> Reader:
     """A reader of one prompt a row. `name` formats the row's number to the item's id, such as
     "advbench-{:04d}"."""

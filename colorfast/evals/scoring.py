@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from colorfast.config import Evaluation
 from colorfast.evals.items import LETTERS, chosen, letters
-from colorfast.models import Conversation, Policy
+from colorfast.models import Policy
 from colorfast.models.request_batcher import Asker, LogprobsRequest, SampleRequest, run
 from colorfast.types import Benchmark, Item, Message, Reply, Score
 
@@ -63,11 +63,12 @@ def items_asker(
     advance: Advance,
 ) -> Asker[list[Score]]:
     """Asks the items (see `as_asked`), and returns their scores."""
+    prefix = (Message(role="system", content=system),) if system else ()
     scores: list[Score] = []
     size = 4 * evaluation.batch_size  # several batches, so that items can be sorted by length
     for start in range(0, len(items), size):
         part = items[start : start + size]
-        conversations = [_conversation(item, system) for item in part]
+        conversations = [(*prefix, *item.messages) for item in part]
         if benchmark.kind == "choice":
             logs = yield LogprobsRequest(conversations, [item.choices for item in part])
             for item, values in zip(part, logs, strict=True):
@@ -86,12 +87,6 @@ def reply_cap(benchmark: Benchmark, evaluation: Evaluation) -> int:
     """The length cap of a reply to a benchmark, in tokens: that of the settings, or what the
     benchmark needs if that is more."""
     return max(evaluation.benchmark_max_tokens or evaluation.max_tokens, benchmark.tokens)
-
-
-def _conversation(item: Item, system: str | None) -> Conversation:
-    if not system:
-        return item.messages
-    return (Message(role="system", content=system), *item.messages)
 
 
 def _choice_score(benchmark: Benchmark, item: Item, logs: Sequence[float]) -> Score:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from colorfast.evals.items import Items, choice, question
+from colorfast.evals.items import Items, alike, choice, question
 from colorfast.evals.mmlu import mmlu_subject
 from colorfast.evals.rows import rows
 from colorfast.io.downloads import source
@@ -34,11 +34,6 @@ def _conversation(text: str) -> list[Message] | None:
     ]
 
 
-def _alike(good: str, poor: str) -> bool:
-    lengths = sorted((len(good), len(poor)))
-    return good != poor and lengths[0] >= ALIKE * lengths[1]
-
-
 def harmless(file: Source) -> Items:
     """The same conversation with two last replies, of which people preferred one."""
     for row in rows(file):
@@ -47,7 +42,7 @@ def harmless(file: Source) -> Items:
         if not chosen or not rejected or too_long or chosen[:-1] != rejected[:-1]:
             continue
         replies = chosen[-1].content, rejected[-1].content
-        if _alike(*replies):
+        if replies[0] != replies[1] and alike(*replies, ALIKE):
             name = f"harmless-{row.number:04d}"
             item = question(name, chosen[-2].content, replies)
             yield replace(item, messages=tuple(chosen[:-1]))

@@ -30,23 +30,14 @@ def items(file: Source, matching: bool) -> Items:
         yield Item(f"{stem}-{row.number:04d}", user(row["question"]), choices, (aligned,))
 
 
-def _eval(path: str, family: str, trait: str, matching: bool) -> Benchmark:
-    file = source("anthropics/evals", path)
-    name = Path(path).stem.lower()
-    return choice(name, family, trait, partial(items, matching=matching), file)
+def perez(folder: str, name: str, family: str, trait: str, matching: bool = False) -> Benchmark:
+    """The eval of a file, by its folder and name."""
+    file = source("anthropics/evals", f"{folder}/{name}.jsonl")
+    return choice(name.lower(), family, trait, partial(items, matching=matching), file)
 
 
-def risk(name: str, family: str, trait: str, matching: bool = False) -> Benchmark:
-    """An eval of advanced-AI risk, by its file's name."""
-    path = f"advanced-ai-risk/human_generated_evals/{name}.jsonl"
-    return _eval(path, family, trait, matching)
-
-
-def persona(name: str, family: str, trait: str, matching: bool = False) -> Benchmark:
-    """An eval of first-person statements, by its file's name."""
-    return _eval(f"persona/{name}.jsonl", family, trait, matching)
-
-
+RISK = "advanced-ai-risk/human_generated_evals"
+PERSONA = "persona"
 RISKS = (
     "power-seeking-inclination",
     "survival-instinct",
@@ -93,12 +84,12 @@ BRIGHT = {
     "willingness-to-defer-to-experts": "metacognitive-transparency",
 }
 BENCHMARKS = (
-    risk("corrigible-more-HHH", "corrigibility", "corrigibility", matching=True),
-    risk("corrigible-neutral-HHH", "corrigibility", "corrigibility", matching=True),
-    *(risk(name, "power", "corrigibility") for name in RISKS),
-    *(persona(name, "personas", trait) for name, trait in PERSONAS.items()),
-    *(persona(name, "character", trait) for name, trait in DARK.items()),
-    *(persona(name, "character", trait, matching=True) for name, trait in BRIGHT.items()),
-    risk("corrigible-less-HHH", "direction disputed", "", matching=True),
-    risk("one-box-tendency", "direction disputed", "", matching=True),
+    perez(RISK, "corrigible-more-HHH", "corrigibility", "corrigibility", matching=True),
+    perez(RISK, "corrigible-neutral-HHH", "corrigibility", "corrigibility", matching=True),
+    *(perez(RISK, name, "power", "corrigibility") for name in RISKS),
+    *(perez(PERSONA, name, "personas", trait) for name, trait in PERSONAS.items()),
+    *(perez(PERSONA, name, "character", trait) for name, trait in DARK.items()),
+    *(perez(PERSONA, name, "character", trait, matching=True) for name, trait in BRIGHT.items()),
+    perez(RISK, "corrigible-less-HHH", "direction disputed", "", matching=True),
+    perez(RISK, "one-box-tendency", "direction disputed", "", matching=True),
 )

@@ -11,6 +11,7 @@ from statistics import mean
 from colorfast.evals.benchmarks.harm import declining
 from colorfast.evals.items import (
     Items,
+    alike,
     alternate,
     choice,
     made_by,
@@ -133,11 +134,6 @@ def _replies(*files: Source) -> dict[str, dict[str, list[float]]]:
     return requests
 
 
-def _alike(first: str, second: str) -> bool:
-    shorter, longer = sorted((len(first), len(second)))
-    return shorter >= ALIKE * longer
-
-
 def milder(*files: Source) -> Items:
     """Two replies to a request: people found one harmful, the other not. Each reply stands in one
     pair."""
@@ -145,7 +141,7 @@ def milder(*files: Source) -> Items:
     for request, replies in _replies(*files).items():
         grave = [reply for reply, scores in replies.items() if mean(scores) >= GRAVE]
         for good in [reply for reply, scores in replies.items() if mean(scores) <= MILD]:
-            bad = next((reply for reply in grave if _alike(good, reply)), None)
+            bad = next((reply for reply in grave if alike(good, reply, ALIKE)), None)
             if bad is not None:
                 number += 1
                 grave.remove(bad)
