@@ -161,8 +161,11 @@ def sweep(
     with live(lambda: status_table(now(), running=True), lambda: known_time(now())):
         for part in ([UNTRAINED], chosen):
             todo = [c for c in part if not is_complete(run, c, benchmark_ids(missing))]
-            do = _in_processes if jobs > 1 else _in_turn
-            with closing(do(run, experiment, todo, missing, jobs)) as results:
+            if jobs > 1:
+                results = _in_processes(run, experiment, todo, missing, jobs)
+            else:
+                results = ((cell, run_cell(run, experiment, cell, missing)) for cell in todo)
+            with closing(results):
                 for cell, reason in results:
                     if reason and cell == UNTRAINED:
                         raise ColorfastError(
@@ -180,13 +183,6 @@ def _print(line: str) -> None:
     """Print a line where no live table shows the same."""
     if not console.is_terminal:
         note(line)
-
-
-def _in_turn(
-    run: Path, experiment: Experiment, todo: Sequence[Cell], missing: Mapping[str, str], jobs: int
-) -> Generator[tuple[Cell, str]]:
-    for cell in todo:
-        yield cell, run_cell(run, experiment, cell, missing)
 
 
 def _in_processes(

@@ -373,7 +373,10 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "state"),
-    [("scores.parquet", "stopped at eval 0 of 2"), ("ledger.json", "stopped at step 4 of 4")],
+    [
+        ("scores.parquet", "stopped at eval 0 of 2"),
+        ("ledger.json", "stopped at step 4 of 4, before its first checkpoint"),
+    ],
 )
 def test_a_cell_that_is_not_whole_is_left_out_and_named(
     tmp_path: Path, name: str, state: str
