@@ -55,7 +55,8 @@ def test_both_graders_score_the_same_replies(graded_twice: Path) -> None:
 def test_the_report_shows_the_second_grader_and_counts_it_nowhere(graded_twice: Path) -> None:
     findings = gather(graded_twice)
     row = next(r for r in findings.rows if r.eval == BY_JUDGE)
-    assert row.cells[0] is not None and row.cells[0].q is None and not row.counted
+    (cell,) = row.cells.values()
+    assert cell is not None and cell.q is None and not row.counted
     together = findings.overall["trait-25"]
     assert together is not None and together.evals == sum(r.counted for r in findings.rows)
     write(graded_twice)
