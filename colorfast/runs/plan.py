@@ -25,7 +25,7 @@ from colorfast.models.local import LocalPolicy, load_policy
 from colorfast.models.precision import Rates, rates
 from colorfast.models.resolve import resolve
 from colorfast.training.schedule import heldout, schedule
-from colorfast.types import TRAIT_SOURCE, ObjectiveName, Reply, Scenario, Slot, Task
+from colorfast.types import TRAIT_SOURCE, ObjectiveName, Reply, Slot, Task
 
 REPLIES = 64
 """Most replies that the probe samples in a training step and to held-out scenarios: as many as
@@ -113,16 +113,17 @@ def _judging(
     """Calls, tokens and cost of judging so many replies to each task."""
     from colorfast.rewards.judge import request
 
-    prompt = completion = 0.0
+    characters = marks = 0
     for task in tasks:
-        characters = sum(len(message["content"]) for message in request(Reply(""), task))
-        prompt += times * (characters / CHARACTERS_PER_TOKEN + reply_tokens)
-        completion += times * TOKENS_PER_MARK * len(task.rubric)
+        characters += sum(len(message["content"]) for message in request(Reply(""), task))
+        marks += len(task.rubric)
+    prompt = int(times * (characters / CHARACTERS_PER_TOKEN + len(tasks) * reply_tokens))
+    completion = times * marks * TOKENS_PER_MARK
     return {
         "calls": times * len(tasks),
-        "prompt_tokens": int(prompt),
-        "completion_tokens": int(completion),
-        "cost": judge.cost(int(prompt), int(completion)),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cost": judge.cost(prompt, completion),
     }
 
 
@@ -138,7 +139,7 @@ def plan(experiment: Experiment, advance: Callable[..., None] = _nothing) -> Pla
     experiment = experiment.model_copy(update={"training": training})
     policy = load_policy(experiment.model, experiment.evaluation.batch_size)
     advance()
-    heldout_seconds = _probe_heldout(policy, experiment, heldout(experiment))
+    heldout_seconds = _probe_heldout(policy, experiment)
     benchmark_seconds = _probe_benchmarks(policy, experiment)
     advance()
     with tempfile.TemporaryDirectory() as folder:
@@ -226,11 +227,9 @@ def _probe_training(
     return costs
 
 
-def _probe_heldout(
-    policy: LocalPolicy, experiment: Experiment, scenarios: Sequence[Scenario]
-) -> float:
+def _probe_heldout(policy: LocalPolicy, experiment: Experiment) -> float:
     """Seconds of the held-out scenarios of one cell."""
-    code = Grading(kind="code")
+    scenarios, code = heldout(experiment), Grading(kind="code")
     once = experiment.evaluation.model_copy(update={"samples": 1, "grading": code})
     part = scenarios[:: max(1, len(scenarios) // REPLIES)][:REPLIES]
     seconds = _seconds(partial(score_heldout, policy, part, once, _nothing))
