@@ -69,11 +69,9 @@ def parse_marks(answer: str, criteria: int) -> tuple[float, ...]:
 @dataclass
 class Usage:
     """What judging took. Tokens and cost (in the prices' currency) count every answer used, from
-    the cache too, so a resumed run counts the same; `calls` counts those sent in this process."""
+    the cache too, so a resumed run counts the same."""
 
     verdicts: int = 0
-    calls: int = 0
-    cached: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -174,7 +172,6 @@ class Judge:
                 missing[key] = pair
             else:
                 answers[key] = marks
-                self.usage.cached += 1
                 self.usage.add(self.endpoint, marks)
         if missing:
             answers |= self._ask_all(missing)
@@ -204,7 +201,6 @@ class Judge:
         except PASSING as error:
             self.usage.failed += 1
             return f"judge: {type(error).__name__} after {self.endpoint.tries} tries"
-        self.usage.calls += 1
         self.usage.add(self.endpoint, answer)
         try:
             values = parse_marks(answer.text, len(task.rubric))

@@ -87,9 +87,7 @@ class Grader:
         """Verdicts, failures, tokens and cost of the judge so far; empty without a judge."""
         if self.judge is None:
             return {}
-        usage = asdict(self.judge.usage)
-        del usage["calls"], usage["cached"]  # a resumed run would count them differently
-        return usage
+        return asdict(self.judge.usage)
 
 
 def graders(grading: Grading) -> Grader:

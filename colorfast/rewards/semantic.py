@@ -145,11 +145,11 @@ def _cosines(sentences: Sequence[str], task: Task, encode: Encoder) -> list[floa
     whole = vectors.sum(0)
     topic = encode([task.messages[-1].content])[0]
     return [
-        float(credit @ weight[weight > 0]),
-        float(credit.min()),
-        float(fault.max()) if len(fault) else 0.0,
-        float(whole @ topic / np.linalg.norm(whole)),
-        float((vectors @ topic).max()),
+        credit @ weight[weight > 0],
+        credit.min(),
+        fault.max() if len(fault) else 0.0,
+        whole @ topic / np.linalg.norm(whole),
+        (vectors @ topic).max(),
     ]
 
 
