@@ -33,8 +33,8 @@ class Needs(Frozen):
 
 
 class Claim(Frozen):
-    """`statistic`: a name in STATISTICS; `rule`: a name in RULES. `effect`: the paper's, in the
-    unit of the statistic."""
+    """`statistic`: a name in STATISTICS; `rule`: one of `rulings.decide`. `effect`: the paper's, in
+    the unit of the statistic."""
 
     id: str
     section: str

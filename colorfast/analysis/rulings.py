@@ -1,14 +1,12 @@
 """The paper's claims tested on a run: replicated, not replicated, inconclusive, or not measured.
 
-A verdict is on this run's model and suite. Each rule states how often it errs (for the nominal
-coverage of its interval); `bench/claims.py` simulates it.
+A verdict is on this run's model and suite. `bench/claims.py` simulates how often the rules err.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from colorfast.analysis.claims import DOSE, Claim, Measured, Needs, Ruling, Verdict, load
 from colorfast.analysis.explanations import broken
@@ -45,7 +43,7 @@ def _ruling(e: Evidence, claim: Claim, chosen: str | None) -> Ruling:
     why = broken(explained(e, arm))
     if why:
         return Ruling(claim, "inconclusive", arm, dose, measured, f"{arm} is broken: {why}")
-    return Ruling(claim, RULES[claim.rule](measured, claim.margin), arm, dose, measured)
+    return Ruling(claim, decide(claim.rule, measured, claim.margin), arm, dose, measured)
 
 
 def _fits(needs: Needs, arm: Arm, e: Evidence) -> bool:
@@ -78,77 +76,39 @@ def _no_arm(needs: Needs, fit: Sequence[str]) -> str:
     )
 
 
-def _below(m: Measured, margin: float) -> bool:
-    """The interval lies below the margin, and something moved."""
-    return m.difference.high < margin and m.detectable is not None
+def decide(rule: str, m: Measured, margin: float) -> Verdict:
+    """The verdict of a rule on what was measured. Each wrong verdict happens at most .025 of the
+    time where its condition is an end of an interval.
 
-
-def _gain(m: Measured, margin: float) -> Verdict:
-    """Not replicated: the interval lies below the margin (wrong at most .025 of the time where the
-    true gain is a third of the paper's or more), whether there is a gain or not. Replicated:
-    otherwise, when it lies above zero (wrong at most .025 of the time where there is no gain)."""
-    if _below(m, margin):
-        return "not replicated"
-    return "replicated" if m.difference.low > 0 else "inconclusive"
-
-
-def _signs(m: Measured, margin: float) -> Verdict:
-    """The same for counts of evals: not replicated by the interval over families, replicated by the
-    exact sign test with families as clusters."""
-    clear = m.p is not None and m.p < 0.05
-    if _below(m, margin) or (clear and m.difference.value < 0):
-        return "not replicated"
-    return "replicated" if clear and m.difference.value > 0 else "inconclusive"
-
-
-def _stands(m: Measured, margin: float) -> Verdict:
-    """Replicated: the share significantly better minus the share significantly worse is a third of
-    the paper's or more (without any gain, Benjamini-Hochberg finds even one at most .05 of the
-    time). Not replicated: so many evals exclude a gain that fewer than that are left."""
-    if m.difference.value >= margin:
-        return "replicated"
-    return "not replicated" if m.difference.high < margin else "inconclusive"
-
-
-def _kept(m: Measured, margin: float) -> Verdict:
-    """Replicated: not inferior within the margin (wrong at most .05 of the time where the true loss
-    is the margin or more). Not replicated: a loss beyond it, or an interval below zero (wrong at
-    most .025 of the time where nothing is lost)."""
-    if m.outcome == "kept":
-        return "replicated"
-    return "not replicated" if m.outcome == "lost" or m.difference.high < 0 else "inconclusive"
-
-
-def _unraised(m: Measured, margin: float) -> Verdict:
-    """The same where a rise is the loss."""
+    - gain: the interval lies below the margin, a third of the paper's effect: not replicated,
+      whether there is a gain or not. Otherwise above zero: replicated.
+    - signs: the same for counts of evals, by the interval over families, with the exact sign test
+      (families as clusters) in place of zero.
+    - stands: the share significantly better minus the share significantly worse reaches the margin
+      (without any gain, Benjamini-Hochberg finds even one at most .05 of the time); not replicated
+      when so many evals exclude a gain that fewer than that are left.
+    - kept, unraised: not inferior within the margin (wrong at most .05 of the time where the true
+      loss is the margin or more); not replicated: a loss beyond it, or an interval that excludes
+      no loss. A fall is the loss of `kept`, a rise that of `unraised`.
+    - nothing: the interval lies below the margin; not replicated: it lies above zero.
+    - persists: under every attack the arm falls less, and rises as much (equivalent within the
+      margin) or more; not replicated: under one it falls as much or further, rises less, or does
+      not move (docs/attacks.md).
+    """
     i = m.difference
-    return _kept(replace(m, difference=replace(i, low=-i.high, high=-i.low)), margin)
-
-
-def _nothing(m: Measured, margin: float) -> Verdict:
-    """Replicated: the interval lies below the margin (wrong at most .025 of the time where the true
-    gain is the margin or more). Not replicated: it lies above zero (wrong at most .025 of the time
-    where there is no gain)."""
-    if _below(m, margin):
+    below = i.high < margin and m.detectable is not None
+    clear = m.p is not None and m.p < 0.05
+    kept, lost = m.outcome == "kept", m.outcome == "lost"
+    # replicated, else not replicated, else inconclusive
+    replicated, refuted = {
+        "gain": (i.low > 0 and not below, below),
+        "signs": (clear and i.value > 0 and not below, below or (clear and i.value < 0)),
+        "stands": (i.value >= margin, i.high < margin),
+        "kept": (kept, lost or i.high < 0),
+        "unraised": (kept, lost or i.low > 0),
+        "nothing": (below, i.low > 0),
+        "persists": (kept, lost),
+    }[rule]
+    if replicated:
         return "replicated"
-    return "not replicated" if m.difference.low > 0 else "inconclusive"
-
-
-def _persists(m: Measured, margin: float) -> Verdict:
-    """Replicated: under every attack the arm falls less (interval above zero), and rises as much
-    (equivalent within the margin) or more. Not replicated: under one it falls as much or further,
-    rises less, or does not move. See docs/attacks.md."""
-    if m.outcome == "kept":
-        return "replicated"
-    return "not replicated" if m.outcome == "lost" else "inconclusive"
-
-
-RULES: Mapping[str, Callable[[Measured, float], Verdict]] = {
-    "gain": _gain,
-    "signs": _signs,
-    "stands": _stands,
-    "kept": _kept,
-    "unraised": _unraised,
-    "nothing": _nothing,
-    "persists": _persists,
-}
+    return "not replicated" if refuted else "inconclusive"

@@ -15,23 +15,11 @@ from colorfast.evals.evaluate import HELDOUT
 from colorfast.io.storage import read_json
 from colorfast.runs.layout import BASELINE
 from colorfast.stats.intervals import win_share
-from colorfast.stats.persistence import (
-    ALIKE,
-    FURTHER,
-    MORE,
-    NO_EFFECT,
-    RIGID,
-    SELECTIVE,
-    STIFFER,
-)
+from colorfast.stats.persistence import FAILS, HOLDS, NO_EFFECT
 from colorfast.types import ColorfastError, Interval
 
 PREFIXES = ("bad-medical", "disallowed-mental-health")
 """The paper's attacks."""
-HOLDS = (SELECTIVE, MORE)
-FAILS = (RIGID, ALIKE, FURTHER, STIFFER)
-"""Verdicts on an attack. All others decide nothing; an attack without effect is left out where
-there are others."""
 
 
 class NotMeasuredError(Exception):
@@ -128,7 +116,7 @@ def explanation(what: str, e: Evidence, claim: Claim, arm: str) -> Measured:
 
 def persistence(e: Evidence, claim: Claim, arm: str) -> Measured:
     """How much less the arm falls than the baseline under the paper's attacks, where that is least,
-    and the verdicts of these attacks."""
+    and the verdicts of these attacks. One without effect is left out where there are others."""
     path = e.folder / "attacks" / "persistence.json" if e.folder else None
     if path is None or not path.is_file():
         raise NotMeasuredError("no attack was run")

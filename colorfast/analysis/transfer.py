@@ -3,6 +3,7 @@ differences from the baseline."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -136,20 +137,19 @@ def _columns(e: Evidence) -> tuple[Column, ...]:
 
 def _arm(e: Evidence, name: str) -> _Arm:
     rows = [d for d in compared(e, name) if d.metric.measure == "score"]
-    whole = [d for d in rows if not d.metric.part]
     heldout_only = e.experiment.evaluation.model_copy(update={"benchmarks": ()})
-    by_domain = differences(name, e.scores[name], e.scores[BASELINE], heldout_only, e.domains)
-    tables: dict[tuple[Kind, str], list[Table]] = {}
+    domains = differences(name, e.scores[name], e.scores[BASELINE], heldout_only, e.domains)
+    tables: dict[tuple[Kind, str], list[Table]] = defaultdict(list)
     for d in rows:
         if d.metric.part:
-            tables["held-out trait", d.metric.part] = [d.table]
-    for d in by_domain:
+            tables["held-out trait", d.metric.part].append(d.table)
+        elif d.metric.eval != HELDOUT:
+            tables["eval family", d.metric.family].append(d.table)
+    for d in domains:
         if d.metric.part:
-            tables["held-out domain", d.metric.part] = [d.table]
-    for d in whole:
-        if d.metric.eval != HELDOUT:
-            tables.setdefault(("eval family", d.metric.family), []).append(d.table)
-    return _Arm(name, _trained(e, name), tables, seed_share([d.table for d in whole]))
+            tables["held-out domain", d.metric.part].append(d.table)
+    share = seed_share([d.table for d in rows if not d.metric.part])
+    return _Arm(name, _trained(e, name), tables, share)
 
 
 def _trained(e: Evidence, name: str) -> dict[Kind, frozenset[str]]:

@@ -34,6 +34,10 @@ FURTHER = "falls further"
 ALIKE = "falls alike"
 OPEN = "inconclusive"
 VERDICTS = (SELECTIVE, MORE, STIFFER, UNTESTED, RIGID, ALIKE, FURTHER, COLLAPSED, NO_EFFECT, OPEN)
+HOLDS = (SELECTIVE, MORE)
+"""Verdicts that support selective persistence."""
+FAILS = (RIGID, ALIKE, FURTHER, STIFFER)
+"""Verdicts against it; all others decide nothing."""
 Tables = Sequence[Table]
 """One table [seeds, items] for each eval; the value is the mean over evals."""
 

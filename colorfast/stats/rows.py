@@ -23,23 +23,24 @@ def columns(kind: type[Any]) -> list[str]:
 
 
 def flat(value: Any) -> Any:
-    """Plain data for JSON: a dataclass becomes a dict by its columns, also inside others. An end of
-    an interval at infinity becomes None, for JSON has no infinity."""
+    """Plain data for JSON: a dataclass becomes a dict by its columns, also inside others. Infinity
+    becomes None, for JSON has none."""
     if isinstance(value, Mapping):
-        return {key: flat(v) for key, v in value.items()}
+        return {key: flat(part) for key, part in value.items()}
     if isinstance(value, tuple | list):
-        return [flat(v) for v in value]
+        return [flat(part) for part in value]
+    if isinstance(value, float) and math.isinf(value):
+        return None
     if not is_dataclass(value):
         return value
     row: dict[str, Any] = {}
     for field in fields(value):
-        part = getattr(value, field.name)
+        part = flat(getattr(value, field.name))
         if _holds_interval(field):
-            numbers = (part.value, part.low, part.high) if part else (math.inf,) * 3
-            for name, number in zip((field.name, "low", "high"), numbers, strict=True):
-                row[name] = None if math.isinf(number) else number
+            ends = part or dict.fromkeys(("value", "low", "high"))
+            row |= {field.name: ends.pop("value")} | ends
         else:
-            row[field.name] = flat(part)
+            row[field.name] = part
     return row
 
 
