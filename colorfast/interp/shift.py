@@ -178,8 +178,8 @@ def shifted(
 def agree(shifts: Sequence[Shift], measure: Measure) -> Agreement:
     """Whether the traits that moved most inside also moved most in behavior: Spearman correlation
     with a permutation test and a bootstrap over traits (RESAMPLES draws of `agreement-MEASURE`)."""
-    rows = {(s.arm, s.trait): s for s in shifts if s.against == "baseline"}
-    rows = {k: s for k, s in rows.items() if s.measure == measure and s.behaviour is not None}
+    own = [s for s in shifts if s.measure == measure and s.against == "baseline"]
+    rows = {(s.arm, s.trait): s for s in own if s.behaviour is not None}
     arms = sorted({arm for arm, _ in rows})
     traits = sorted({trait for _, trait in rows})
     traits = [t for t in traits if all((arm, t) in rows for arm in arms)]

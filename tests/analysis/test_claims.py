@@ -325,8 +325,7 @@ def test_rules_err_no_more_often_than_they_say(
 ) -> None:
     draw, runs = rng(f"rule-{rule}-{truth}"), 2000
     found = Counter(
-        decide(rule, measured(mean([draw.normal(truth, 0.3, (1, 900))])), 0.03)
-        for _ in range(runs)
+        decide(rule, measured(mean([draw.normal(truth, 0.3, (1, 900))])), 0.03) for _ in range(runs)
     )
     assert 0.3 * most <= found[wrong] / runs <= most + 3 * math.sqrt(most * (1 - most) / runs)  # type: ignore[index]
 

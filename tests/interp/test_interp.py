@@ -164,6 +164,16 @@ def test_agreement_finds_what_goes_together_and_nothing_else() -> None:
     )
 
 
+def test_each_measure_has_its_own_agreement() -> None:
+    inside = rng("measures").normal(0, 1, (2, 12))
+    prompt = points(inside, inside)
+    other = [replace(s, measure="text") for s in points(-inside, inside)]
+    for shifts in ([*prompt, *other], [*other, *prompt]):
+        same, turned = agree(shifts, "prompt"), agree(shifts, "text")
+        assert same.rho is not None and same.rho.value == pytest.approx(1)
+        assert turned.rho is not None and turned.rho.value == pytest.approx(-1)
+
+
 def test_agreement_by_chance_is_found_as_often_as_p_says() -> None:
     draw = rng("null")
     found = [agree(points(*draw.normal(0, 1, (2, 1, 8))), "prompt").p for _ in range(60)]

@@ -3,6 +3,7 @@ arithmetic."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,10 @@ from colorfast.stats.persistence import (
     persistence,
 )
 
-bench = load_module(Path(__file__).parents[2] / "bench" / "persistence.py")
+BENCH = Path(__file__).parents[2] / "bench"
+sys.path.append(str(BENCH))  # a bench imports what all of them share
+bench = load_module(BENCH / "persistence.py")
+sys.path.remove(str(BENCH))
 
 
 def flat(*levels: float, items: int = 50, noise: float = 0.001) -> AttackScores:
