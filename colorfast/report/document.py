@@ -17,10 +17,12 @@ TEXT = tomllib.loads((Path(__file__).parent / "text.toml").read_text(encoding="u
 
 @dataclass(frozen=True)
 class Paragraph:
-    """`style`: a class of the page's style sheet; "verdict" is bold in Markdown."""
+    """`style`: a class of the page's style sheet; "verdict" is bold in Markdown. `target`: the id
+    of the section that the page links to."""
 
     text: str
     style: str = "small"
+    target: str = ""
 
 
 @dataclass(frozen=True)

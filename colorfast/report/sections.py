@@ -66,7 +66,10 @@ def _samples(f: Findings) -> Section:
         shares = [f"{f.arms[0].name} {percent(mute[0].baseline)}"]
         shares += [f"{row.arm} {percent(row.score)}" for row in mute]
         about += f" Of all held-out replies, code counts as saying nothing: {', '.join(shares)}."
-    return Section("What the model says", [Paragraph(about), *map(_sample, f.samples)], "says")
+    blocks: list[Block] = [Paragraph(about)]
+    if f.dosed:
+        blocks.append(Paragraph("More replies, by result", target="replies"))
+    return Section("What the model says", [*blocks, *map(_sample, f.samples)], "says")
 
 
 def _sample(sample: Sample) -> Exchange:

@@ -414,7 +414,7 @@ def test_what_was_skipped_is_filled_in_by_the_same_command(
         "not measured, because files" not in page.lower()
         and "Evals that were not measured" not in page
     )
-    assert "| odd | score |" in page and {
+    assert "odd (them/numbers) | score |" in page and {
         s.eval for s in load_scores(folder, load_run(folder))["trait"][0]
     } >= {"odd"}
 

@@ -73,7 +73,7 @@ def test_lifts_that_differ_by_the_margin_are_called_equal_at_the_stated_rate() -
 def test_few_items_leave_it_open_and_say_what_could_have_been_seen() -> None:
     rates = bench.rates("selective", 1, 40, 60)
     assert rates[OPEN] > 0.5
-    p = persistence(*bench.washed(rng("few"), 1, 40, *bench.TRUTHS["selective"]))
+    p = persistence(*bench.simulate(rng("few"), 1, 40, *bench.TRUTHS["selective"]))
     assert p.verdict == OPEN and p.showable is not None and p.showable > 0.03
     assert f"{p.showable:.3f}" in p.why
 
@@ -129,7 +129,7 @@ def test_a_share_of_a_level_that_may_be_zero_is_not_given() -> None:
 def test_intervals_of_the_retained_share_cover_the_truth() -> None:
     draw, covered = rng("retained"), []
     for _ in range(300):
-        base, own = bench.washed(draw, 1, 100, (0.2, 0.1), (0.1, 0.1))
+        base, own = bench.simulate(draw, 1, 100, (0.2, 0.1), (0.1, 0.1))
         p = persistence(base, own)
         assert p.retained is not None
         covered.append(p.retained.low <= 0.36 / 0.46 - 0.20 / 0.40 <= p.retained.high)
