@@ -35,14 +35,14 @@ def attack(
         str | None, Option(help="Without a run: NAME=MODEL,..., the baseline first.")
     ] = None,
     out_dir: Annotated[
-        Path | None, Option("--out", help="The folder that gets attacks/: RUN, or washed.")
+        Path | None, Option("--out", help="The folder that gets attacks/. Default: RUN; with --models, ./washed.")
     ] = None,
     arms: Arms = "",
     names: Annotated[
         str,
         Option(
             "--attacks",
-            help="Only these attacks or families; `weights` or a JSONL file of chats fine-tunes.",
+            help="Attacks or families; `weights`: all fine-tuning attacks; FILE.jsonl: your rows.",
         ),
     ] = "",
     samples: Annotated[int, Option(min=1, help="Repetitions, each with other wordings.")] = 1,
@@ -51,7 +51,7 @@ def attack(
     ] = 24,
     suite: Annotated[str, Option(help="More evals or suites at every strength.")] = "",
     steps: Annotated[
-        str, Option(rich_help_panel=FINE_TUNING, help="Measure after these steps.")
+        str, Option(rich_help_panel=FINE_TUNING, help="Steps after which to measure.")
     ] = "4,8,16",
     ranks: Annotated[
         str, Option(rich_help_panel=FINE_TUNING, help="Ranks of LoRA, or full.")
@@ -61,17 +61,17 @@ def attack(
     ] = "1",
     learning_rate: Annotated[
         float | None,
-        Option(rich_help_panel=FINE_TUNING, help="Else 1e-4 for LoRA, 1e-5 for full."),
+        Option(rich_help_panel=FINE_TUNING, help="Default: 1e-4 for LoRA, 1e-5 for full."),
     ] = None,
-    batch: Annotated[int, Option(min=1, rich_help_panel=FINE_TUNING, help="Rows a step.")] = 8,
+    batch: Annotated[int, Option(min=1, rich_help_panel=FINE_TUNING, help="Rows per step.")] = 8,
     recover: Annotated[
-        int, Option(min=0, rich_help_panel=FINE_TUNING, help="Benign steps afterwards.")
+        int, Option(min=0, rich_help_panel=FINE_TUNING, help="Benign steps after the attack.")
     ] = 0,
     keep: Annotated[
-        bool, Option("--keep", rich_help_panel=FINE_TUNING, help="Keep the weights.")
+        bool, Option("--keep", rich_help_panel=FINE_TUNING, help="Keep the attacked weights.")
     ] = False,
     precision: Annotated[
-        Precision, Option(help="Of products; auto: as the run, or as measured here.")
+        Precision, Option(help="Of matrix products; auto: the run's, or the faster one here.")
     ] = "auto",
     jobs: Annotated[
         int, Option(min=1, help="Arms at once: one a GPU, or sharing the CPU cores.")

@@ -103,8 +103,8 @@ def show(
 ) -> None:
     """Show replies side by side: the arms' answers to the same item, with every criterion.
 
-    The arm `start` is the untrained model. Before a criterion: ✓ met, ½ in part, ✗ not met (of a
-    deduction: committed), - not committed, ? not graded. Graded by the code criteria.
+    The arm `start` is the untrained model. Marks of criteria, by the code grader: ✓ met, ½ partly
+    met, ✗ not met (a deduction: committed), - deduction not committed, ? not graded.
     """
     from colorfast.cli.side_by_side import drawn, plain
     from colorfast.report import replies
