@@ -35,7 +35,10 @@ def attack(
         str | None, Option(help="Without a run: NAME=MODEL,..., the baseline first.")
     ] = None,
     out_dir: Annotated[
-        Path | None, Option("--out", help="The folder that gets attacks/. Default: RUN; with --models, ./washed.")
+        Path | None,
+        Option(
+            "--out", help="The folder that gets attacks/. Default: RUN; with --models, ./washed."
+        ),
     ] = None,
     arms: Arms = "",
     names: Annotated[
