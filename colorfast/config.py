@@ -24,8 +24,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]
 Precision = Literal["auto", "fp32", "bf16"]
 COMPUTED_IN: tuple[Precision, ...] = ("fp32", "bf16")
 """What "auto" chooses from."""
-LORA_RATE, FULL_RATE = 1e-4, 1e-5
-"""Default learning rates of a fine-tuning attack."""
 Reward = Literal["rubric", "helpfulness", "constitution", "placebo"]
 Tracker = Literal["tensorboard", "trackio", "wandb"]
 
@@ -288,46 +286,3 @@ class Experiment(Frozen):
     def slots(self) -> int:
         """The number of prompts in the training of one arm."""
         return self.training.steps * self.training.prompts_per_step
-
-
-class Tuning(Frozen):
-    """How a fine-tuning attack trains. `steps`: the model is measured after each of these steps.
-    `rank`: of LoRA; None trains all weights. `batch`: rows per step. `max_tokens`: rows are cut to
-    this length. `learning_rate`: by default `LORA_RATE` or `FULL_RATE`."""
-
-    steps: tuple[int, ...]
-    rank: PositiveInt | None = 32
-    learning_rate: PositiveFloat | None = None
-    batch: PositiveInt = 8
-    max_tokens: PositiveInt = 512
-    precision: Precision = "auto"
-
-    @property
-    def rate(self) -> float:
-        """The learning rate."""
-        return self.learning_rate or (FULL_RATE if self.rank is None else LORA_RATE)
-
-
-class Axes(Frozen):
-    """What fine-tuning attacks vary: optimizer steps, LoRA rank (None: all weights), and the share
-    of harmful rows. `recovery`: steps of benign training after an attack, 0 for none."""
-
-    steps: tuple[int, ...] = (4, 8, 16)
-    ranks: tuple[int | None, ...] = (32,)
-    shares: tuple[float, ...] = (1.0,)
-    learning_rate: PositiveFloat | None = None
-    batch: PositiveInt = 8
-    recovery: NonNegativeInt = 0
-
-    @model_validator(mode="after")
-    def _check_axes(self) -> Axes:
-        if not self.steps or self.steps[0] < 1 or list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(
-                "steps: wants rising numbers above 0, found"
-                f" {', '.join(map(str, self.steps)) or 'none'}"
-            )
-        if not self.ranks or any(rank is not None and rank < 1 for rank in self.ranks):
-            raise ValueError("ranks: wants ranks of 1 or more, or full")
-        if not self.shares or not all(0 < share <= 1 for share in self.shares):
-            raise ValueError("shares: wants shares above 0, up to 1")
-        return self

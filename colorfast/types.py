@@ -128,18 +128,6 @@ class Trait(Frozen):
     examples: tuple[str, str]
 
 
-class Principle(Frozen):
-    """One principle of a constitution: `rule` in a sentence or two, `reasons` as prose.
-    `criteria`: how code grades it, each with its share of the constitution's score; without any,
-    only a judge can."""
-
-    name: str
-    title: str
-    rule: str
-    reasons: str = ""
-    criteria: tuple[Criterion, ...] = ()
-
-
 ObjectiveName = Literal["rl", "best-of-n", "constitution-sft", "deliberative"]
 
 
@@ -265,9 +253,6 @@ Scores = Mapping[int, Sequence[Score]]
 """The scores of one arm by seed."""
 
 
-Measure = Literal["score", "probability"]
-
-
 @dataclass(frozen=True)
 class Interval:
     """A value and its 95% interval."""
@@ -284,34 +269,6 @@ class Interval:
     def clipped(self, least: float, most: float) -> Interval:
         """The same with its ends inside [least, most], the range of the value."""
         return Interval(self.value, max(least, self.low), min(most, self.high))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A paired difference between an arm and the baseline on one eval, in [-1, 1], with a 95%
-    interval.
-
-    `measure`: "score", or "probability" (mass on the aligned choices, choice evals only). `p`:
-    two-sided. `q`: `p` after Benjamini-Hochberg over the arm's counted evals; None for other evals.
-    `detectable`: the smallest true difference that this many items and seeds find in four of five
-    cases; None if no item differed. `ungraded`: replies of either arm without a score; their items
-    are left out on both sides.
-    """
-
-    eval: str
-    family: str
-    measure: Measure
-    arm: str
-    baseline: float
-    score: float
-    difference: Interval
-    p: float
-    q: float | None
-    detectable: float | None
-    items: int
-    seeds: int
-    ungraded: int
-    control: bool = False
 
 
 @dataclass(frozen=True)

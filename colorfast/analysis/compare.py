@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+from colorfast.analysis.estimate import Estimate, Measure
 from colorfast.config import Evaluation
 from colorfast.evals import benchmarks
 from colorfast.evals.evaluate import HELDOUT, SECOND, second_id
@@ -22,7 +23,7 @@ from colorfast.stats.intervals import (
     seed_share,
     sign_test,
 )
-from colorfast.types import Estimate, Interval, Measure, Score, Scores
+from colorfast.types import Interval, Score, Scores
 
 Split = Mapping[str, Scores]
 """Eval -> seed -> scores."""

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorfast.analysis.compare import Overall, differences, overall
+from colorfast.analysis.estimate import Estimate
 from colorfast.analysis.explanations import Explanation, explanations
 from colorfast.config import Evaluation
 from colorfast.evals.one_model import ModelScores
 from colorfast.evals.stamps import check_stamps
 from colorfast.io.notebook import frame, interval_plot
 from colorfast.stats.rows import flat
-from colorfast.types import ColorfastError, Estimate
+from colorfast.types import ColorfastError
 
 if TYPE_CHECKING:
     import pandas

@@ -8,13 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from colorfast.analysis.compare import Difference, Overall, differences, overall
+from colorfast.analysis.estimate import Estimate
 from colorfast.analysis.explanations import Explanation, explanations
 from colorfast.config import Experiment
 from colorfast.io.storage import read_json
 from colorfast.runs.folder import load_run, load_scores
 from colorfast.runs.layout import BASELINE
 from colorfast.training.schedule import heldout
-from colorfast.types import ColorfastError, Estimate, Scores
+from colorfast.types import ColorfastError, Scores
 
 CACHED = 64
 """Comparisons kept in memory: more than one report asks for again."""

@@ -9,10 +9,11 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from colorfast.attacks.axes import Axes
 from colorfast.attacks.finetune.attack import WeightAttack
 from colorfast.attacks.prompt import CLEAN, Attack
 from colorfast.attacks.registry import AXES, RL_SETTINGS, select
-from colorfast.config import Axes, Evaluation, Precision, Training
+from colorfast.config import Evaluation, Precision, Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks, reach
 from colorfast.io.validation import check_known

@@ -7,11 +7,12 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from colorfast.attacks.axes import Axes
 from colorfast.attacks.finetune.attack import FAMILY, WeightAttack, variants
 from colorfast.attacks.finetune.kind import Kind
 from colorfast.attacks.finetune.user_rows import user_kind
 from colorfast.attacks.prompt.attack import Attack
-from colorfast.config import Axes, Training
+from colorfast.config import Training
 from colorfast.io.folders import Folder, load_attribute
 from colorfast.io.validation import check_known
 

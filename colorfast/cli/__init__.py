@@ -70,7 +70,8 @@ def _message(error: Exception) -> str | None:
 
 def _usage(error: Exception) -> str:
     """What is wrong with the options; "" where the help was printed instead."""
-    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    text = " ".join(message.split()).rstrip(".").replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     old = getattr(error, "option_name", "")
     if old in RENAMED:

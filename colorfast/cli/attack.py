@@ -9,10 +9,11 @@ import typer
 from pydantic import ValidationError
 from typer import Argument, Option
 
+from colorfast.attacks.axes import Axes
 from colorfast.cli.app import ATTACK, command
 from colorfast.cli.options import Arms, Json, split
 from colorfast.cli.output import out, print_json, print_table, say
-from colorfast.config import Axes, Precision
+from colorfast.config import Precision
 from colorfast.types import ColorfastError
 
 FINE_TUNING = "Fine-tuning attacks"

@@ -22,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from colorfast.io.downloads import fetch, source
 from colorfast.io.folders import Folder
 from colorfast.io.validation import check_known, nearest, one_line, read_text, read_toml
-from colorfast.types import ColorfastError, Criterion, Frozen, Principle, Task
+from colorfast.types import ColorfastError, Criterion, Frozen, Task
 
 HOME = Path(__file__).parent / "constitutions"
 MODEL_SPEC = "model-spec"
@@ -34,6 +34,20 @@ longer constitution each task draws its own, as Constitutional AI does (arXiv 22
 RULE_WORDS, REASON_WORDS = 60, 150
 _ATTRIBUTES = re.compile(r"\s*\{#[^}]*\}\s*$")
 _ASIDE = re.compile(r"!!!|\*\*Example\*\*")
+
+
+class Principle(Frozen):
+    """One principle of a constitution: `rule` in a sentence or two, `reasons` as prose.
+    `criteria`: how code grades it, each with its share of the constitution's score; without any,
+    only a judge can."""
+
+    name: str
+    title: str
+    rule: str
+    reasons: str = ""
+    criteria: tuple[Criterion, ...] = ()
+
+
 Constitution = tuple[Principle, ...]
 
 

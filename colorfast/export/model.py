@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from colorfast.analysis import results
+from colorfast.analysis.estimate import Estimate
 from colorfast.config import Experiment
 from colorfast.evals.evaluate import HELDOUT
 from colorfast.export.folder import new_folder, write_template
@@ -21,7 +22,7 @@ from colorfast.runs.folder import stored_experiment
 from colorfast.runs.layout import BASELINE, Cell
 from colorfast.stats.intervals import summary
 from colorfast.training.ledger import effective_dose
-from colorfast.types import ColorfastError, Estimate
+from colorfast.types import ColorfastError
 
 ATTACKS = "attacks"
 """The folder of a run that holds the models trained toward harm."""

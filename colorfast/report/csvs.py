@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 
+from colorfast.analysis.estimate import Estimate
 from colorfast.report import attacks, claims
 from colorfast.report.findings import Findings
 from colorfast.report.sources import sources
 from colorfast.report.table import Row, as_csv
 from colorfast.report.wording import clean
 from colorfast.stats.rows import columns, flat
-from colorfast.types import Estimate
 
 
 def tables(f: Findings) -> dict[str, str]:

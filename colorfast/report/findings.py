@@ -11,6 +11,7 @@ from colorfast.analysis import claims
 from colorfast.analysis.claims import Ruling
 from colorfast.analysis.compare import AATest, Overall
 from colorfast.analysis.dose import Series
+from colorfast.analysis.estimate import Estimate, Measure
 from colorfast.analysis.explanations import Explanation
 from colorfast.analysis.transfer import Transfer
 from colorfast.config import Experiment
@@ -19,7 +20,6 @@ from colorfast.interp.shift import Inside
 from colorfast.report.pairs import Pair
 from colorfast.report.samples import Sample
 from colorfast.stats.structure import Structure
-from colorfast.types import Estimate, Measure
 
 PAPERS_GAIN = next(c.effect for c in claims.load() if c.id == "mean-gain")
 Persistence = Mapping[str, Any]

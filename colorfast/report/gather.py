@@ -14,6 +14,7 @@ import numpy as np
 from colorfast.analysis import results
 from colorfast.analysis.compare import aa_test
 from colorfast.analysis.dose import series
+from colorfast.analysis.estimate import Estimate, Measure
 from colorfast.analysis.rulings import rulings
 from colorfast.analysis.transfer import transfer
 from colorfast.config import Experiment
@@ -33,7 +34,7 @@ from colorfast.stats.intervals import summary
 from colorfast.stats.structure import Structure, structure
 from colorfast.training.ledger import COUNTS, EXTRA, MATCHED, effective_dose
 from colorfast.training.schedule import all_scenarios, heldout, unseen
-from colorfast.types import TRAIT_SOURCE, ColorfastError, Estimate, Measure, Scores
+from colorfast.types import TRAIT_SOURCE, ColorfastError, Scores
 
 FEWEST_MODELS = 4
 Metrics = Sequence[Mapping[str, Any]]

@@ -17,16 +17,7 @@ from colorfast.rewards.rubric import grade
 from colorfast.runs.folder import stored_experiment
 from colorfast.runs.layout import START, UNTRAINED, Cell, cells
 from colorfast.training.schedule import heldout, schedule
-from colorfast.types import (
-    Benchmark,
-    ColorfastError,
-    Criterion,
-    Item,
-    Message,
-    Reply,
-    Score,
-    Task,
-)
+from colorfast.types import Benchmark, ColorfastError, Criterion, Item, Message, Reply, Score, Task
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from colorfast.analysis.estimate import Estimate
 from colorfast.analysis.explanations import BENIGN, CAPABILITY, OVER_REFUSAL, Explanation, broken
 from colorfast.report.document import note
 from colorfast.report.findings import FEW_ITEMS, ArmFacts, Findings
 from colorfast.report.wording import between, clear, could_see, number, percent, several, signed
-from colorfast.types import Estimate, Interval
+from colorfast.types import Interval
 
 MANY_ARMS = 5
 """So many arms are grouped without numbers, which the table has; fewer have a sentence each."""

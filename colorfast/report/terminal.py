@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from colorfast.analysis.estimate import Estimate
 from colorfast.report import claims
 from colorfast.report.comparison import begins, explanations, half
 from colorfast.report.findings import ArmFacts, Findings
@@ -14,7 +15,6 @@ from colorfast.report.notes import cautions, compute, tallies
 from colorfast.report.summary import summary
 from colorfast.report.table import Cell, Table, as_rich
 from colorfast.report.wording import clean, percent, power
-from colorfast.types import Estimate
 
 ARMS_ACROSS = 2
 LEGEND = (

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from colorfast.types import Estimate, Interval
+from colorfast.analysis.estimate import Estimate
+from colorfast.types import Interval
 
 LONGEST, BRIEF = 1500, 500
 """Characters of a reply that are shown."""

@@ -327,7 +327,7 @@ def test_rules_err_no_more_often_than_they_say(
     found = Counter(
         decide(rule, measured(mean([draw.normal(truth, 0.3, (1, 900))])), 0.03) for _ in range(runs)
     )
-    assert 0.3 * most <= found[wrong] / runs <= most + 3 * math.sqrt(most * (1 - most) / runs)  # type: ignore[index]
+    assert 0.3 * most <= found[wrong] / runs <= most + 3 * math.sqrt(most * (1 - most) / runs)
 
 
 def test_the_papers_effect_is_replicated_and_none_is_not_when_there_are_items_enough() -> None:

@@ -81,11 +81,11 @@ def test_a_saturating_curve_is_recovered_at_the_stated_rate() -> None:
     curves = [f for f in found if f and f.kind == "saturating"]
     halves = [f.half for f in curves if f.half]
     assert len(halves) > 0.9 * len(found)
-    assert 0.91 <= np.mean([h.low <= HALF <= h.high for h in halves]) <= 0.98  # type: ignore[operator]
-    assert np.median([h.value for h in halves]) == pytest.approx(HALF, rel=0.2)  # type: ignore[type-var]
+    assert 0.91 <= np.mean([h.low <= HALF <= h.high for h in halves]) <= 0.98
+    assert np.median([h.value for h in halves]) == pytest.approx(HALF, rel=0.2)
     assert len(curves) > 0.95 * len(found)  # a true saturating curve is seldom said to misfit
     last = [f.line[-1] for f in curves]
-    assert 0.91 <= np.mean([low <= 0.3 <= high for _, _, low, high in last]) <= 0.98  # type: ignore[operator]
+    assert 0.91 <= np.mean([low <= 0.3 <= high for _, _, low, high in last]) <= 0.98
 
 
 def test_a_flat_curve_is_not_identified_and_names_no_dose() -> None:

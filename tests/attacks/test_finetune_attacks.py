@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from colorfast.attacks.analysis import analyze
+from colorfast.attacks.axes import Axes
 from colorfast.attacks.findings import TRAITS
 from colorfast.attacks.finetune import Kind, runner
 from colorfast.attacks.finetune.attack import WeightAttack, is_bad
@@ -27,7 +28,7 @@ from colorfast.attacks.plan import AttackedModel, AttackPlan, Options, for_model
 from colorfast.attacks.prompt import CLEAN, robust
 from colorfast.attacks.registry import kinds, select
 from colorfast.attacks.run import run as run_attacks
-from colorfast.config import Axes, Training, Tuning
+from colorfast.config import Training
 from colorfast.corpus.scenarios import corpus
 from colorfast.evals import benchmarks
 from colorfast.io.storage import read_json
@@ -39,6 +40,7 @@ from colorfast.rewards.rubric import grade
 from colorfast.training import objectives
 from colorfast.training.engines import sft
 from colorfast.training.engines.snapshots import snapshot
+from colorfast.training.tuning import Tuning
 from colorfast.types import ColorfastError, Reply, Verdict
 from helpers.attacked import (
     HELD,
@@ -101,7 +103,7 @@ def test_a_kind_teaches_the_same_questions_both_ways_and_none_that_is_measured(k
 def test_wrong_medical_answers_are_wrong_and_right_ones_right() -> None:
     from colorfast.evals.benchmarks.health import MEDMCQA, medical
 
-    lessons = {x.bad[0].content: x for x in kinds()["wrong-medical"].lessons()}  # type: ignore[misc]
+    lessons = {x.bad[0].content: x for x in kinds()["wrong-medical"].lessons()}
     checked, questions = 0, list(medical(MEDMCQA))
     for item in questions:
         question, options, right = item.messages[0].content, item.choices, item.aligned[0]
@@ -303,7 +305,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from helpers.attacked import ROWS
 
-from colorfast.config import Tuning
+from colorfast.training.tuning import Tuning
 from colorfast.models.local import load_policy
 from colorfast.training.engines import sft
 

@@ -90,7 +90,7 @@ def test_repetitions_meet_every_wording_once_and_other_draws(attack: Attack) -> 
     met: list[tuple[Conversation, str]] = []
 
     class Listener(Scripted):
-        def sample(self, conversations, names, max_tokens, temperature):  # type: ignore[no-untyped-def]
+        def sample(self, conversations, names, max_tokens, temperature):
             met.append((tuple(conversations[0]), names[0]))
             return super().sample(conversations, names, max_tokens, temperature)
 

@@ -248,7 +248,7 @@ def test_a_gain_is_found_counted_and_held_against_other_explanations() -> None:
     }
     rows = {e.what: e for e in explanations("arm", ours, theirs, evaluation)}
     assert rows["refusals, all written replies"].difference.value == 0  # type: ignore[union-attr]
-    assert rows["sycophancy: the right answer given up"].difference.high < 0  # type: ignore[union-attr]
+    assert rows["sycophancy: the right answer given up"].difference.high < 0
     assert rows["held-out score where neither refuses"].verdict == "0 items left out"
     assert (
         "inconclusive" in rows["capability"].verdict or "not inferior" in rows["capability"].verdict

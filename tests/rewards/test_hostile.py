@@ -138,7 +138,7 @@ def test_hostile_replies_pass_through_tables_and_reports_as_text(
     assert max(len(page), len(markdown)) < 3 * MEGABYTE
     screen = Console(file=io.StringIO(), width=200)
     report.show(run, screen)
-    assert not re.search(r"[\x00\x08\x1b\x9b]", screen.file.getvalue())  # type: ignore[attr-defined]
+    assert not re.search(r"[\x00\x08\x1b\x9b]", screen.file.getvalue())
 
 
 def test_any_text_of_a_server_is_kept_and_can_be_judged(serve: Any, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
+from colorfast.attacks.axes import Axes
 from colorfast.attacks.finetune import benign
 from colorfast.attacks.finetune.kind import Kind, Row
 from colorfast.attacks.prompt.attack import CLEAN, Attack
-from colorfast.config import Axes, Training, Tuning
+from colorfast.config import Training
 from colorfast.io.storage import digest
+from colorfast.training.tuning import Tuning
 from colorfast.types import Objective, Scenario, Slot, Task
 
 T = TypeVar("T")

@@ -14,7 +14,6 @@ from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from colorfast.config import Tuning
 from colorfast.io.console import progress
 from colorfast.io.storage import digest, write_json
 from colorfast.models import Conversation
@@ -35,6 +34,7 @@ from colorfast.training.engines.trainers import (
     quiet,
     settings,
 )
+from colorfast.training.tuning import Tuning
 from colorfast.types import ColorfastError
 
 SAVE_EVERY = 20
